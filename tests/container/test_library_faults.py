@@ -179,7 +179,7 @@ def test_an_asynchronous_resource_is_a_fault(provides: Any) -> None:
     assert isinstance(fault, LibraryFault)
     assert fault.path == "Site.pool"
     assert "is asynchronous" in fault.problem
-    assert "open it with a synchronous function" in fault.remedy
+    assert "declare a Resource of typedbus" in fault.remedy
 
 
 def opened() -> Iterator[int]:

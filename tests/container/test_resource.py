@@ -371,6 +371,21 @@ def test_a_class_that_cannot_be_opened_is_refused_at_its_declaration() -> None:
         Resource(builds, [], "tea")
 
 
+def test_a_connection_that_only_the_result_shows_fails_the_start() -> None:
+    """It would not be closed."""
+    made: list[sqlite3.Connection] = []
+
+    def connect():  # type: ignore[no-untyped-def]  # the subject
+        made.append(sqlite3.connect(":memory:"))
+        return made[0]
+
+    (error,) = failures_of_start(shop_of(resource=Resource(connect)))
+    made[0].close()
+
+    assert isinstance(error, ResourceError)
+    assert "the with statement of sqlite3.Connection is a transaction" in error.reason
+
+
 @pytest.mark.parametrize("builds", [sqlite3.connect, sqlite3.Connection])
 def test_a_connection_whose_with_statement_is_a_transaction_is_a_fault(builds: Any) -> None:
     """It would not be closed."""
@@ -638,6 +653,53 @@ def test_hooks_of_a_class_that_is_known_only_when_it_is_built_are_called() -> No
     assert notes == ["stop user", "exit user", "close resource"]
 
 
+def test_a_component_whose_class_was_not_known_exits_if_its_start_fails() -> None:
+    """As one whose class is declared."""
+    notes: list[str] = []
+
+    def make(resource):  # type: ignore[no-untyped-def]  # the subject
+        return ConstructionRecorder(notes, "user", failing=["start user"])
+
+    resource = Resource(generated, notes)
+
+    failures_of_start(shop_of(resource=resource, user=Component(make, resource.provided)))
+
+    assert notes == ["open resource", "build user", "start user", "exit user", "close resource"]
+
+
+def test_hooks_of_an_alias_are_called_whatever_hooks_the_object_has() -> None:
+    """Its own hook of `STOP` needs no hook of `START`."""
+    notes: list[str] = []
+
+    def same(recorder: ConstructionRecorder) -> ConstructionRecorder:
+        return recorder
+
+    resource = Resource(generated, notes)
+    user = Component(ConstructionRecorder, notes, "user", resource.provided)
+    alias = Component(same, user.provided).on(STOP.calls(lambda user: notes.append("stop alias")))
+
+    with running(shop_of(resource=resource, user=user, alias=alias)):
+        notes.clear()
+    assert notes == ["stop alias", "stop user", "exit user", "close resource"]
+
+
+def test_each_argument_is_built_once() -> None:
+    """A factory of the library is called once for each opening."""
+    built: list[str] = []
+
+    def build() -> str:
+        built.append("argument")
+        return "argument"
+
+    def opened(argument: str) -> Iterator[Connection]:
+        yield Connection([], argument)
+
+    resource = Resource(opened, provided(providers.Factory(build))).add_attributes(is_wanted=False)
+
+    with running(shop_of(resource=resource)):
+        assert built == ["argument"]
+
+
 def test_methods_of_the_opened_object_are_hooks_only_where_that_is_declared() -> None:
     """Many context managers call their own `start` and `stop`."""
     notes: list[str] = []
@@ -729,6 +791,34 @@ def test_a_resource_that_opens_too_late_is_closed_at_once() -> None:
     assert closed.wait(LIMIT)
     assert notes == ["open", "close"]
     assert [text for text in messages if "Shop.resource.open returned after" in text and "Shop.resource.close" in text]
+
+
+@pytest.mark.slow
+def test_a_component_that_starts_too_late_is_stopped_and_dropped_in_its_thread() -> None:
+    """It exits after that; the resource that it needs has been closed by the rollback."""
+    notes: list[str] = []
+    released, ended = threading.Event(), threading.Event()
+
+    class Late(ConstructionRecorder):
+        def start(self) -> None:
+            released.wait(LIMIT)
+            super().start()
+
+        def exit(self) -> None:
+            super().exit()
+            ended.set()
+
+    resource = Resource(generated, notes)
+    shop = shop_of(resource=resource, late=Component(Late, notes, "late", resource.provided).within(0.05))
+    try:
+        (error,) = failures_of_start(shop)
+        assert isinstance(error, HookTimeout)
+        assert notes == ["open resource", "build late", "close resource"]
+    finally:
+        released.set()
+
+    assert ended.wait(LIMIT)
+    assert notes[3:] == ["start late", "stop late", "exit late"]
 
 
 def test_a_stop_in_the_middle_of_a_start_closes_what_is_open() -> None:

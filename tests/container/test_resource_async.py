@@ -364,6 +364,18 @@ def test_a_function_that_only_opens_needs_a_function_that_closes() -> None:
     assert "closed_by" in fault.remedy
 
 
+def test_a_result_that_only_opens_needs_a_function_that_closes() -> None:
+    """If only the result of the function shows that it is a coroutine."""
+    (error,) = failures_of_start(shop_of(resource=Resource(lambda: connected([]))))
+    assert isinstance(error, ResourceError)
+    assert "add closed_by(...)" in error.reason
+
+    declared: Any = Resource(lambda: generated([]))
+    (error,) = failures_of_start(shop_of(resource=declared.closed_by(print)))
+    assert isinstance(error, ResourceError)
+    assert "closes its object itself" in error.reason
+
+
 @pytest.mark.slow
 def test_a_resource_that_overruns_while_it_is_opened_is_cancelled() -> None:
     """Nothing is left to close."""

@@ -300,7 +300,8 @@ class Component(Replaceable, Generic[T_co]):
             home.building = self
         began = time.monotonic()
         try:
-            args, kwargs, attributes = self._injected()
+            args, kwargs = self._injected()
+            attributes = self._injected_attributes()
             while not self.is_built:
                 own = Construction(self.path, self.place)
                 current = self.__dict__.setdefault("_construction", own)
@@ -327,14 +328,14 @@ class Component(Replaceable, Generic[T_co]):
         if is_assembly:
             home.building = None
 
-    def _injected(self) -> tuple[list[object], dict[str, object], dict[str, object]]:
-        """Return the values of the arguments, by position and by name, and of the attributes."""
-        provider = self._provider
-        return (
-            [injected(argument) for argument in provider.args],
-            {name: injected(argument) for name, argument in provider.kwargs.items()},
-            {name: injected(value) for name, value in provider.attributes.items()},
-        )
+    def _injected(self) -> tuple[list[object], dict[str, object]]:
+        """Return the values of the arguments, by position and by name."""
+        args, kwargs = self._provider.args, self._provider.kwargs
+        return [injected(value) for value in args], {name: injected(value) for name, value in kwargs.items()}
+
+    def _injected_attributes(self) -> dict[str, object]:
+        """Return the values of the attributes."""
+        return {name: injected(value) for name, value in self._provider.attributes.items()}
 
     def before_construction(self) -> None:
         """Called before the arguments are built; a subclass may raise."""

@@ -68,7 +68,7 @@ class Keeper:
         try:
             if made is _UNMADE:
                 made, form = resource.make(), resource.form
-            resource.check_result(type(made), form)
+            resource.check_result(made, form)
             close: Callable[[BaseException | None], Awaitable[BaseException | None]] | None = None
             if form is Form.COROUTINE:
                 self._instance = await made

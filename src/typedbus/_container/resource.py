@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import time
+import types
 from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager
 from typing import Any, ClassVar, Final, ParamSpec, Self, overload
@@ -18,7 +19,7 @@ from typedbus._bus.builtin import EXIT, START, STOP
 from typedbus._channels.channel import AnyChannel
 from typedbus._container.component import Component, check_callable
 from typedbus._container.construction import Entered
-from typedbus._container.forms import Form, described_form, form_of, iterates
+from typedbus._container.forms import Form, described_form, form_of, iterates, transaction_in
 from typedbus._container.results import Opened, Result
 
 P = ParamSpec("P")
@@ -29,6 +30,9 @@ T_co = TypeVar("T_co", covariant=True)
 _PLAIN: Final = (
     "it is neither a context manager nor a generator; declare a Component, with closed_by(...) if it must be closed"
 )
+
+
+NOT_CLOSED: Final = "declare a Component, with closed_by(...) and the method that closes it"
 
 
 class Resource(Component[T_co]):
@@ -142,7 +146,7 @@ class Resource(Component[T_co]):
         began = time.monotonic()
         try:
             with Entered(self, self.path, self.place, self.path):
-                args, kwargs, _ = self._injected()
+                args, kwargs = self._injected()
                 self.home.constructing(self)
                 made = self.builds(*args, **kwargs)
                 self.home.constructed(self, made, time.monotonic() - began)
@@ -151,15 +155,28 @@ class Resource(Component[T_co]):
             raise
         return made
 
-    def check_result(self, cls: type, form: Form) -> None:
+    def check_result(self, made: object, form: Form) -> None:
         """
-        Check that an instance of *cls*, the result of the declared callable, can be opened.
+        Check that *made*, the result of the declared callable, can be opened and closed.
 
         Raises:
-            ResourceError: It has no *form* that can be opened.
+            ResourceError: It cannot.
         """
+        name = full_name_of(type(made))
+        connection = transaction_in(type(made))
         if form is Form.PLAIN:
-            raise self.error(f"a {full_name_of(cls)} cannot be opened: {_PLAIN}")
+            reason = f"a {name} cannot be opened: {_PLAIN}"
+        elif connection is not None:
+            reason = f"{not_closing(connection)}; {NOT_CLOSED}"
+        elif form is Form.COROUTINE and self.closing is None:
+            reason = "it is async and only opens: add closed_by(...), with the function that closes its object"
+        elif form is not Form.COROUTINE and self.closing is not None:
+            reason = f"a {name} closes its object itself; remove closed_by(...)"
+        else:
+            return
+        if isinstance(made, types.CoroutineType):
+            made.close()
+        raise self.error(reason)
 
     def error(self, reason: str) -> ResourceError:
         """Return the error for *reason*."""
@@ -171,9 +188,14 @@ class Resource(Component[T_co]):
 
     def hold(self, instance: object) -> None:
         """Provide *instance*, the opened object, until `forget`."""
-        for name, value in self._injected()[2].items():
+        for name, value in self._injected_attributes().items():
             setattr(instance, name, value)
         self._instance = instance
+
+
+def not_closing(connection: str) -> str:
+    """Return the problem of a resource that is a *connection* with such a ``with``."""
+    return f"the with statement of {connection} is a transaction, and does not close the connection"
 
 
 def _problem_of(builds: Callable[..., object]) -> str:

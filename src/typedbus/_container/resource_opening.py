@@ -40,7 +40,7 @@ class Opening:
         form = resource.form
         if form is Form.UNKNOWN:
             form = _FORMS.get(type(made)) or form_of_class(type(made))
-        resource.check_result(type(made), form)
+        resource.check_result(made, form)
         if form is Form.GENERATOR:
             try:
                 instance = next(made)

@@ -10,6 +10,7 @@ the step that drops the instance, and closes a resource.
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import inspect
 from collections.abc import Awaitable, Callable, Mapping, Sequence
@@ -81,10 +82,6 @@ class _StepSubscription(ComponentSubscription):
         step: Any = self.listener
         return step.place  # type: ignore[no-any-return]  # a `Step` or an `AsyncStep`
 
-    @property
-    def is_idle(self) -> bool:
-        return False
-
 
 @attrs.define(eq=False)
 class Turn:
@@ -115,7 +112,7 @@ class Turn:
     #: The hooks of the instance that may be called, by their keys.
     _keys: frozenset[object] = attrs.field(default=frozenset(), init=False)
     #: Whether a hook of `START` has returned, or there is none.
-    _has_started: bool = attrs.field(default=True, init=False)
+    _has_started: bool = attrs.field(default=False, init=False)
     _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
     #: The subscriptions on other channels.
     _subscriber: Subscriber | None = attrs.field(default=None, init=False)
@@ -137,11 +134,10 @@ class Turn:
         else:
             first, last = Step(self, "open", self._open, place), Step(self, "close", self._close, place)
         hooks = self._expected[1]
-        starts = [hook for hook in hooks if hook.channel is START]
-        self._has_started = not starts
         self._add(START, first)
-        for hook in starts:
-            self._add(START, self._step_of(hook), hook)
+        for hook in hooks:
+            if hook.channel is START:
+                self._add(START, self._step_of(hook), hook)
         self._add(STOP, last)
         self._add_stops(hooks)
 
@@ -175,21 +171,22 @@ class Turn:
     # The steps of `START`.
 
     def _build(self) -> None:
-        instance = self.component()
-        try:
-            self._take(instance)
-        except BaseException:
-            self._drop()
-            raise
+        self._begin(self.component(), self._drop)
 
     def _open(self) -> None:
         self._opening = Opening(self._resource, self.bus)
-        instance = self._opening.open()
-        try:
-            self._take(instance)
-        except BaseException:
-            self._close()
-            raise
+        self._begin(self._opening.open(), self._close)
+
+    def _begin(self, instance: object, end: Callable[[], object]) -> None:
+        """Make *instance* the component; *end* is the last step of `STOP`, for a failure."""
+        with contextlib.ExitStack() as undoing:
+            undoing.callback(end)
+            starts, exits = self._take(instance)
+            for hook in exits:
+                undoing.callback(self._call, hook)
+            for hook in starts:
+                self._call(hook)
+            undoing.pop_all()
 
     async def _open_async(self) -> None:
         import asyncio  # the caller has imported it
@@ -198,12 +195,14 @@ class Turn:
 
         self._opening = Keeper(self._resource, self.bus)
         instance = await self._opening.open()
-        try:
-            # It may call a hook that blocks.
-            await asyncio.to_thread(self._take, instance)
-        except BaseException:
-            await self._close_async()
-            raise
+        async with contextlib.AsyncExitStack() as undoing:
+            undoing.push_async_callback(self._close_async)
+            starts, exits = self._take(instance)
+            for hook in exits:
+                undoing.push_async_callback(asyncio.to_thread, self._call, hook)
+            for hook in starts:
+                await asyncio.to_thread(self._call, hook)
+            undoing.pop_all()
 
     @property
     def _resource(self) -> Resource[Any]:
@@ -215,32 +214,31 @@ class Turn:
         """Whether it is a resource that is opened on the event loop, to which its object belongs."""
         return isinstance(self.component, Resource) and self.component.form.is_async
 
-    def _take(self, instance: object) -> None:
+    def _take(self, instance: object) -> tuple[list[Hook[object]], list[Hook[object]]]:
         """
         Make *instance* the component, and subscribe its listeners of other channels.
 
-        The hooks of `START` that the assembly could not foresee, because a function returned an instance of another
-        class, are called here.
+        Return its hooks of `START` that the assembly could not foresee, because a function returned an instance of
+        another class, and its hooks of `EXIT` if one of the former may fail.
         """
         component = self.component
         if isinstance(component, Resource):
             component.hold(instance)
         self.instance = instance
         if isinstance(instance, Declarations):
-            return
+            return [], []
         expected = {_key_of(hook) for hook in self._expected[1]}
         hooks = hooks_of_instance(self.home, self.bus, component, instance, self._expected)
         unforeseen = [hook for hook in hooks if _key_of(hook) not in expected]
         self._keys = frozenset(map(_key_of, hooks))
+        self._has_started = not any(hook.channel is START for hook in hooks)
         self._add_stops(unforeseen)
         self._subscriber = Subscriber(self.bus, component, instance, self.node, self.position)
         if hooks or component.unheard:
             self._subscriber.claim()
         self._subscriber.subscribe([hook for hook in hooks if hook.channel not in _OF_TURN], self._phase)
-        for hook in unforeseen:
-            if hook.channel is START:
-                self._has_started = False
-                self._call(hook)
+        starts = [hook for hook in unforeseen if hook.channel is START]
+        return starts, [hook for hook in hooks if hook.channel is EXIT and starts]
 
     # The steps for hooks.
 
@@ -282,13 +280,15 @@ class Turn:
         try:
             self._drop()
         finally:
-            self._opening.close()
+            if self._opening is not None:
+                self._opening.close()
 
     async def _close_async(self) -> None:
         try:
             self._drop()
         finally:
-            await self._opening.close()
+            if self._opening is not None:
+                await self._opening.close()
 
 
 def forget_turns(homes: Sequence[Home]) -> dict[int, int]:

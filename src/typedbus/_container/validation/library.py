@@ -68,8 +68,7 @@ def library_faults(
                         path,
                         place,
                         f"{describe(provider.provides)} is asynchronous, but the bus opens and closes resources synchronously",
-                        "declare a Component that opens it in async def start() and closes it in async def stop(); "
-                        "or open it with a synchronous function",
+                        "declare a Resource of typedbus with this function, or open it with a synchronous one",
                     )
                 )
             if isinstance(node, providers.BaseSingleton):

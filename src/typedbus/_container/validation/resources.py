@@ -11,7 +11,7 @@ from typedbus._container.component import Component
 from typedbus._container.descriptions import class_of
 from typedbus._container.faults import BuildFault, LifetimeFault
 from typedbus._container.forms import Form, transaction_of
-from typedbus._container.resource import Resource
+from typedbus._container.resource import NOT_CLOSED, Resource, not_closing
 
 
 def resource_faults(component: Component[object]) -> list[BuildFault]:
@@ -26,9 +26,7 @@ def resource_faults(component: Component[object]) -> list[BuildFault]:
         )
         faults.append(BuildFault(path, place, problem, "add closed_by(...), with the function that closes it"))
     if (connection := transaction_of(component.builds)) is not None:
-        problem = f"the with statement of {connection} is a transaction, and does not close the connection"
-        remedy = "declare a Component, with closed_by(...) and the method that closes it"
-        faults.append(BuildFault(path, place, problem, remedy))
+        faults.append(BuildFault(path, place, not_closing(connection), NOT_CLOSED))
     return faults
 
 
