@@ -30,7 +30,7 @@ from tests.processes import free_port
 
 from typedbus import Scoped, State, running
 from typedbus.hosting.asgi import Hosted
-from typedbus.pytest_plugin import RunningFixture
+from typedbus.pytest_plugin import RunningFixture, ScopeFixture
 from typedbus.settings import Sources, load
 
 pytestmark = pytest.mark.slow
@@ -148,11 +148,13 @@ def test_unknown_books_and_invalid_orders_are_refused(shop: Bookshop) -> None:
             order(client, emma=0),
             order(client),
             client.get(f"/books/{EMMA}/price").status_code,
+            client.post("/orders", json={"email": "ada@example.org", "copies": {"../admin": 1}}).status_code,
             client.get("/books/emma/price").status_code,
+            client.get(f"/orders/{2**64}").status_code,
             client.put(f"/books/{EMMA}", json={"title": "Emma"}).status_code,
         ]
 
-    assert statuses == [404, 422, 422, 404, 422, 422]
+    assert statuses == [404, 422, 422, 404, 422, 422, 422, 422]
 
 
 def test_without_the_wholesaler_nothing_is_sold(database: str) -> None:
@@ -273,6 +275,25 @@ class SlowPostbox(Postbox):
         self.is_delivering.set()
         await asyncio.to_thread(self.may_deliver.wait, LIMIT)
         await super().deliver(recipient, text)
+
+
+async def put_in_a_scope(shop: Bookshop, typedbus_scope: ScopeFixture) -> list[int]:
+    """Return the number of books before and after one was put on the shelf, in a scope of the test."""
+    async with typedbus_scope.on_loop(shop) as scope:
+        shelf = await scope.get(Catalogue.shelf)
+        before = len(await shelf.books())
+        await shelf.put(EMMA, "Emma", 4)
+        return [before, len(await shelf.books())]
+
+
+def test_a_scope_of_a_test_leaves_the_database_unchanged(
+    shop: Bookshop, typedbus_running: RunningFixture, typedbus_scope: ScopeFixture
+) -> None:
+    """A test of one component needs no request, and no clean-up."""
+    bus = typedbus_running(shop).infra.bus()
+
+    for _ in range(2):
+        assert bus.run_on_loop(put_in_a_scope(shop, typedbus_scope)).result(LIMIT) == [0, 1]
 
 
 async def place(shop: Bookshop) -> None:

@@ -3,8 +3,8 @@
 from collections.abc import Sequence
 from typing import Annotated
 
-from fastapi import APIRouter, HTTPException, Path
-from pydantic import BaseModel, ConfigDict, NonNegativeInt
+from fastapi import APIRouter, HTTPException
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from examples.books.catalogue import Catalogue
 from examples.books.catalogue.prices import Prices
@@ -13,14 +13,14 @@ from typedbus.injection import injected
 
 router = APIRouter(prefix="/books")
 
-ISBN = Annotated[str, Path(pattern=r"^\d{13}$")]
+ISBN = Annotated[str, StringConstraints(pattern="^[0-9]{13}$")]
 
 
 class BookIn(BaseModel):
     """A book to be put on the shelf."""
 
     title: str
-    copies: NonNegativeInt
+    copies: int = Field(ge=0, le=10_000)
 
 
 class BookOut(BaseModel):

@@ -1,8 +1,11 @@
 """Orders over HTTP."""
 
-from fastapi import APIRouter, HTTPException
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt
+from typing import Annotated
 
+from fastapi import APIRouter, HTTPException, Path
+from pydantic import BaseModel, ConfigDict, Field
+
+from examples.books.catalogue.routes import ISBN
 from examples.books.catalogue.shelf import SoldOut, UnknownBook
 from examples.books.orders import Orders
 from examples.books.orders.desk import Desk, Order
@@ -15,7 +18,7 @@ class OrderIn(BaseModel):
     """An order of a customer: how many copies of each book, by ISBN."""
 
     email: str = Field(pattern="^[^@]+@[^@]+$")
-    copies: dict[str, PositiveInt] = Field(min_length=1)
+    copies: dict[ISBN, Annotated[int, Field(ge=1, le=100)]] = Field(min_length=1, max_length=100)
 
 
 class OrderOut(BaseModel):
@@ -41,7 +44,7 @@ async def place(desk: Desk, order: OrderIn) -> Order:
 
 @router.get("/{number}", response_model=OrderOut)
 @injected(Orders.desk)
-async def find(desk: Desk, number: int) -> Order:
+async def find(desk: Desk, number: Annotated[int, Path(ge=1, lt=2**31)]) -> Order:
     """Return an order."""
     order = await desk.find(number)
     if order is None:
