@@ -3,7 +3,8 @@ The documentation does what it says.
 
 Python blocks of a page share a namespace, in order. One whose first line names
 a file, as `# shop.py`, is a module of its own, beside the page's others; one
-that ends in `SystemExit(run(...))` is a process, and one named `test_*.py` is
+that ends in `SystemExit(run(...))` is a process, and so is each file of a page with
+settings of Django, of which a process has one set. A file named `test_*.py` is
 run by pytest. A `text` block is what the last Python block before it printed.
 """
 
@@ -35,15 +36,17 @@ ROOT = Path(__file__).parents[2]
 PAGES = [ROOT / "README.md", *sorted((ROOT / "docs").rglob("*.md"))]
 PROSE = [*PAGES, ROOT / "CONTRIBUTING.md", ROOT / "CHANGELOG.md"]
 PROGRAM = "raise SystemExit(run("
+DJANGO = "DJANGO_SETTINGS_MODULE"
 
 
 @attrs.frozen
 class Block:
-    """A fenced block of a page: its language, its text and the page's lines above it."""
+    """A fenced block of a page: its language, its text, the page's lines above it, and whether it is a process."""
 
     language: str
     text: str
     above: int
+    is_process: bool = False
 
     @property
     def file(self) -> str | None:
@@ -58,7 +61,7 @@ class Block:
             # pytest-asyncio warns where the option is not set.
             option = "asyncio_default_fixture_loop_scope=function"
             return ["-m", "pytest", "-q", "-p", "no:cacheprovider", "-o", option, self.file]
-        return [str(self.file)] if PROGRAM in self.text else None
+        return [str(self.file)] if PROGRAM in self.text or (self.is_process and self.file) else None
 
 
 def text_of(page: Path) -> str:
@@ -70,7 +73,7 @@ def blocks_of(page: Path) -> list[Block]:
     """Return the fenced blocks of *page*."""
     text = text_of(page)
     found = re.finditer(r"^```(\w+)[^\n]*\n(.*?)^```$", text, re.MULTILINE | re.DOTALL)
-    return [Block(block[1], block[2], text.count("\n", 0, block.start(2))) for block in found]
+    return [Block(block[1], block[2], text.count("\n", 0, block.start(2)), DJANGO in text) for block in found]
 
 
 def run_process(*command: str, folder: Path) -> str:
