@@ -105,11 +105,10 @@ class Core:
         """Return the counterparts of *declaration* in the container, or in those on the same bus; itself if it is one."""
         if declaration.home is not None and any(declaration.home is core for core in self.group.members):
             return [declaration]
-        others = [core for core in self.companions if core is not self]
-        for core in (self, *others):
-            if copies := copies_of(core.container, declaration):
-                return copies
-        return []
+        if own := copies_of(self.container, declaration):
+            return own
+        copies = [copy for core in self.companions for copy in copies_of(core.container, declaration)]
+        return list({id(copy): copy for copy in copies}.values())
 
     # What components call; see `Home`.
 
@@ -129,7 +128,7 @@ class Core:
         return self.group.dependents(*nodes)
 
     def cover(self, component: Component[Any], replacement: object) -> None:
-        self.group.cover(component, replacement)
+        self.group.cover(component, [(component, replacement)])
 
     def uncover(self, places: Sequence[Any], replacements: Sequence[object], own: Sequence[object] = ()) -> None:
         # The bus of another container stays: `leave` removes it.

@@ -103,9 +103,13 @@ class Group:
                 return path, member.place
         return str(node), self.members[0].place
 
-    def cover(self, component: Component[Any], replacement: object, places: Sequence[Any] = ()) -> None:
+    def cover(self, component: Component[Any], replacements: Sequence[tuple[Any, object]]) -> None:
         """
-        Override *component*, or the references to it in *places*, by *replacement*.
+        Override *component*.
+
+        Args:
+            component: The component.
+            replacements: The component, or each reference to it, and the provider that replaces it there.
 
         Raises:
             OverrideError: The component, or one that needs it, is already built.
@@ -115,12 +119,11 @@ class Group:
             where = f" (since {scope.place})" if scope.place else ""
             reason = f"a scope is open{where}; override before it is opened"
             raise OverrideError(component.path, component.place, reason)
-        covered = places or [component]
-        late = first_built(self.dependents(*covered))
+        late = first_built(self.dependents(*(place for place, _ in replacements)))
         if late is not None:
             raise OverrideError(component.path, component.place, f"{late.path} is built already; override before that")
-        for node in covered:
-            cover(node, replacement)
+        for place, replacement in replacements:
+            cover(place, replacement)
         self.invalidate()
 
     def uncover(self, places: Sequence[Any], replacements: Sequence[object], own: Sequence[object] = ()) -> None:

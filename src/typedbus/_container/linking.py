@@ -143,7 +143,7 @@ def copies_of(container: Declarations, declaration: Any) -> list[Any]:
     """
     Return the providers that *declaration* stands for in *container*.
 
-    These are its copies in the container and in the containers nested in it, otherwise the targets of the references to it.
+    These are its copies in the container and in the containers nested in it, otherwise the counterparts that references to it have.
     """
     body = body_of(container)
     copied = body.copies.get(id(declaration), body.contributed.get(id(declaration)))
@@ -152,7 +152,9 @@ def copies_of(container: Declarations, declaration: Any) -> list[Any]:
     if own := counterparts(container, declaration):
         return own
     references = [reference for reference in references_in(container) if reference.declaration is declaration]
-    return list({id(each.target): each.target for each in references if each.target is not None}.values())
+    return list(
+        {id(each.counterpart): each.counterpart for each in references if each.counterpart is not None}.values()
+    )
 
 
 def paths_of(container: Declarations, declarations: Sequence[object]) -> list[str]:

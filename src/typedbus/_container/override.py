@@ -63,8 +63,9 @@ class Override(Generic[T]):
             for node in dependencies_first([override], needs)[0]:
                 if isinstance(node, Component) and node.home is None:
                     node.home = component.home or core
+        replacements = [(each, each.made_from(override)) for each in self._references] or [(component, override)]
         try:
-            core.group.cover(component, override, self._references)
+            core.group.cover(component, replacements)
             if any(isinstance(node, Every) for node in dependencies_first([override], needs)[0]):
                 holder.has_lists = True
                 run_together(core.companions)
@@ -75,7 +76,7 @@ class Override(Generic[T]):
                     [override], lambda node: [] if isinstance(node, Reference) else needs(node)
                 )
                 own = [node for node in nodes if id(node) not in self._copies]
-                core.uncover(self._references or [component], [override], own)
+                core.uncover([place for place, _ in replacements], [made for _, made in replacements], own)
         finally:
             holder.references = [reference for reference in holder.references if reference not in references]
 

@@ -107,7 +107,8 @@ class Reference(_Provider):
     Attributes:
         original: The provider as written in the declaration, an object of the other class.
         declaration: The declaration that *original* is or belongs to; the same object in most cases.
-        target: The counterpart of *original* in a container instance; None without exactly one counterpart.
+        counterpart: The counterpart of *declaration* in a container instance; None without exactly one.
+        target: The provider in place of *original*, made from the counterpart; None without one.
         candidates: The paths of the counterparts if there are several.
     """
 
@@ -115,19 +116,24 @@ class Reference(_Provider):
         super().__init__()
         self.original = original
         self.declaration = declaration
+        self.counterpart: Any = None
         self.target: Any = None
         self.candidates: tuple[str, ...] = ()
 
     def resolve(self, counterpart: object) -> None:
         """Set the target, from the *counterpart* of the declaration in a container instance."""
         self.candidates = ()
-        self.target = counterpart
-        if self.original is not self.declaration:
-            self.target = providers.deepcopy(self.original, {id(self.declaration): counterpart})
+        self.counterpart, self.target = counterpart, self.made_from(counterpart)
+
+    def made_from(self, provider: Any) -> Any:
+        """Return the provider in place of *original* if *provider* takes the place of the declaration."""
+        is_declaration = self.original is self.declaration
+        return provider if is_declaration else providers.deepcopy(self.original, {id(self.declaration): provider})
 
     def reject(self, candidates: Sequence[str]) -> None:
         """Set no target, because there are no counterparts or several."""
-        self.target, self.candidates = None, tuple(candidates)
+        self.counterpart = self.target = None
+        self.candidates = tuple(candidates)
 
     @property
     def is_unresolved(self) -> bool:

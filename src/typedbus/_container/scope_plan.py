@@ -41,7 +41,7 @@ from dependency_injector import providers
 from typedbus._base.ordering import dependencies_first
 from typedbus._base.scope_errors import ScopeClosed
 from typedbus._base.static import MISSING, is_a
-from typedbus._container.component import Component, cycle_fault
+from typedbus._container.component import Component, cycle_fault, reference_faults
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.forms import Form, form_of
 from typedbus._container.leaving import close_async_generator, close_generator, exit_async_manager, exit_manager
@@ -114,7 +114,7 @@ def compiled(component: Component[object], home: Any, level: Level, *, is_async:
         is_async: Whether to return a coroutine function, which can build async forms.
 
     Raises:
-        InvalidContainer: Objects need each other in a cycle.
+        InvalidContainer: Objects need each other in a cycle, or it is unclear which object of another container is meant.
         ScopeClosed: The object belongs to a request, and the scope to a session.
         Exception: A component that is not built yet was built, and its constructor raised.
     """
@@ -122,6 +122,9 @@ def compiled(component: Component[object], home: Any, level: Level, *, is_async:
     order, circles = dependencies_first(roots, _needs_in_scope)
     if circles:
         raise InvalidContainer(home.name, [cycle_fault(circle) for circle in circles])
+    if any(isinstance(node, Reference) and node.is_unresolved for node in order):
+        users = [node for node in order if isinstance(node, Component)]
+        raise InvalidContainer(home.name, [fault for user in users for fault in reference_faults(user)])
     objects = [node for node in order if isinstance(node, OfScope) and node.overriding is None]
     for node in objects:
         if node.level.value > level.value:

@@ -322,13 +322,24 @@ class AsyncOpener(providers.Delegate):
         return functools.partial(_opened_async, self.provides)
 
 
+# An object that overrides a declaration of another container has no container, and no scope.
+
+
 @contextmanager
 def _opened(component: Any) -> Generator[Any, None, None]:
-    with component.home.scope() as scope:
+    home: Any = component.home if isinstance(component, Component) else None
+    if home is None:
+        yield component()
+        return
+    with home.scope() as scope:
         yield scope[component]
 
 
 @asynccontextmanager
 async def _opened_async(component: Any) -> AsyncGenerator[Any, None]:
-    async with component.home.scope() as scope:
+    home: Any = component.home if isinstance(component, Component) else None
+    if home is None:
+        yield component()
+        return
+    async with home.scope() as scope:
         yield await scope.get(component)
