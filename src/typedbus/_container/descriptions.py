@@ -48,7 +48,8 @@ def class_of(component: Component[object]) -> type | None:
     If a function builds the component, its return annotation gives the class.
     """
     builds: object = component.builds
-    is_described = hasattr(type(component), "describe_result")
+    # The look-up of an attribute that is missing is slow, and most components are of this class.
+    is_described = type(component) is not Component and hasattr(type(component), "describe_result")
     if is_a(builds, type) and component.overriding is None and not is_described:
         return builds
     return class_in(description_of(component))
