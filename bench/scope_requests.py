@@ -10,6 +10,7 @@ from typing import Annotated, Any, Literal
 import attrs
 
 from scope_parts import Engine, Repository, Service, Session, open_session_async
+from targets import OURS
 
 YIELD_DEPENDENCY = "`yield` dependency"
 ASGI = Callable[[dict[str, Any], Any, Any], Awaitable[None]]
@@ -158,8 +159,8 @@ def chain() -> Site:
     return Site("a dependency for each object", fastapi_site(place), engine)
 
 
-def typedbus() -> Site:
-    """Return a site with a scope of typedbus for each request."""
+def typedbus(*, scopes: bool) -> Site:
+    """Return a site with a scope of typedbus for each request, or else for each call of an injected function."""
     from typedbus import Bus, Component, Container, Scoped
     from typedbus.hosting.asgi import Hosted
     from typedbus.injection import injected
@@ -177,7 +178,8 @@ def typedbus() -> Site:
     async def place(service: Service) -> str:
         return service.place()
 
-    return Site("typedbus", Hosted(fastapi_site(place), Shop, scopes=True), on_engine)
+    name = OURS if scopes else f"{OURS}, a scope for each call"
+    return Site(name, Hosted(fastapi_site(place), Shop, scopes=scopes), on_engine)
 
 
 def wireup() -> Site:
@@ -223,7 +225,8 @@ MAKES: tuple[Callable[[], Site], ...] = (
     partial(by_hand, "request"),
     partial(by_hand, "function"),
     chain,
-    typedbus,
+    partial(typedbus, scopes=True),
+    partial(typedbus, scopes=False),
     wireup,
     dishka,
 )
