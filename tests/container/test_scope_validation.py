@@ -21,6 +21,7 @@ from typedbus import (
     Container,
     Given,
     InvalidContainer,
+    Resource,
     ResourceError,
     Scoped,
     every,
@@ -28,6 +29,7 @@ from typedbus import (
     on,
     provided,
 )
+from typedbus._container.forms import Form, form_of
 from typedbus.faults import (
     ArgumentFault,
     BuildFault,
@@ -215,6 +217,21 @@ def test_the_object_that_a_form_opens_is_compared_with_the_parameter(builds: Any
     fault = fault_of(TypeFault, opened=opened, wrong=declare(of_user, opened.provided))
     assert "takes 'user' as" in fault.problem
     assert "(Made.opened)" in fault.problem
+
+
+@pytest.mark.parametrize("builds", [form for form in FORMS if form not in (created, Session)])
+def test_the_object_that_a_resource_opens_is_compared_with_the_parameter(builds: Any) -> None:
+    def resource() -> Resource[Session]:
+        declared: Resource[Session] = Resource(builds, Shop.engine.provided)
+        is_async_function = form_of(builds) is Form.COROUTINE
+        return declared.closed_by(of_session) if is_async_function else declared
+
+    opened = resource()
+    assert faults_of(opened=opened, right=Component(of_session, opened.provided)) == []
+
+    opened = resource()
+    fault = fault_of(TypeFault, opened=opened, wrong=component(of_user, opened.provided))
+    assert "takes 'user' as" in fault.problem
 
 
 @pytest.mark.parametrize("builds", FORMS)

@@ -109,6 +109,9 @@ class Shop(Container):
     orders_in_wrong_order = Scoped(Orders, user.provided, session.provided)  # E
     orders_of_declaration = Scoped(Orders, session, user.provided)  # E
     orders_of_manager = Scoped(Orders, Component(open_decorated, engine.provided).provided, user.provided)  # E
+    orders_of_coroutine = Scoped(Orders, Component(connect, engine.provided).provided, user.provided)  # E
+    orders_of_generator = Scoped(Orders, Component(open_iterator, engine.provided).provided, user.provided)  # E
+    begin_of_async_generator = Component(begin, Component(open_async_iterator, engine.provided).provided)  # E
     orders_of_name = Scoped(Orders, session.provided, user.provided.name)  # E
     orders_of_protocol = Scoped(Orders, session.provided, named.provided)  # E
     orders_of_opener = Scoped(Orders, session.opener, user.provided)  # E
