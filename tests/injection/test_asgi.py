@@ -4,13 +4,15 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import gc
+import weakref
 from typing import Any
 
 import pytest
 from tests.injection.clients import ASGIRequest
 from tests.injection.shop import Orders, Session, Shop, Visitor
 
-from typedbus import Container, Scoped, running
+from typedbus import Container, Scope, Scoped, running
 from typedbus.hosting import asgi
 from typedbus.injection import FailedResponse, NoRunningContainer, NoScope, ScopedASGI, current_scope, injected
 
@@ -279,6 +281,22 @@ def test_a_websocket_is_a_session_and_each_injected_call_a_request_in_it(shop: S
 
     messages = [note for name in ("tea", "mug", "pot") for note in ("begin", f"add {name}", "commit")]
     assert notes == ["feed opened", *messages, "feed closed"]
+
+
+@pytest.mark.parametrize("kind", ["http", "websocket"])
+def test_a_server_does_not_keep_the_scope_of_a_connection(shop: Shop, kind: str) -> None:
+    """Its task may handle the next one."""
+    scopes: list[weakref.ref[Scope]] = []
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        scopes.append(weakref.ref(current_scope()))
+
+    async def main() -> None:
+        await ASGIRequest(kind=kind).call(ScopedASGI(app, shop))
+        gc.collect()
+        assert scopes[0]() is None
+
+    asyncio.run(main())
 
 
 @pytest.mark.parametrize("kind", ["http", "websocket"])
