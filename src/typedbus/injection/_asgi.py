@@ -44,6 +44,10 @@ class ScopedASGI:
     injected function that needs an object of a request has a scope of its own, as for one
     message; see `injected`.
 
+    Frameworks call plain functions in threads, and the scope is closed on the event loop. An
+    object whose end blocks, or that belongs to its thread, needs an async form, or no
+    middleware: then each call has a scope of its own, in its thread.
+
     The lifespan is passed on. The container must run: in a `Hosted`, by `running` or by `run`.
 
     Args:
