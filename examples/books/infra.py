@@ -4,6 +4,7 @@ from collections.abc import AsyncGenerator
 
 from sqlalchemy.ext.asyncio import AsyncEngine, AsyncSession, create_async_engine
 from sqlalchemy.orm import DeclarativeBase
+from sqlalchemy.schema import CreateTable
 
 from examples.books.settings import Settings
 from typedbus import START, Bus, Component, Container, Scoped
@@ -15,9 +16,11 @@ class Table(DeclarativeBase):
 
 
 async def create_tables(engine: AsyncEngine) -> None:
-    """Create the tables that do not exist yet; to change existing tables, run migrations here."""
+    """Create the tables that do not exist yet; to change existing tables, run migrations before the start."""
     async with engine.begin() as connection:
-        await connection.run_sync(Table.metadata.create_all)
+        # `create_all` fails if several processes open a new file at the same moment.
+        for table in Table.metadata.sorted_tables:
+            await connection.execute(CreateTable(table, if_not_exists=True))
 
 
 async def open_session(engine: AsyncEngine) -> AsyncGenerator[AsyncSession]:
