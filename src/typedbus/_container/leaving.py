@@ -9,6 +9,7 @@ raises the failure of the block in any case.
 
 from __future__ import annotations
 
+import sys
 from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
 from typing import Any, Protocol
@@ -103,6 +104,18 @@ async def exit_async_manager(manager: AsyncManager, error: BaseException | None)
     except BaseException as failure:
         return _new_failure(failure, error, trace)
     return None
+
+
+def cancellations(error: BaseException) -> int:
+    """Return how many cancellations of the current task are pending if *error* is one of them, otherwise 0."""
+    asyncio = sys.modules.get("asyncio")  # before that is imported, no task is cancelled
+    if asyncio is None or not isinstance(error, asyncio.CancelledError):
+        return 0
+    try:
+        task = asyncio.current_task()
+    except RuntimeError:  # no event loop runs in this thread
+        return 0
+    return 0 if task is None else task.cancelling()
 
 
 def _new_failure(

@@ -17,7 +17,7 @@ from typedbus._base.scope_errors import NotInContainer, ResourceError, ScopeClos
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._container.component import Component
-from typedbus._container.leaving import SecondYield, close_async_generator, exit_async_manager
+from typedbus._container.leaving import SecondYield, cancellations, close_async_generator, exit_async_manager
 from typedbus._container.scope_plan import compiled
 from typedbus._container.scoped import GivenValue, Level
 
@@ -95,7 +95,8 @@ class Scope:
     the same object, whatever they do with it. Failures of closing are noted on it and published on
     `LOG`. After a block without a failure, the first failure of closing is passed to the objects
     that are closed after it, as in nested ``with`` blocks, and raised at the end: by itself, or several
-    as a group.
+    as a group. A time limit or a task group that is an object of the scope may cancel the block itself:
+    its failure leaves in place of the cancellation.
 
     A scope belongs to one unit of work. It may move from thread to thread, but two tasks or threads
     that build in it at the same moment are refused.
@@ -277,6 +278,7 @@ class Scope:
         if not self.exits:
             return
         passed = self._failure if error is None else error
+        pending = 0 if error is None else cancellations(error)
         failures: list[BaseException] = []
         for close, opened, component in reversed(self.exits):
             failure = close(opened, passed)
@@ -284,7 +286,7 @@ class Scope:
                 failures.append(_named(failure, component))
                 passed = failures[0] if passed is None else passed
         if failures:
-            self._settle(error, failures)
+            self._settle(error, failures, pending)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None, /
@@ -296,6 +298,7 @@ class Scope:
         if not self.exits:
             return
         passed = self._failure if error is None else error
+        pending = 0 if error is None else cancellations(error)
         failures: list[BaseException] = []
         for close, opened, component in reversed(self.exits):
             failure = close(opened, passed)
@@ -305,16 +308,20 @@ class Scope:
                 failures.append(_named(failure, component))
                 passed = failures[0] if passed is None else passed
         if failures:
-            self._settle(error, failures)
+            self._settle(error, failures, pending)
 
-    def _settle(self, error: BaseException | None, failures: list[BaseException]) -> None:
+    def _settle(self, error: BaseException | None, failures: list[BaseException], pending: int) -> None:
         """
         Report the *failures* of closing, or raise them.
 
         Args:
             error: The failure of the block, which the caller raises; None if there was none.
             failures: At least one.
+            pending: How many cancellations of the task were pending before the closing, if *error* is one of them.
         """
+        if error is not None and cancellations(error) < pending:
+            # A time limit or a task group had cancelled the block; it has ended that, and failed in its place.
+            error = None
         noted = error if error is not None else self._failure
         leaving = next((failure for failure in failures if not isinstance(failure, Exception)), None)
         if noted is None or (leaving is not None and isinstance(noted, Exception)):
