@@ -199,6 +199,8 @@ class Preparing:
 
     def stopped(self) -> None: ...
 
+    def detach(self) -> None: ...
+
 
 def before_each_start(bus: Bus, function: Callable[[], object]) -> None:
     parts_of(bus).participants.add(Preparing(function))

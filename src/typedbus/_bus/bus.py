@@ -429,19 +429,19 @@ class Bus:
         """
         Reset the bus in a forked child process.
 
-        Must be called in the child before other code there uses the bus; `run`, `running` and
-        `typedbus.hosting` do so. A child that was not forked by Python is recognised by its
-        pid, the first time that it asks a bus for its state or a transition. The resources
-        of the components belong to the parent, which continues to use them, so no listener
-        is called. A bus that had been started is EXITED in the child: a stop or an exit does
-        nothing, and a start constructs new components. A bus that had not been started is
-        unchanged. Locks are released, and requests, owned threads and the replacement are
-        discarded. A start during which the process was forked does not continue in the child.
+        Must be called in the child before other code there uses the bus; `run`, `running` and `typedbus.hosting` do
+        so. A child that was not forked by Python is recognised by its pid, the first time that it asks a bus for its
+        state or a transition. The resources of the components belong to the parent, which continues to use them, so
+        no listener is called. A bus that had been started is EXITED in the child: a stop or an exit does nothing, and
+        a start constructs new components. A bus that had not been started is unchanged. Locks are released, and
+        requests, owned threads, open scopes and the replacement are discarded. A start during which the process was
+        forked does not continue in the child.
         """
         self._parts.registry.renew_lock()
         self._parts.event_loop.detach()
         self._parts.machine.detach()
         self._parts.main_loop.detach()
+        self._parts.participants.detach()
 
     def own(self, thread: threading.Thread) -> None:
         """

@@ -30,7 +30,7 @@ class Participant(Protocol):
     """
     An object that prepares each start: a container constructs its components and subscribes their hooks.
 
-    It is called after each stop as well: a container logs its open scopes.
+    It is called after each stop as well, when a container logs its open scopes, and in a forked child process.
     """
 
     @property
@@ -53,6 +53,9 @@ class Participant(Protocol):
 
     def stopped(self) -> None:
         """Report open scopes; called after the hooks of `STOP`, in the thread of the transition. It must not raise."""
+
+    def detach(self) -> None:
+        """Forget what threads of the parent have opened; called in a forked child process."""
 
 
 class Participants:
@@ -78,6 +81,11 @@ class Participants:
     def remove(self, participant: Participant) -> None:
         """Leave later starts to the other participants."""
         self._participants.pop(participant, None)
+
+    def detach(self) -> None:
+        """Detach every participant, in a forked child process."""
+        for participant in self:
+            participant.detach()
 
     def __iter__(self) -> Iterator[Participant]:
         return iter(list(self._participants))

@@ -303,6 +303,10 @@ class Assembly:
             for scope in open_scopes(list(core.scopes)):
                 parts_of(core.bus).registry.log(f"still open after the stop: {scope}", WARNING)
 
+    def detach(self) -> None:
+        """Forget the scopes of the parent's threads. A block that continues in the child still closes its own."""
+        self.core.scopes.clear()
+
     @property
     def name(self) -> str:
         """The path of the component under construction, otherwise the name of the container."""
