@@ -272,6 +272,29 @@ def test_a_generic_class_is_checked_by_its_origin() -> None:
     assert "'session'" in fault_of(TypeFault, repo=repo, x=declare(of_session, repo.provided)).problem
 
 
+def test_the_annotation_of_a_declaration_is_compared_with_the_object_that_it_opens() -> None:
+    """mypy takes the annotated class for a plain one."""
+
+    class Folder:
+        def __enter__(self) -> str:
+            return ""
+
+        def __exit__(self, *details: object) -> None: ...
+
+    class Annotated(Shop):
+        right: Scoped[str] = Scoped(Folder)
+        base: Scoped[Session] = Scoped(Managed, Shop.engine.provided)
+        wrong: Scoped[Folder] = Scoped(Folder)
+        unknown: "Scoped[Missing]" = Scoped(Folder)  # type: ignore[name-defined]  # noqa: F821  # on purpose
+
+    with pytest.raises(InvalidContainer) as caught:
+        Annotated().validate()
+    (fault,) = caught.value.exceptions
+    assert isinstance(fault, TypeFault)
+    assert fault.path == "Annotated.wrong"
+    assert fault.remedy == "annotate it as Scoped[str], or remove the annotation"
+
+
 def test_an_abstract_class_is_a_fault() -> None:
     class Port(Protocol):
         def send(self) -> None: ...

@@ -19,7 +19,7 @@ from typedbus._container.validation.building import build_faults, class_faults
 from typedbus._container.validation.hidden import hidden_faults, inline_faults
 from typedbus._container.validation.hooks import hook_faults, misspelt_faults
 from typedbus._container.validation.library import library_faults, lifetime_faults
-from typedbus._container.validation.overrides import declared_types, override_fault
+from typedbus._container.validation.overrides import annotation_faults, declared_types, override_fault
 from typedbus._container.validation.replacements import assigned_faults, replacement_faults
 from typedbus._container.validation.resources import early_faults, resource_faults
 from typedbus._container.validation.scopes import later_faults, mark_faults, transaction_faults
@@ -85,8 +85,8 @@ def container_faults(
             if hooks:
                 listening.append(component)
     faults.extend(_scope_faults(components, home, analysis, in_force, has_unresolved=bool(unresolved)))
-    faults.extend(build_faults(components))
     types = declared_types(container)
+    faults.extend([*build_faults(components), *annotation_faults(declared, types)])
     for component in overridden:
         fault = override_fault(component, types.get(id(component)))
         faults.extend([] if fault is None else [fault])

@@ -156,7 +156,7 @@ class ReferenceFault(Fault):
 
 
 class TypeFault(Fault):
-    """A component is given an argument of a type that its parameter does not take."""
+    """A component is given an argument of a type that its parameter does not take, or is not of its annotated type."""
 
 
 class DisabledFault(Fault):

@@ -83,7 +83,7 @@ def every(kind: Callable[..., T], /) -> Sequence[T]:
     inherits it; for a protocol, also of each class that has its members. It is
     in order of declaration, and covers the containers around the declaring
     container, all containers nested in these, and the containers that run
-    together with them. The receiving component itself is left out, an override
+    together with them. The receiving component itself and objects of scopes are left out, an override
     takes the place of the component that it overrides, and an object that several
     components return appears once. The list may be empty. The components in it
     start before the component that receives it, and stop after it.

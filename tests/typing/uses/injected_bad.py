@@ -1,5 +1,7 @@
 """Invalid uses of components in functions that frameworks call; a marked line is an error for both checkers."""
 
+from typing import Any
+
 from openings import Engine, Orders, Session, User, open_async_iterator
 
 from typedbus import Bus, Component, Container, Given, Scoped
@@ -139,7 +141,12 @@ async def use() -> None:
 async def site(scope: str) -> None: ...
 
 
+async def asgi_site(scope: Any, receive: Any, send: Any) -> None: ...
+
+
 asgi = ScopedASGI(site, shop)  # E
-asgi_of_class = ScopedASGI(lambda scope, receive, send: site(""), Shop)  # E
+asgi_of_component = ScopedASGI(asgi_site, Shop.bus)  # E
+asgi_with_value = ScopedASGI(asgi_site, shop, Shop.user.given(User("Ada")))  # E
+asgi_with_function = ScopedASGI(asgi_site, shop, lambda message: [User("Ada")])  # E
 wsgi = ScopedWSGI(site, shop)  # E
 wsgi_alone = ScopedWSGI(lambda environ, start_response: [b""])  # E

@@ -108,4 +108,6 @@ def page(environ: dict[str, Any], start_response: Any) -> list[bytes]:
 
 
 asgi = ScopedASGI(site, shop)
+asgi_of_class = ScopedASGI(site, Shop, lambda message: [Shop.user.given(User(message["path"]))])
 wsgi = ScopedWSGI(page, shop)
+wsgi_of_class = ScopedWSGI(page, Shop)

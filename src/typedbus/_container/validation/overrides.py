@@ -1,12 +1,13 @@
-"""Faults of overrides: the override of a component is not of the declared type."""
+"""Faults of overrides and annotations: an override, or an object that is opened, is not of the declared type."""
 
 from __future__ import annotations
 
 import typing
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from typedbus._base.hints import annotations_of
-from typedbus._base.static import bases_of, inherits, is_a, namespace_of
+from typedbus._base.static import bases_of, full_name_of, inherits, is_a, namespace_of
 from typedbus._container.annotation_parts import plain
 from typedbus._container.annotation_text import shown
 from typedbus._container.annotations import Exactly, evaluated
@@ -14,8 +15,9 @@ from typedbus._container.body import Declarations, body_of
 from typedbus._container.compatibility import fits
 from typedbus._container.component import Component
 from typedbus._container.descriptions import declared_type_of, description_of
-from typedbus._container.faults import OverrideFault
-from typedbus._container.scoped import OfScope, level_of
+from typedbus._container.faults import OverrideFault, TypeFault
+from typedbus._container.resource import Resource
+from typedbus._container.scoped import OfScope, Scoped, level_of
 
 
 def override_fault(component: Component[object], annotated: object = None) -> OverrideFault | None:
@@ -46,9 +48,33 @@ def override_fault(component: Component[object], annotated: object = None) -> Ov
     )
 
 
+def annotation_faults(declared: Sequence[Component[object]], types_of: Mapping[int, object]) -> Iterator[TypeFault]:
+    """
+    Yield a fault for each of *declared* that opens an object of another type than its annotation names.
+
+    With the annotation as context, mypy takes a class that opens an object of another class for a plain class.
+
+    Args:
+        declared: The components of a container.
+        types_of: The result of `declared_types` for it.
+    """
+    for component in declared:
+        annotated = types_of.get(id(component), Any)
+        if component.overriding is None and not fits(annotated, opened := declared_type_of(component)):
+            kind = type(component).__name__
+            yield TypeFault(
+                component.path,
+                component.place,
+                f"it is annotated as {kind}[{shown(annotated)}], and {full_name_of(component.builds)} opens {shown(opened)}",
+                f"annotate it as {kind}[{shown(opened)}], or remove the annotation",
+            )
+
+
 def declared_types(container: Declarations) -> dict[int, object]:
     """
-    Return the annotated types of overridden components in *container* and its nested containers, by identity.
+    Return the annotated types of components in *container* and its nested containers, by identity.
+
+    Of components that are overridden, and of objects that are opened.
 
     ``repo: Component[Repo] = Component(SqlRepo)`` declares a Repo. The type is Any if it cannot be evaluated.
     """
@@ -56,7 +82,7 @@ def declared_types(container: Declarations) -> dict[int, object]:
     for name, member in body_of(container).members.items():
         if is_a(member, Declarations):
             types_of.update(declared_types(member))
-        elif is_a(member, Component) and member.overriding is not None:
+        elif is_a(member, Component) and (member.overriding is not None or isinstance(member, (Resource, Scoped))):
             for base in bases_of(type(container)):
                 annotations = annotations_of(base) if name in namespace_of(base) else {}
                 if name in annotations:
