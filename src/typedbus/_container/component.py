@@ -169,8 +169,8 @@ class Component(Replaceable, Generic[T_co]):
         Limit how long the component's hooks of one start, one stop or one exit may take together.
 
         A hook that exceeds the limit is abandoned, as described in `Limits`; the
-        hooks therefore run in a separate thread. Building the component is not
-        counted; only the limit of the whole start applies to it.
+        hooks therefore run in a separate thread. Building the component is counted only if
+        it is a part of the start: for a `Resource`, and a component that needs one.
 
         Returns:
             The component itself.
@@ -187,9 +187,10 @@ class Component(Replaceable, Generic[T_co]):
 
         *condition* may be a value that another component provides, which is then
         built first. It is evaluated when the component would be built: at the first
-        start, and at the first start after each exit. A component that is not
-        enabled is neither built nor started; an enabled component that needs it is
-        a fault. An override of the component takes part whatever the condition is.
+        start, and at the first start after each exit; at each start for a `Resource`,
+        and a component that needs one. A component that is not enabled is neither
+        built nor started; an enabled component that needs it is a fault. An override
+        of the component takes part whatever the condition is.
 
         Args:
             condition: A bool, or the stand-in for a bool.
@@ -413,11 +414,6 @@ class Component(Replaceable, Generic[T_co]):
         self._instance = _UNBUILT
         if self.home is not None:
             self.home.forget_plans()
-
-    def forget_instance(self, instance: object) -> None:
-        """Same as `forget`, unless the component has been built again since *instance*."""
-        if self._instance is instance:
-            self.forget()
 
     def _change(self) -> None:
         if self._instance is not _UNBUILT:

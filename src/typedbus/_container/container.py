@@ -32,7 +32,8 @@ class Container(LibraryMethods):
     Creating an instance builds no component. Its components are built one by one,
     dependencies first, in the thread that starts the container's bus, or, when
     a component is called, in the calling thread; each is built once. After the bus
-    has exited, the next start builds them again. An instance lives as long as it or
+    has exited, the next start builds them again. A `Resource`, and a component that needs one,
+    is built at its turn in each start. An instance lives as long as it or
     its bus is referenced, and may be used from any thread.
 
     Raises:

@@ -274,7 +274,9 @@ class Turn:
         try:
             self._drop_users()
         finally:
-            self.component.forget_instance(instance)
+            # A later start may have built it again, if this is called in the thread of a late start.
+            if self.component.is_built and self.component() is instance:
+                self.component.forget()
 
     def _close(self) -> None:
         try:
