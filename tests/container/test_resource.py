@@ -451,7 +451,7 @@ def test_listeners_on_other_channels_are_called_in_the_order_of_declaration(work
         shop.bus().start()
         assert shop.bus()[order_placed].publish(3) == first
 
-    assert sorted(first) == ["a", "b", "c", "d"]
+    assert first == ["a", "b", "c", "d"]
     assert called == [*first, "b", "d", *first]
 
 
@@ -667,6 +667,48 @@ def test_a_component_whose_class_was_not_known_exits_if_its_start_fails() -> Non
     assert notes == ["open resource", "build user", "start user", "exit user", "close resource"]
 
 
+def test_a_resource_whose_class_was_not_known_is_closed_if_its_hook_fails() -> None:
+    """The hook was declared for a class that no annotation names."""
+    notes: list[str] = []
+
+    class Checked(Connection):
+        def check(self) -> None:
+            raise OSError("no answer")
+
+    def opened():  # type: ignore[no-untyped-def]  # the subject
+        notes.append("open")
+        yield Checked(notes, "checked")
+        notes.append("close")
+
+    (error,) = failures_of_start(shop_of(resource=Resource(opened).on(START.calls(Checked.check))))
+
+    assert str(error) == "no answer"
+    assert notes == ["open", "close"]
+
+
+def test_a_component_that_is_built_during_a_stop_is_built_again_by_the_next_start() -> None:
+    """Its resource is closed right after that."""
+    notes: list[str] = []
+
+    class Asking(ConstructionRecorder):
+        def stop(self) -> None:
+            super().stop()
+            shop.user()
+
+    resource = Resource(generated, notes)
+    asking = Component(Asking, notes, "asking", resource.provided)
+    user = Component(ConstructionRecorder, notes, "user", resource.provided)
+    shop = shop_of(resource=resource, asking=asking, user=user)
+    bus = shop.attach()
+    bus.start()
+    bus.stop()
+    assert notes[-4:] == ["stop asking", "build user", "exit asking", "close resource"]
+    notes.clear()
+    bus.start()
+    assert notes == ["open resource", "build asking", "start asking", "build user", "start user"]
+    bus.exit()
+
+
 def test_hooks_of_an_alias_are_called_whatever_hooks_the_object_has() -> None:
     """Its own hook of `STOP` needs no hook of `START`."""
     notes: list[str] = []
@@ -762,6 +804,24 @@ def test_a_singleton_of_the_library_that_was_built_with_a_resource_is_dropped_wi
         notes.clear()
         shop.bus().start()
         assert notes == ["open resource", "initialize", "build on library"]
+
+
+def test_a_singleton_of_the_library_that_only_calls_a_resource_later_is_kept() -> None:
+    """It was not built with it."""
+
+    class Holder:
+        def __init__(self, resource: Callable[[], Connection]) -> None:
+            self.resource = resource
+
+    resource = Resource(generated, [])
+    shop = shop_of(resource=resource, holder=providers.Singleton(Holder, resource.provider))
+
+    with running(shop):
+        holder = shop.holder()
+        assert holder.resource() is shop.resource()
+        shop.bus().stop()
+        shop.bus().start()
+        assert shop.holder() is holder
 
 
 @pytest.mark.slow

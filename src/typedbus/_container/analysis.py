@@ -149,7 +149,7 @@ class Analysis:
         Args:
             enabled: For each component, whether it takes part.
         """
-        pending = [number for number in self._resources if enabled[number]]
+        pending = list(self._resources)
         users: dict[int, list[int]] = {}
         for number, others in self.graph.needed.items() if pending else ():
             for other in others:

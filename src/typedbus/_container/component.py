@@ -145,9 +145,10 @@ class Component(Replaceable, Generic[T_co]):
         Call *function* with the instance when the bus exits, as in ``Component(create_engine, url).closed_by(Engine.dispose)``.
 
         For an object that is built without I/O, and that must be closed. The function is a hook of `EXIT`: it is
-        called after the component's own `exit`, and after the exit of every component that needs this one. An async
-        function is awaited on the event loop of the bus. If *function* is a method, an override in the class of the
-        instance is called instead. An override of the component is not closed by it.
+        called after the component's own `exit`, and after the exit of every component that needs this one; at the
+        stop, if the component needs a `Resource`. An async function is awaited on the event loop of the bus. If
+        *function* is a method, an override in the class of the instance is called instead. An override of the
+        component is not closed by it.
 
         Returns:
             The component itself.
