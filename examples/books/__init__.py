@@ -1,6 +1,6 @@
 """
-A bookshop on the web: FastAPI, SQLAlchemy, a wholesaler that is asked over HTTP, and letters sent in the background.
+A bookshop on the web: FastAPI, SQLAlchemy, the prices of a wholesaler over HTTP, and letters sent in the background.
 
-Start reading in `site`, which puts the packages `catalogue`, `orders` and `notices` together, and in `infra`,
-which they share. README.md describes how to run it.
+Start reading in `site`, which combines the packages `catalogue`, `orders` and `notices`, and in `infra`, which all of
+them use. README.md describes how to run it.
 """

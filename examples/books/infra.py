@@ -1,4 +1,4 @@
-"""What the packages of the bookshop share: the bus, the settings, the database, and a session in each scope."""
+"""The components that all packages use: the bus, the settings, the database, and a session in each scope."""
 
 from collections.abc import AsyncGenerator
 

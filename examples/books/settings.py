@@ -5,7 +5,7 @@ import attrs
 
 @attrs.frozen
 class Settings:
-    """Where the bookshop finds its database and its wholesaler, and where it is found."""
+    """The settings of all packages."""
 
     # SQLite has one writer at a time, and the others wait, here for up to 30 seconds.
     database: str = "sqlite+aiosqlite:///books.sqlite3?timeout=30"

@@ -38,8 +38,8 @@ web.include_router(order_routes)
 
 @web.exception_handler(HTTPError)
 async def answer_without_price(request: Request, error: HTTPError) -> JSONResponse:
-    """Answer a request that failed because the wholesaler did not name a price."""
-    return JSONResponse({"detail": "the wholesaler names no price"}, 502)
+    """Answer a request for which the wholesaler returned no price."""
+    return JSONResponse({"detail": "the wholesaler returned no price"}, 502)
 
 
 app = Hosted(web, Bookshop, scopes=True)

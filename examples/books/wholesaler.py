@@ -1,5 +1,5 @@
 """
-A stand-in for the wholesaler, which names prices over HTTP.
+A stand-in for the wholesaler, which returns prices over HTTP.
 
 ``uvicorn examples.books.wholesaler:service --port 8081`` is where the settings of the bookshop expect it; the demo
 and the tests run `Wholesaler`.

@@ -18,7 +18,7 @@ from examples.books.catalogue import Catalogue
 from examples.books.catalogue.prices import Prices
 from examples.books.infra import Infra, Table
 from examples.books.notices import Notices
-from examples.books.notices.postman import Mail
+from examples.books.notices.postman import Mail, Postman
 from examples.books.orders import Orders
 from examples.books.site import Bookshop, Site, web
 from examples.books.wholesaler import Wholesaler
@@ -28,7 +28,7 @@ from starlette.testclient import TestClient
 from tests.doubles import LIMIT, ThreadCall
 from tests.processes import free_port
 
-from typedbus import Scoped, State, running
+from typedbus import Component, Scoped, State, running
 from typedbus.hosting.asgi import Hosted
 from typedbus.pytest_plugin import RunningFixture, ScopeFixture
 from typedbus.settings import Sources, load
@@ -37,7 +37,7 @@ pytestmark = pytest.mark.slow
 Shop = TypeVar("Shop", bound=Bookshop)
 
 EMMA, ULYSSES = "9780141439587", "9780141182803"
-#: An empty database for these tests in place of SQLite, such as postgresql+asyncpg://user@localhost/books.
+#: A database to use in place of SQLite, such as postgresql+asyncpg://user@localhost/books; its tables are dropped.
 OTHER_DATABASE = os.environ.get("BOOKS_TEST_DATABASE", "")
 
 
@@ -261,6 +261,21 @@ def test_a_letter_that_cannot_be_delivered_is_tried_again(shop: Bookshop) -> Non
         "buyer@example.org: 2 left of Emma",
         "ada@example.org: your order 2",
     ]
+
+
+def test_a_letter_that_cannot_be_delivered_is_tried_again_after_a_pause(shop: Bookshop) -> None:
+    """No other letter has to arrive."""
+    postbox = FullPostbox()
+    impatient = Component(Postman, Infra.bus.provided, Infra.session.async_opener, Notices.mail.provided, pause=0.01)
+    with (
+        shop.override(Notices.mail).by(postbox),
+        shop.override(Notices.postman).by(impatient),
+        client_of(shop) as client,
+    ):
+        fill(client)
+        assert order(client, emma=1) == 201
+
+        assert postbox.take().startswith("ada@example.org: your order 1")
 
 
 class SlowPostbox(Postbox):

@@ -25,7 +25,7 @@ letters_waiting = Channel[[]]("letters_waiting")
 
 
 class Outbox:
-    """Writes letters, into the transactions that they are about: a letter exists if and only if its order does."""
+    """Writes each letter in the transaction that causes it, so a letter is stored if and only if its order is."""
 
     def __init__(self, buyer: str, *, waiting: BoundChannel[[], None]) -> None:
         self._buyer = buyer

@@ -28,9 +28,9 @@ class Postman:
     """
     Delivers the letters in the outbox one after the other, each in a scope of its own.
 
-    A letter leaves the outbox in the transaction in which it is delivered. One that cannot be delivered remains, and
-    is tried again with the next letter, or after *pause* seconds. If the process is killed between a delivery and its
-    commit, the letter is delivered again.
+    A letter is deleted from the outbox in the transaction in which it is delivered. If the delivery fails, the letter
+    remains, and is tried again when the next letter arrives, or after *pause* seconds. If the process is killed between
+    a delivery and its commit, the letter is delivered again.
     """
 
     _task: asyncio.Task[None]
@@ -42,7 +42,7 @@ class Postman:
         sessions: Callable[[], AbstractAsyncContextManager[AsyncSession]],
         mail: Mail,
         *,
-        pause: float = 10.0,
+        pause: float = 60.0,
     ) -> None:
         self._bus = bus
         self._sessions = sessions
@@ -64,7 +64,7 @@ class Postman:
 
     @on(letters_waiting)
     def wake(self) -> None:
-        """Look into the outbox."""
+        """Check the outbox."""
         self._waiting.set()
 
     async def _work(self) -> None:

@@ -69,7 +69,7 @@ class Desk:
         Raises:
             UnknownBook: The shop does not sell one of the books.
             SoldOut: Too few copies of one of them are left.
-            HTTPError: The wholesaler names no price.
+            HTTPError: The wholesaler returned no price.
         """
         # Before the first write, after which SQLite admits no other writer.
         prices = {isbn: await self._prices.price(isbn) for isbn in copies}
