@@ -1014,7 +1014,7 @@ def a_value_that_was_not_given() -> BaseException:
 @said_by(
     NotInContainer,
     LookupError,
-    "Shop.bus is not declared in Site; use a declaration of its class, as in scope[Shop.orders]",
+    "Shop.bus is not declared in Site; give an attribute of the container's class, as in scope[Shop.orders]",
 )
 def an_object_of_another_container() -> BaseException:
     return met_in_a_scope(lambda scope: scope[Shop.bus])

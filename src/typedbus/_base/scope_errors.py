@@ -116,10 +116,8 @@ class NotInContainer(StructuredError, LookupError):
 
     def __str__(self) -> str:
         if self.candidates:
-            return (
-                f"{self.container} contains {self.asked} more than once: {', '.join(self.candidates)}; use one of these"
-            )
-        return f"{self.asked} is not declared in {self.container}; use a declaration of its class, as in scope[Shop.orders]"
+            return f"{self.container} contains {self.asked} more than once; give one of these: {', '.join(self.candidates)}"
+        return f"{self.asked} is not declared in {self.container}; give an attribute of the container's class, as in scope[Shop.orders]"
 
 
 class ResourceError(StructuredError, RuntimeError):

@@ -216,7 +216,7 @@ class Scope:
             reason = (
                 "is not open"
                 if not self.is_open
-                else "is a request's and contains no other scope; open the outer one with level=SESSION"
+                else "belongs to a request, which contains no other scope; open the outer scope with level=SESSION"
             )
             raise ScopeClosed(self.name, reason)
         return Scope(self._home, given, Level.REQUEST, self)
@@ -348,7 +348,7 @@ class Scope:
                 chain_failure(leaving, other)
             raise leaving
         for failure in failures:
-            text = f"beside {type(noted).__name__}: {noted}, a scope of {self.name} failed to close an object"
+            text = f"after {type(noted).__name__}: {noted}, a scope of {self.name} failed to close an object"
             noted.add_note(f"{text}: {type(failure).__name__}: {failure}")
             bus = self._home.bus
             if bus is not None:

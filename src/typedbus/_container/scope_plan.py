@@ -129,7 +129,7 @@ def compiled(component: Component[object], home: Any, level: Level, *, is_async:
     for node in objects:
         if node.level.value > level.value:
             reason = (
-                f"is a session's, and {node.path} belongs to a request ({node.place}); "
+                f"belongs to a session, and {node.path} ({node.place}) to a request; "
                 "open a scope inside it: with scope.scope() as request"
             )
             raise ScopeClosed(home.name, reason)

@@ -1,4 +1,4 @@
-"""The declarations of scopes: `Scoped`, an object for each scope, and `Given`, a value that opens with the scope."""
+"""The declarations of scopes: `Scoped`, an object for each scope, and `Given`, a value that is passed in at its opening."""
 
 from __future__ import annotations
 
