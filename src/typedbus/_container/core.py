@@ -23,10 +23,10 @@ from typedbus._container.component import Component
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.group import Group, first_built
 from typedbus._container.linking import copies_of, link, references_in
-from typedbus._container.open_scopes import open_scopes
+from typedbus._container.open_scopes import described
 from typedbus._container.providers import cover, uncover
 from typedbus._container.resources import Shutdowns
-from typedbus._container.scope import Plans, Scope
+from typedbus._container.scope import Plans, Scope, ScopeHome
 from typedbus._container.scoped import Level, Scoped
 from typedbus._container.startup import build_all
 from typedbus._container.subscribers import Subscriber
@@ -69,9 +69,11 @@ class Core:
     #: The open scopes, and the code that builds their objects.
     scopes: set[Scope] = attrs.field(factory=set, init=False)
     plans: Plans | None = attrs.field(default=None, init=False)
+    #: The containers whose scopes may contain objects of this one: itself, nested containers and companions.
+    scope_homes: set[ScopeHome] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self.companions = [self]
+        self.companions, self.scope_homes = [self], {self}
         self.group = Group([self])
 
     @property
@@ -100,6 +102,27 @@ class Core:
     def scope(self) -> Scope:
         """Return a scope of the container, for `Scoped.opener`."""
         return Scope(self, (), Level.REQUEST)
+
+    def share_plans(self) -> None:
+        """Let each container whose objects the scopes of this one may contain discard the code of these scopes."""
+        for core in (self, *self.whole.companions):
+            core.scope_homes.add(self)
+
+    def part_from_companions(self) -> None:
+        """Discard the code of scopes that may contain objects of this container, before its companions change."""
+        for home in self.scope_homes:
+            home.plans = None
+        self.scope_homes = {self, *self.own_scope_homes}
+
+    @property
+    def own_scope_homes(self) -> list[ScopeHome]:
+        """The container itself, and those nested in it that have opened scopes."""
+        return [home for home in list(self.scope_homes) if home.whole is self]
+
+    @property
+    def open_scopes(self) -> list[Scope]:
+        """The open scopes of this container and of those nested in it."""
+        return [scope for home in self.own_scope_homes for scope in list(home.scopes)]
 
     def copies_of(self, declaration: Component[Any]) -> list[Component[Any]]:
         """Return the counterparts of *declaration* in the container, or in those on the same bus; itself if it is one."""
@@ -299,13 +322,14 @@ class Assembly:
     def stopped(self) -> None:
         """Log each scope of the container that is still open, although the components that it uses have stopped."""
         core = self.core
-        if core.scopes and core.bus is not None:
-            for scope in open_scopes(list(core.scopes)):
+        if core.bus is not None:
+            for scope in described(core.open_scopes):
                 parts_of(core.bus).registry.log(f"still open after the stop: {scope}", WARNING)
 
     def detach(self) -> None:
         """Forget the scopes of the parent's threads. A block that continues in the child still closes its own."""
-        self.core.scopes.clear()
+        for home in self.core.own_scope_homes:
+            home.scopes.clear()
 
     @property
     def name(self) -> str:
@@ -332,6 +356,8 @@ def attached_to(bus: Bus) -> list[Core]:
 def run_together(cores: Sequence[Core]) -> None:
     """Link *cores*, which will share a bus, and undo links to containers with which they shared a bus before."""
     former = {id(other): other for core in cores for other in core.companions if other not in cores}
+    for core in (*cores, *former.values()):
+        core.part_from_companions()
     # Former companions that still share a bus stay linked; each of the others is linked only to itself.
     sharing: dict[int, list[Core]] = {}
     for core in former.values():

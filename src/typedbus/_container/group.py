@@ -24,9 +24,8 @@ class Member(Home, Protocol):
     """A container, as its group sees it."""
 
     container: Declarations
-    #: The open scopes, and the code that builds their objects.
-    scopes: set[Any]
-    plans: Any
+    #: The containers whose scopes may contain its objects.
+    scope_homes: set[Any]
 
     @property
     def place(self) -> str:
@@ -72,7 +71,8 @@ class Group:
     def forget_plans(self) -> None:
         """Compile the code of scopes again at their next opening: it has components and overrides as constants."""
         for member in self.members:
-            member.plans = None
+            for home in member.scope_homes:
+                home.plans = None
 
     def choice_of(self, component: Component[object], *, is_foreseen: bool) -> tuple[bool | None, str]:
         """Return whether choices let *component* take part, and the reason, like `Component.participation`."""
@@ -114,7 +114,7 @@ class Group:
         Raises:
             OverrideError: The component, or one that needs it, is already built.
         """
-        scope = next((scope for member in self.members for scope in member.scopes), None)
+        scope = next((scope for member in self.members for home in member.scope_homes for scope in home.scopes), None)
         if scope is not None and isinstance(component, OfScope):
             where = f" (since {scope.place})" if scope.place else ""
             reason = f"a scope is open{where}; override before it is opened"

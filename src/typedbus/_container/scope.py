@@ -43,6 +43,15 @@ class ScopeHome(Protocol):
     #: The compiled functions; None if something was forgotten since the last scope was opened.
     plans: Plans | None
 
+    @property
+    def whole(self) -> ScopeHome:
+        """The outermost container around this one."""
+        ...
+
+    def share_plans(self) -> None:
+        """Let the containers whose objects the functions may have as constants discard them."""
+        ...
+
     def copies_of(self, declaration: Component[Any], /) -> list[Component[Any]]:
         """Return the counterparts of *declaration* in the container."""
         ...
@@ -53,6 +62,7 @@ class Plans:
 
     def __init__(self, home: ScopeHome) -> None:
         self._home = home
+        home.share_plans()
         self._copies: dict[Any, Component[Any]] = {}
         #: For each level, the functions of ``scope[...]`` and those of `Scope.get`.
         self.tables: dict[Level, tuple[_Functions, _Functions]] = {level: ({}, {}) for level in Level}
@@ -350,7 +360,7 @@ class Scope:
         for failure in failures:
             text = f"after {type(noted).__name__}: {noted}, a scope of {self.name} failed to close an object"
             noted.add_note(f"{text}: {type(failure).__name__}: {failure}")
-            bus = self._home.bus
+            bus = self._home.whole.bus
             if bus is not None:
                 parts_of(bus).registry.log(CauseReport(f"{text}:\n{traceback_of(failure)}"), ERROR)
 

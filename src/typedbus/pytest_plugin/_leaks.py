@@ -202,9 +202,9 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     scopes = [scope for scope in _open_scopes([*lasting, *containers]) if scope not in scopes_before]
     del request.node.stash[CONTAINERS]
     if scopes:
-        from typedbus._container.open_scopes import open_scopes
+        from typedbus._container.open_scopes import described
 
-        leaks.append(ScopesLeft(tuple(open_scopes(scopes))))
+        leaks.append(ScopesLeft(tuple(described(scopes))))
     subscribed = [
         (subscription.name, subscription.channel.name, subscription.place)
         for subscription in _listening(lasting)
@@ -258,7 +258,7 @@ def _open_scopes(containers: Sequence[Bus | Container]) -> list[Scope]:
 
     cores = {core: None for bus in list(BUSES) for core in attached_to(bus)}
     cores |= {core_of(container): None for container in containers if not isinstance(container, Bus)}
-    return [scope for core in cores for scope in list(core.scopes)]
+    return [scope for core in cores for scope in core.open_scopes]
 
 
 def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
