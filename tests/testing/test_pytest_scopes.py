@@ -170,6 +170,22 @@ def test_it_is_refused(typedbus_scope):
     result.assert_outcomes(passed=1)
 
 
+def test_other_objects_are_refused(run: Run) -> None:
+    """A class would make a second container, beside the one that runs."""
+    result = run("""
+from typedbus.pytest_plugin import NoContainer
+
+
+def test_they_are_refused(typedbus_scope):
+    with pytest.raises(NoContainer, match="Shop is a class; give the container itself"):
+        typedbus_scope(Shop)
+    with pytest.raises(NoContainer, match="None is not a container"):
+        typedbus_scope(None)
+""")
+
+    result.assert_outcomes(passed=1)
+
+
 def test_a_scope_of_a_container_for_the_module_sees_the_override_of_the_test(run: Run) -> None:
     """The scope ends before the override does."""
     result = run("""

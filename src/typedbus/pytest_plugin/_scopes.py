@@ -6,6 +6,9 @@ import contextlib
 from collections.abc import AsyncGenerator, Callable, Generator
 from typing import TYPE_CHECKING
 
+from typedbus._base.errors import NoContainer
+from typedbus._base.failures import describe
+
 if TYPE_CHECKING:
     from typedbus._container.container import Container
     from typedbus._container.scope import Scope
@@ -47,10 +50,11 @@ class ScopeFixture:
             given: The values of `Given` declarations.
 
         Raises:
+            NoContainer: It is not a container, but for instance its class.
             NotInContainer: The container does not declare a value.
             ScopeClosed: The bus is EXITING.
         """
-        return self._enter(_rolled_back(container.scope(*given)))
+        return self._enter(_rolled_back(_scope_of(container, given)))
 
     @contextlib.asynccontextmanager
     async def on_loop(self, container: Container, /, *given: GivenValue) -> AsyncGenerator[Scope, None]:
@@ -62,10 +66,22 @@ class ScopeFixture:
         """
         __tracebackhide__ = True
         end = EndOfTest()
-        async with container.scope(*given) as scope:
+        async with _scope_of(container, given) as scope:
             yield scope
             scope.failed_with(end)
         _raise_if_noted(end)
+
+
+def _scope_of(container: object, given: tuple[GivenValue, ...]) -> Scope:
+    from typedbus._container.attachment import container_of
+
+    __tracebackhide__ = True
+    if isinstance(container, type):
+        reason = (
+            f"{describe(container)} is a class; give the container itself, as in typedbus_scope(typedbus_running(Shop))"
+        )
+        raise NoContainer(container, reason)
+    return container_of(container).scope(*given)
 
 
 @contextlib.contextmanager
