@@ -47,7 +47,6 @@ from typedbus._container.replaceable import Home, Replaceable
 from typedbus._container.stand_ins import Provided, lazy
 
 P = ParamSpec("P")
-T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 Owner = TypeVar("Owner")
 
@@ -85,7 +84,6 @@ class Component(Replaceable, Generic[T_co]):
 
     #: The channels to which no method of the component listens by its name.
     unnamed: ClassVar[tuple[AnyChannel, ...]] = ()
-
     place: str
     path: str
     # Defaults on the class, which few declarations change; attributes for each component would take time and memory.

@@ -107,7 +107,11 @@ class HiddenFault(Fault):
 
 
 class LifetimeFault(Fault):
-    """A component would keep, for its whole life, an object that was made for one scope, one thread or one context."""
+    """
+    A component would use an object outside the lifetime of that object.
+
+    It would keep an object of one scope, thread or context for its whole life, or need a resource that is not open yet.
+    """
 
 
 class MisspeltFault(Fault):
