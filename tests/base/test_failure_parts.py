@@ -337,3 +337,25 @@ def test_each_part_has_the_matching_part_of_the_error_of_its_listener(
         assert isinstance(part, ChannelFailures) or not expected
         if isinstance(part, ChannelFailures):
             assert [(failure.name, list(leaves_of(failure.error))) for failure in part.failures] == expected
+
+
+def test_find_returns_the_first_exception_of_a_class() -> None:
+    """In running order, inside nested groups too; None if there is none."""
+    first, second, third = ValueError("first"), KeyError("second"), ValueError("third")
+    inner = ExceptionGroup("inner", [second, ExceptionGroup("innermost", [first])])
+    failed = ChannelFailures(
+        "page_read", [Failure("a", "page_read", inner, print), Failure("b", "page_read", third, print)], []
+    )
+
+    assert failed.find(ValueError) is first
+    assert failed.find(LookupError) is second
+    assert failed.find(ExceptionGroup) is inner
+    assert failed.find(OSError) is None
+
+
+def test_channel_failures_take_a_parameter() -> None:
+    """For annotations; at run time the class is the same."""
+    failed = ChannelFailures[str]("page_read", [Failure("a", "page_read", ValueError(), print)], ["x"])
+
+    assert type(failed) is ChannelFailures
+    assert failed.results == ("x",)

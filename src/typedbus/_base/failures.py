@@ -5,12 +5,16 @@ from __future__ import annotations
 import types
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Self, TypeAlias
+from typing import Any, Generic, Self, TypeAlias
 
 import attrs
+from typing_extensions import TypeVar
 
 from typedbus._base.record import Record
 from typedbus._base.states import State
+
+Error = TypeVar("Error", bound=BaseException)
+Result_co = TypeVar("Result_co", covariant=True, default=Any)
 
 
 def describe(listener: object) -> str:
@@ -73,9 +77,13 @@ Blame: TypeAlias = tuple[str, Callable[..., object], str]
 """A listener that raised: its name, the listener itself, and the note. A `Failure` is created from it on demand."""
 
 
-class ChannelFailures(ExceptionGroup[Exception]):
+class ChannelFailures(ExceptionGroup[Exception], Generic[Result_co]):
     """
     Raised by `publish` after the last listener, if any of them raised.
+
+    The type parameter is the result of the channel. An ``except ChannelFailures`` cannot give it, so the type of
+    `results` is ``tuple[Any, ...]`` there; an annotation, such as ``receipts: tuple[Receipt, ...] = failed.results``,
+    states it unchecked. `attempt` returns the same results with their type.
 
     Attributes:
         channel: The name of the channel.
@@ -84,9 +92,9 @@ class ChannelFailures(ExceptionGroup[Exception]):
     """
 
     # The channel, the blame for each member, and the results of the other listeners.
-    _data: tuple[str, Sequence[Blame], Sequence[object]]
+    _data: tuple[str, Sequence[Blame], Sequence[Result_co]]
 
-    def __new__(cls, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> Self:
+    def __new__(cls, channel: str, failures: Sequence[Failure], results: Iterable[Result_co]) -> Self:
         """Make the group; the members are the errors of *failures*."""
         blames = [(failure.name, failure.listener, note_of(failure.name, failure.channel)) for failure in failures]
         group = super().__new__(cls, "", [failure.error for failure in failures])
@@ -94,7 +102,7 @@ class ChannelFailures(ExceptionGroup[Exception]):
         return group
 
     # ExceptionGroup.__init__ does not accept the arguments of __new__.
-    def __init__(self, channel: str, failures: Sequence[Failure], results: Iterable[object]) -> None:
+    def __init__(self, channel: str, failures: Sequence[Failure], results: Iterable[Result_co]) -> None:
         """See `__new__`."""
 
     @property
@@ -110,7 +118,7 @@ class ChannelFailures(ExceptionGroup[Exception]):
         )
 
     @property
-    def results(self) -> tuple[object, ...]:
+    def results(self) -> tuple[Result_co, ...]:
         return tuple(self._data[2])
 
     @property
@@ -129,7 +137,23 @@ class ChannelFailures(ExceptionGroup[Exception]):
     def __reduce__(self) -> tuple[object, ...]:
         return type(self), (self.channel, self.failures, self.results), _notes_of(self)
 
-    def derive(self, excs: Sequence[Exception], /) -> ChannelFailures:  # type: ignore[override]  # a group of Exceptions has no other members
+    def find(self, kind: type[Error], /) -> Error | None:
+        """
+        Return the first exception of the class *kind* in the group, or None.
+
+        For publishers whose callers handle an exception by its class: ``raise failed.find(BuildError) or failed``.
+        Members are searched in running order, and a member that is itself a group before the next member.
+        """
+        members: list[BaseException] = [*reversed(self.exceptions)]
+        while members:
+            error = members.pop()
+            if isinstance(error, kind):
+                return error
+            if isinstance(error, BaseExceptionGroup):
+                members += reversed(error.exceptions)
+        return None
+
+    def derive(self, excs: Sequence[Exception], /) -> ChannelFailures[Result_co]:  # type: ignore[override]  # a group of Exceptions has no other members
         """Return a group of *excs* with the same channel and results, each with its listener; `except*` and `split` call it."""
         return ChannelFailures(self.channel, _failures_of(self.failures, excs), self.results)
 
