@@ -66,6 +66,7 @@ if TYPE_CHECKING:
     from typedbus._channels.async_bound import AsyncBoundChannel
     from typedbus._channels.async_channel import AsyncChannel, in_thread
     from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
+    from typedbus._channels.attempt import Answer, Attempt
     from typedbus._container.choice import Choice
     from typedbus._container.component import Component
     from typedbus._container.container import Container
@@ -81,10 +82,12 @@ if TYPE_CHECKING:
     from typedbus.process import run
 
 _LATER = {
+    "Answer": "typedbus._channels.attempt",
     "AsyncBoundChannel": "typedbus._channels.async_bound",
     "AsyncChannel": "typedbus._channels.async_channel",
     "AsyncPublishes": "typedbus._channels.async_faces",
     "AsyncSubscribes": "typedbus._channels.async_faces",
+    "Attempt": "typedbus._channels.attempt",
     "Choice": "typedbus._container.choice",
     "Component": "typedbus._container.component",
     "Container": "typedbus._container.container",
@@ -132,11 +135,13 @@ __all__ = (
     "SESSION",
     "START",
     "STOP",
+    "Answer",
     "AsyncBoundChannel",
     "AsyncChannel",
     "AsyncNeeded",
     "AsyncPublishes",
     "AsyncSubscribes",
+    "Attempt",
     "BoundChannel",
     "Bus",
     "Channel",

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import sys
 import types
 from typing import Any, Final
 
@@ -54,3 +55,15 @@ def returns_coroutine(listener: Any) -> bool:
         else:
             return False
     return bool(listener.__code__.co_flags & CO_COROUTINE)
+
+
+def mark_coroutine_function(function: Any) -> None:
+    """Make `inspect.iscoroutinefunction`, on Python 3.11 that of asyncio, return True for *function*."""
+    if sys.version_info >= (3, 12):
+        import inspect
+
+        inspect.markcoroutinefunction(function)
+    else:
+        import asyncio
+
+        function._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001  # no public way

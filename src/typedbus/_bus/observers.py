@@ -109,7 +109,7 @@ class ObserverChannel(BoundChannel[Args, None]):
 
     def _report(self, listeners: list[Callable[Args, None]], error: Exception | None, args: tuple[object, ...]) -> None:
         """Write to stderr that *listeners* raised *error*, or, if it is None, that they recursed without end."""
-        names, channel = ", ".join(map(self._name_of, listeners)), repr(self.channel.name)
+        names, channel = ", ".join(map(self.name_of, listeners)), repr(self.channel.name)
         published = " ".join(str(arg) for arg in args)
         if error is not None:
             _last_resort(f"{published}\n({names} on {channel} failed: {error!r})")

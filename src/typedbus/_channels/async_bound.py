@@ -6,20 +6,23 @@ import asyncio
 import functools
 import threading
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Generic, Protocol, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, Protocol, overload
 
 from typedbus._base.errors import ListenerCancelled
 from typedbus._channels.async_channel import AsyncListener, AsyncListens
 from typedbus._channels.async_codegen import is_awaitable, unrolled
 from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
 from typedbus._channels.bound import MISSING, Missing
-from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Result
+from typedbus._channels.channel import DEFAULT_PRIORITY, Args, P, Result
+from typedbus._channels.codegen import generated
+from typedbus._channels.faces import T
 from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink, Subscription
 
 if TYPE_CHECKING:
     from types import CoroutineType  # noqa: F401  # as in `bound`
 
     from typedbus._channels.async_channel import AsyncChannel
+    from typedbus._channels.attempt import Attempt
 
 
 class _Decorator(Protocol[Args, Result]):
@@ -97,6 +100,44 @@ class AsyncBoundChannel(
                 earlier failure also turns an exit status of success into 1.
         """
         raise NotImplementedError  # the class that `bind` generates has the method
+
+    @generated
+    async def first(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Result | None:
+        """
+        Call and await the listeners in running order until one returns something other than None.
+
+        The result of the coroutine is that result, or None. Failures are as for `BoundChannel.first`; everything else
+        is as for `publish`, but the listeners of a concurrent channel run one after the other.
+        """
+        raise NotImplementedError
+
+    @generated
+    async def fold(
+        self: AsyncPublishes[Callable[Concatenate[T, P], Awaitable[T | None]]],
+        value: T,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """
+        Pass *value* through all listeners; the result of the coroutine is the last value.
+
+        Values and failures are as for `BoundChannel.fold`; everything else is as for `publish`, but the listeners of a
+        concurrent channel run one after the other.
+        """
+        raise NotImplementedError
+
+    @generated
+    async def attempt(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Attempt[Result]:
+        """
+        Call and await every listener; the result of the coroutine has the answer or the failure of each, in running order.
+
+        As `publish`, but the failures are returned together with the results, and not raised.
+
+        Raises:
+            BaseException: As for `publish`, `asyncio.CancelledError` and `RecursionError` included, and no other `Exception`.
+        """
+        raise NotImplementedError
 
     def publish_from_thread(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
         """

@@ -87,8 +87,12 @@ _FILLED: Final = f"""\
         return _tb_results
 {_ON_FAILURE}"""
 
-_AWAITED: Final = "(yield from {name}({call}))"
-_INSPECTED: Final = "await _tb_result if _tb_is_awaitable(_tb_result := {name}({call})) else _tb_result"
+AWAITED: Final = "(yield from {name}({call}))"
+"""The result of an async function."""
+
+INSPECTED: Final = "await _tb_result if _tb_is_awaitable(_tb_result := {name}({call})) else _tb_result"
+"""The result of any listener."""
+
 _CO_GENERATOR: Final = 0x20
 
 _GO_ON: Final = f"""\
@@ -122,6 +126,11 @@ def publish({parameters}):
 }
 """The text of the generated method of a `ConcurrentBoundChannel`."""
 
+CONCURRENT_ATTEMPT: Final = """\
+def attempt({parameters}):
+    return _tb_self._attempt(_tb_self._phases(), lambda _tb_listener: _tb_listener({direct}))
+"""
+
 
 def is_awaitable(result: object) -> bool:
     """Return whether *result* of a listener must be awaited."""
@@ -146,7 +155,7 @@ def _template(shape: Shape, count: int, are_async: bool) -> types.CodeType:
     text, line = _FILLED, "        _tb_results[{number}] = {awaited}"
     if count <= _MOST_DISPLAYED:
         text, line = _DISPLAYED, "            ({name} := {awaited}),"
-    awaited = _AWAITED if are_async else _INSPECTED
+    awaited = AWAITED if are_async else INSPECTED
     names = [f"_tb_{number}" for number in range(count)]
     calls = [
         line.format(number=number, name=name, awaited=awaited.format(name=name, call=shape.call()))
@@ -163,8 +172,14 @@ def _template(shape: Shape, count: int, are_async: bool) -> types.CodeType:
         results="_tb_results" if text is _FILLED else f"[{', '.join(names)}]",
         names=", ".join(names),
     )
-    if are_async:
-        # `yield from` a coroutine skips the search for `__await__`. It is no syntax of an async function, so the text is
-        # that of a generator function, and the flags make it async, as those that `types.coroutine` sets do.
-        code = code.replace(co_flags=code.co_flags & ~_CO_GENERATOR | CO_COROUTINE)
-    return code
+    return as_async(code) if are_async else code
+
+
+def as_async(code: types.CodeType) -> types.CodeType:
+    """
+    Return *code* of a generator function as that of an async function.
+
+    ``yield from`` a coroutine skips the search for `__await__`. It is not syntax of an async function, so the text is
+    that of a generator function, and the flags make it async, as those that `types.coroutine` sets do.
+    """
+    return code.replace(co_flags=code.co_flags & ~_CO_GENERATOR | CO_COROUTINE)

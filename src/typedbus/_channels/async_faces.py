@@ -3,12 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, overload
 
 from typedbus._channels.channel import DEFAULT_PRIORITY, P, R
-from typedbus._channels.faces import Listener_co, Listener_contra
+from typedbus._channels.faces import Listener_co, Listener_contra, T
 
 if TYPE_CHECKING:
+    from typedbus._channels.attempt import Attempt
     from typedbus._channels.subscriptions import Subscription
 
 
@@ -26,6 +27,26 @@ class AsyncPublishes(Generic[Listener_co]):
 
     async def publish(self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs) -> list[R]:
         """Call and await every listener; see `AsyncBoundChannel.publish`."""
+        raise NotImplementedError
+
+    async def first(self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """Return the first result that is not None; see `AsyncBoundChannel.first`."""
+        raise NotImplementedError
+
+    async def fold(
+        self: AsyncPublishes[Callable[Concatenate[T, P], Awaitable[T | None]]],
+        value: T,
+        /,
+        *args: P.args,
+        **kwargs: P.kwargs,
+    ) -> T:
+        """Pass *value* through all listeners; see `AsyncBoundChannel.fold`."""
+        raise NotImplementedError
+
+    async def attempt(
+        self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs
+    ) -> Attempt[R]:
+        """Call and await every listener, and return the answer or the failure of each; see `AsyncBoundChannel.attempt`."""
         raise NotImplementedError
 
 

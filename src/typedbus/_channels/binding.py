@@ -2,19 +2,20 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 import types
 import weakref
 from collections.abc import Callable, Mapping
 from typing import Any, Final
 
+from typedbus._base.coroutines import mark_coroutine_function
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.codegen import SYNC, Shape, methods, shape_of
 from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink
 
 _NO_NAMES: Final[dict[str, object]] = {}
+_GENERATED: Final = ("publish", "first", "fold", "attempt")
 _MOST_NAMES: Final = 4
 """The largest number of channels that an error about a wrong call names."""
 
@@ -38,6 +39,15 @@ def bind(
     if isinstance(channel, AsyncChannel) and channel.concurrent:
         return _class_for(channel, ConcurrentBoundChannel, CONCURRENT)(channel, lock, failures, run_on_loop)
     return _class_for(channel, AsyncBoundChannel, SEQUENTIAL)(channel, lock, failures, run_on_loop)
+
+
+class _UntypedBoundChannel(BoundChannel[..., Any]):
+    """A channel on a bus whose signature only type checkers know; a class of its own, which gets its own verbs."""
+
+    __slots__ = ()
+
+
+_UntypedBoundChannel.__name__ = _UntypedBoundChannel.__qualname__ = BoundChannel.__name__
 
 
 def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -> Callable[..., AnyBoundChannel]:
@@ -71,7 +81,7 @@ def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -
     elif channel.is_async:
         shape, annotations = Shape(rest="args", others="kwargs"), {}
     else:
-        return base
+        return _UntypedBoundChannel
     # Equal defaults may be different objects, such as 1 and True. Their ids are
     # safe keys, since the class keeps the defaults and the namespace alive.
     default_values = (*(defaults or ()), *(named_defaults or {}).values())
@@ -85,29 +95,19 @@ def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -
         publish.__annotations__ = annotations
         publish.__doc__ = base.publish.__doc__
         if channel.is_async:
-            _mark_coroutine_function(publish)
+            mark_coroutine_function(publish)
         bound_class = type(base.__name__, (base,), {"__slots__": (), "_shape": shape, **generated})
         _classes[key] = bound_class
-    _name_publish(bound_class, channel.name)
+    _name_methods(bound_class, channel.name)
     return bound_class
 
 
-def _name_publish(bound_class: type[Any], channel: str) -> None:
-    """Make Python's own TypeError for a wrong call of `publish` name the channels that share *bound_class*."""
+def _name_methods(bound_class: type[Any], channel: str) -> None:
+    """Make Python's own TypeError for a wrong call of a generated method name the channels that share *bound_class*."""
     names = _channel_names.setdefault(bound_class, [])
     if channel not in names and len(names) <= _MOST_NAMES:
         names.append(channel)
         shown = " or ".join(names[:_MOST_NAMES]) + (" or another" if len(names) > _MOST_NAMES else "")
-        bound_class.publish.__qualname__ = f"{shown}: publish"
-
-
-def _mark_coroutine_function(publish: Any) -> None:
-    """Make `inspect.iscoroutinefunction`, on Python 3.11 that of asyncio, return True for *publish*."""
-    if sys.version_info >= (3, 12):
-        import inspect
-
-        inspect.markcoroutinefunction(publish)
-    else:
-        import asyncio
-
-        publish._is_coroutine = asyncio.coroutines._is_coroutine  # type: ignore[attr-defined]  # noqa: SLF001  # no public way
+        for verb in _GENERATED:
+            if verb in vars(bound_class):
+                getattr(bound_class, verb).__qualname__ = f"{shown}: {verb}"

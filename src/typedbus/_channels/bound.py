@@ -5,15 +5,18 @@ from __future__ import annotations
 import enum
 from collections.abc import Callable
 from types import FunctionType
-from typing import TYPE_CHECKING, Any, Final, Generic, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, overload
 
 from typedbus._base.coroutines import CO_COROUTINE, is_async_callable
 from typedbus._base.errors import ListenerError
 from typedbus._base.failures import Blame
-from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Channel, Listener, Listens, Result  # noqa: F401  # Channel: in a string below
-from typedbus._channels.codegen import unrolled
-from typedbus._channels.faces import Publishes, Subscribes
+from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Channel, Listener, Listens, P, Result  # noqa: F401  # Channel: in a string below
+from typedbus._channels.codegen import generated, unrolled
+from typedbus._channels.faces import Publishes, Subscribes, T
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
+
+if TYPE_CHECKING:
+    from typedbus._channels.attempt import Attempt
 
 
 class _Decorator(Generic[Args, Result]):
@@ -106,6 +109,55 @@ class BoundChannel(
             # The traceback of each failure holds this frame.
             del errors
         return results
+
+    @generated
+    def first(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Result | None:
+        """
+        Call the listeners in running order until one returns something other than None, and return that, or None.
+
+        Later listeners are not called. Listeners, order, arguments and threads are as for `publish`. A listener that
+        raises has not answered: the next one is called.
+
+        Raises:
+            ChannelFailures: After the answer, or after the last listener, if any of them raised an `Exception`. It
+                carries the results of the listeners that returned, the Nones and, as the last, the answer: an answer in
+                place of that of a failed listener may not be the right one, so the publisher decides.
+            BaseException: As for `publish`, `RecursionError` included.
+        """
+        raise NotImplementedError
+
+    @generated
+    def fold(
+        self: Publishes[Callable[Concatenate[T, P], T | None]], value: T, /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """
+        Pass *value* through all listeners, and return the last value.
+
+        The first parameter of the channel is the value. Each listener receives the result of the previous one;
+        None leaves the value unchanged. The other arguments are the same for all listeners. Listeners, order and threads
+        are as for `publish`. The value skips a listener that raises.
+
+        Raises:
+            ChannelFailures: After the last listener, if any of them raised an `Exception`; it carries the results of
+                the other listeners.
+            BaseException: As for `publish`, `RecursionError` included.
+            ChannelError: The channel has no positional parameter.
+        """
+        raise NotImplementedError
+
+    @generated
+    def attempt(self, /, *args: Args.args, **kwargs: Args.kwargs) -> Attempt[Result]:
+        """
+        Call every listener, and return the answer or the failure of each, in running order.
+
+        As `publish`, but the failures are returned together with the results, and not raised:
+        ``for answer in bus[saved].attempt(page): ...`` with the result in ``answer.result``, or the exception in
+        ``answer.error``.
+
+        Raises:
+            BaseException: As for `publish`, `RecursionError` included, and no other `Exception`.
+        """
+        raise NotImplementedError
 
     @overload
     def subscribe(self, listener: Callable[Args, Result], /, *, priority: int = ...) -> Subscription: ...

@@ -17,10 +17,15 @@ listeners, defaults and annotations are never part of the text.
 
 from __future__ import annotations
 
+import functools
 import linecache
 import types
 from collections.abc import Callable, Mapping
-from typing import Final, NamedTuple
+from typing import Any, Final, NamedTuple, TypeVar, cast
+
+from typedbus._base.coroutines import CO_COROUTINE, mark_coroutine_function
+
+Method = TypeVar("Method", bound=Callable[..., Any])
 
 HEAT: Final = 64
 """The number of publishes to the same listeners after which the loop is unrolled."""
@@ -222,10 +227,10 @@ def methods(shape: Shape, names: dict[str, object], texts: Mapping[str, str]) ->
     codes = _signatures.get(key)
     if codes is None:
         codes = _signatures[key] = {name: compiled(text, shape) for name, text in texts.items()}
-    return {name: _function(code, names) for name, code in codes.items()}
+    return {name: function_with(code, names) for name, code in codes.items()}
 
 
-def _function(code: types.CodeType, names: dict[str, object]) -> types.FunctionType:
+def function_with(code: types.CodeType, names: dict[str, object]) -> types.FunctionType:
     """
     Return a function with *code* and the globals *names*, made as a ``def`` makes it.
 
@@ -239,6 +244,25 @@ def _function(code: types.CodeType, names: dict[str, object]) -> types.FunctionT
 
 def _make_function() -> Callable[[], None]:
     return lambda: None
+
+
+def generated(verb: Method) -> Method:
+    """
+    Return the method *verb* of a bound channel, which generates the code of all verbs at its first call.
+
+    From then on the class of the bound channel has methods of its own.
+    """
+
+    @functools.wraps(verb)
+    def generate(bound: Any, /, *args: Any, **kwargs: Any) -> Any:
+        from typedbus._channels.verbs import add_verbs  # a program that only publishes does not need it
+
+        add_verbs(bound, verb.__name__)
+        return getattr(bound, verb.__name__)(*args, **kwargs)
+
+    if verb.__code__.co_flags & CO_COROUTINE:
+        mark_coroutine_function(generate)
+    return cast("Method", generate)
 
 
 def unrolled(shape: Shape, listeners: tuple[Callable[..., object], ...]) -> types.FunctionType:
@@ -276,7 +300,7 @@ def compiled(text: str, shape: Shape, **parts: str) -> types.CodeType:
         call=shape.call(),
         **parts,
     )
-    filename = f"<typedbus: publish({shape.parameters()}) {len(linecache.cache)}>"
+    filename = f"<typedbus: {parts.get('verb', 'publish')}({shape.parameters()}) {len(linecache.cache)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     module = compile(source, filename, "exec")
     return next(constant for constant in module.co_consts if isinstance(constant, types.CodeType))

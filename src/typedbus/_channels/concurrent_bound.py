@@ -7,16 +7,17 @@ import contextvars
 import sys
 import threading
 import types
-from collections.abc import Awaitable, Callable, Mapping
+from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
 from typing import Any, Final
 
 from typedbus._base.coroutines import returns_coroutine
-from typedbus._base.failures import Blame, propagates_at_once
+from typedbus._base.failures import Blame, ChannelFailures, propagates_at_once
 from typedbus._channels.async_bound import AsyncBoundChannel, listener_cancelled
 from typedbus._channels.async_channel import AsyncChannel
-from typedbus._channels.async_codegen import is_awaitable
+from typedbus._channels.async_codegen import CONCURRENT_ATTEMPT, is_awaitable
+from typedbus._channels.attempt import Attempt
 from typedbus._channels.channel import Args, Result
 from typedbus._channels.subscriptions import CoroutineRunner, FailureSink
 
@@ -43,6 +44,9 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
     """
 
     __slots__ = ("_grouped",)
+
+    # `first` and `fold` call one listener after the other, as on any async channel.
+    _verb_texts = {"attempt": CONCURRENT_ATTEMPT}  # noqa: RUF012  # a class variable of the base class
 
     def __init__(
         self,
@@ -101,6 +105,17 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
             # The traceback of each failure holds this frame.
             del errors, raised, leaving, failure
         return results
+
+    async def _attempt(self, phases: tuple[_Listeners, ...], call: _Call) -> Attempt[Result]:
+        """Run the listeners as `_run` does, and return their answers and failures."""
+        results: Sequence[Result]
+        failed: ChannelFailures[Result] | None = None
+        try:
+            results = await self._run(phases, call)
+        except ChannelFailures as error:
+            results = error.results
+            failed = error.with_traceback(None)  # it holds this frame, which holds the failures
+        return Attempt.of(self, [listener for listeners in phases for listener, _ in listeners], results, failed)
 
 
 def _failure(error: BaseException, leaving: BaseException | None) -> Exception | None:

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Generic, overload
+from typing import TYPE_CHECKING, Any, Concatenate, Generic, overload
 
 from typing_extensions import TypeVar
 
 from typedbus._channels.channel import DEFAULT_PRIORITY, P, R
 
 if TYPE_CHECKING:
+    from typedbus._channels.attempt import Attempt
     from typedbus._channels.subscriptions import Subscription
 
 Listener_co = TypeVar("Listener_co", bound=Callable[..., object], covariant=True)
 Listener_contra = TypeVar("Listener_contra", bound=Callable[..., object], contravariant=True)
+T = TypeVar("T")
 
 
 class Publishes(Generic[Listener_co]):
@@ -30,6 +32,20 @@ class Publishes(Generic[Listener_co]):
 
     def publish(self: Publishes[Callable[P, R]], /, *args: P.args, **kwargs: P.kwargs) -> list[R]:
         """Call every listener and return their results; see `BoundChannel.publish`."""
+        raise NotImplementedError
+
+    def first(self: Publishes[Callable[P, R]], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+        """Return the first result that is not None; see `BoundChannel.first`."""
+        raise NotImplementedError
+
+    def fold(
+        self: Publishes[Callable[Concatenate[T, P], T | None]], value: T, /, *args: P.args, **kwargs: P.kwargs
+    ) -> T:
+        """Pass *value* through all listeners; see `BoundChannel.fold`."""
+        raise NotImplementedError
+
+    def attempt(self: Publishes[Callable[P, R]], /, *args: P.args, **kwargs: P.kwargs) -> Attempt[R]:
+        """Call every listener, and return the answer or the failure of each; see `BoundChannel.attempt`."""
         raise NotImplementedError
 
 

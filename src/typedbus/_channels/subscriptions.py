@@ -9,9 +9,9 @@ from __future__ import annotations
 import itertools
 import threading
 import types
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from operator import attrgetter
-from typing import Any, ClassVar, Final, Generic, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self
 
 from typing_extensions import TypeVar
 
@@ -21,6 +21,9 @@ from typedbus._base.failures import Blame, ChannelFailures, chain_failure, descr
 from typedbus._base.limits import StartNode
 from typedbus._channels.channel import AnyChannel, R, marked_inline
 from typedbus._channels.codegen import HEAT, UNROLLED, Shape
+
+if TYPE_CHECKING:
+    from typedbus._channels.verbs import Unrolled
 
 Declaration_co = TypeVar("Declaration_co", bound=AnyChannel, default=AnyChannel, covariant=True)
 
@@ -172,10 +175,13 @@ class AnyBoundChannel(Generic[Declaration_co]):
         "_only",
         "_subscriptions",
         "_unrolled",
+        "_verbs",
         "channel",
     )
 
     _shape: ClassVar[Shape | None] = None
+    # The texts of the verbs that differ from those in `verbs`.
+    _verb_texts: ClassVar[Mapping[str, str]] = {}
 
     def __init__(
         self,
@@ -197,6 +203,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
         self._listeners: tuple[Callable[..., Any], ...] | None = ()
         self._unrolled: Callable[..., Any] | None = None
         self._only: Callable[..., Any] | None = None
+        # The functions for the other verbs; None until one of them is called.
+        self._verbs: Unrolled | None = None
         self._heat = HEAT
         self._changes = 0
 
@@ -221,7 +229,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
     def _forget_arrangement(self) -> None:
         """Let the next publish arrange the listeners again; the caller holds the lock."""
         self._changes += 1
-        self._listeners = self._unrolled = self._only = self._blames = None
+        self._listeners = self._unrolled = self._only = self._blames = self._verbs = None
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -241,7 +249,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
                 current = self._subscriptions.setdefault(id(subscription.listener), subscription)
             current.priority = subscription.priority
             self._changes += 1
-            self._listeners = self._unrolled = self._only = self._blames = None
+            self._listeners = self._unrolled = self._only = self._blames = self._verbs = None
         finally:
             self._lock.release()
         return current
@@ -268,7 +276,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
             if isinstance(listener, TimedListener):
                 listener = listener.subscription.listener
             subscription = self.subscription_of(listener)
-            name = self._name_of(listener)
+            name = self.name_of(listener)
             blame = name, listener, note_of(name, self.channel.name)
             # id() is a safe key only while the subscription keeps the listener alive.
             if subscription is not None and subscription.listener is listener:
@@ -281,10 +289,15 @@ class AnyBoundChannel(Generic[Declaration_co]):
         if self._failures is not None:
             self._failures.listener_failed(self.channel, blame[0], listener, error)
 
-    def _name_of(self, listener: Callable[..., Any]) -> str:
+    def name_of(self, listener: Callable[..., Any]) -> str:
         """Return the name of *listener* for messages: that of its component if it has one."""
         subscription = self.subscription_of(listener)
         return describe(listener) if subscription is None else subscription.name
+
+    @staticmethod
+    def _own_cancellation(error: BaseException, /) -> Exception | None:
+        """Return the failure for *error* if it is a cancellation that only its listener caused; else None."""
+        return None
 
     def _chain_failures(
         self, leaving: BaseException, errors: list[Exception], blames: list[Blame], results: list[Any]
@@ -293,7 +306,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
         if errors:
             chain_failure(leaving, self._failed(errors, blames, results))
 
-    def _failed(self, errors: list[Exception], blames: list[Blame], results: list[Any]) -> ChannelFailures:
+    def _failed(self, errors: list[Exception], blames: list[Blame], results: list[Any]) -> ChannelFailures[Any]:
         failed = _new_group(ChannelFailures, "", errors)
         failed._data = self.channel.name, blames, results  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as in __new__
         return failed
