@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import statistics
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 from report import machine, table, target_table
@@ -23,18 +23,18 @@ the scope; in parentheses is its ratio to a `with` statement written by hand. In
 The rows were measured in turns. The fastest of {rounds} rounds of a run counts, and the table shows the median of {runs} runs, each
 in a process of its own. After each round, every generator must have been finished with a commit.
 
-The last two columns are observed: what happens to the session if the body of the scope raises an exception, and what happens
+Two columns are observed: what happens to the session if the body of the scope raises an exception, and what happens
 to the exception of a failed commit, which the generator raises after its `yield`.
 """
 _DIFFERENCES = """\
 With that-depends and dependency-injector, the session belongs to the current context, and factories make the repository and the service.
 """
 _REQUESTS = """\
-The endpoint of a FastAPI site needs the service; with the `yield` dependency it receives the session and makes the service
-itself. The application is called in the process, without a socket. Each figure is the processor time of one request in
-microseconds; in parentheses is its ratio to the `yield` dependency. typedbus is `Hosted(site, Shop, scopes=True)` and
-`@injected(Shop.service)`; the row below has no `scopes=True`. wireup has its own route class, without which a request takes more
-than twice as long.
+In the tables of requests, the endpoint of a FastAPI site needs the service; with the `yield` dependency it receives the session
+and makes the service itself. The application is called in the process, without a socket. Each figure is the processor time of
+one request in microseconds; in parentheses is its ratio to the `yield` dependency. typedbus is `Hosted(site, Shop, scopes=True)`
+and `@injected(Shop.service)`; the row below has no `scopes=True`. wireup has its own route class, without which a request takes
+more than twice as long.
 
 The other columns are observed: when the session is committed, what happens to it if the endpoint raises an `HTTPException`,
 which FastAPI turns into a response, or a `ValueError`, and the status that a client receives if the commit fails.
@@ -57,55 +57,65 @@ def targets(runs: Sequence[dict[str, Any]]) -> Iterator[Target]:
             yield Target(f"a request, {name}, relative to the `yield` dependency", 1.0, ratio)
 
 
-def page(runs: Sequence[dict[str, Any]], rounds: int) -> str:
-    """Return the figures as Markdown."""
+def page(pythons: Sequence[Sequence[dict[str, Any]]], rounds: int) -> str:
+    """Return the figures of all Pythons, each with the same number of runs, as Markdown."""
     about = machine()
-    first = runs[0]
+    first = pythons[0][0]
     versions = {**first["sync"]["versions"], **first["async"]["versions"]}
     listed = ", ".join(f"{name} {version}" for name, version in versions.items() if version != "-")
-    costs = [
+    where = f"{about['date']}; {about['processor']}; {about['system']}"
+    code = [[name, *[f"`{first[mode]['code'][name]}`" for mode in MODES]] for name in versions]
+    parts = [
+        "# Scopes\n",
+        f"{where}; `python bench/scopes.py`. {listed}; FastAPI {first['requests']['fastapi']}.\n",
+        _ABOUT.format(rounds=rounds, runs=len(pythons[0])),
+        _DIFFERENCES,
+        _REQUESTS,
+    ]
+    for runs in pythons:
+        python, _, built = runs[0]["python"].partition(", ")
+        parts += [
+            f"## {python}\n",
+            f"{built[0].upper()}{built[1:]}.\n",
+            _costs(runs, versions),
+            _requests(runs),
+            *_targets(runs),
+        ]
+    return "\n".join([*parts, "## The code of each row\n", table(["", *MODES], code, "---")])
+
+
+def _costs(runs: Sequence[dict[str, Any]], names: Iterable[str]) -> str:
+    rows = [
         [
             name,
             *[_median([run[mode]["full"] for run in runs], name, BY_HAND) for mode in MODES],
             *[_median([run[mode]["empty"] for run in runs], name) for mode in MODES],
-            *[_outcome(first, name, event) for event in ("body", "commit")],
+            *[_outcome(runs[0], name, event) for event in ("body", "commit")],
         ]
-        for name in versions
+        for name in names
     ]
-    requests = first["requests"]
-    answers = [
+    return table(["a scope", *MODES, "empty, sync", "empty, async", "the body raises", "the commit raises"], rows)
+
+
+def _requests(runs: Sequence[dict[str, Any]]) -> str:
+    requests = runs[0]["requests"]
+    nothing = dict.fromkeys(("commit", "handled", "unhandled", "failed commit"), "-")
+    rows = [
         [
             name,
             _median([run["requests"]["least"] for run in runs], name, YIELD_DEPENDENCY),
-            *requests["outcomes"].get(name, dict.fromkeys(("commit", "handled", "unhandled", "failed"), "-")).values(),
+            *requests["outcomes"].get(name, nothing).values(),
         ]
         for name in requests["least"]
     ]
-    code = [[name, *[f"`{first[mode]['code'][name]}`" for mode in MODES]] for name in versions]
-    where = f"{about['date']}; {about['python']}; {about['processor']}; {about['system']}"
-    heads = ["", *MODES, "empty, sync", "empty, async", "the body raises", "the commit raises"]
-    parts = [
-        "# Scopes\n",
-        f"{where}; `python bench/scopes.py`. {listed}; FastAPI {first['requests']['fastapi']}.\n",
-        _ABOUT.format(rounds=rounds, runs=len(runs)),
-        table(heads, costs),
-        _DIFFERENCES,
-        "## Requests\n",
-        _REQUESTS,
-        table(["", "a request", "commit", "`HTTPException`", "`ValueError`", "failed commit"], answers),
-        *_targets(runs),
-        "## The code of each row\n",
-        table(["", *MODES], code, "---"),
-    ]
-    return "\n".join(parts)
+    return table(["a request", "microseconds", "commit", "`HTTPException`", "`ValueError`", "failed commit"], rows)
 
 
 def _targets(runs: Sequence[dict[str, Any]]) -> list[str]:
     results = list(targets(runs))
     if not results:
         return []
-    largest = f"The measured figure is the largest of the {len(runs)} runs.\n"
-    return ["## Targets\n", largest, target_table(results)]
+    return [f"The targets, each with the largest figure of the {len(runs)} runs:\n", target_table(results)]
 
 
 def _median(figures: Sequence[dict[str, float]], name: str, baseline: str | None = None) -> str:

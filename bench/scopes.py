@@ -25,6 +25,7 @@ from typing import Any
 
 import scope_contenders
 import scope_requests
+from report import machine
 from rounds import measure, pin
 from scenarios import Timed
 from scope_contenders import Contender
@@ -182,6 +183,7 @@ def figures(rounds: int, seconds: float) -> Figures:
     loop = asyncio.new_event_loop()
     run = loop.run_until_complete
     measured = {
+        "python": machine()["python"],
         # The first, since an injected function looks for its container among those that run.
         "requests": request_figures(run, rounds, seconds * 5),
         "sync": scope_figures(run, rounds, seconds, is_async=False),
@@ -194,6 +196,7 @@ def figures(rounds: int, seconds: float) -> Figures:
 def main(arguments: Sequence[str] | None = None) -> int:
     """Measure and print; return 1 if `--assert` is given and a target is missed."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--python", action="append", metavar="PATH", help="interpreter with typedbus; may be repeated")
     parser.add_argument("--runs", type=int, default=3, help="number of processes; the median of their figures counts")
     parser.add_argument("--rounds", type=int, default=60, help="number of rounds of a process; the fastest counts")
     parser.add_argument("--milliseconds", type=float, default=2.0, help="duration of one measurement")
@@ -205,17 +208,17 @@ def main(arguments: Sequence[str] | None = None) -> int:
         print(json.dumps(figures(options.rounds, options.milliseconds / 1e3)))
         return 0
     lengths = ["--rounds", str(options.rounds), "--milliseconds", str(options.milliseconds)]
-    command = [sys.executable, __file__, "--json", *lengths]
-    runs: list[Figures] = []
-    for _ in range(options.runs):
-        process = subprocess.run(command, stdout=subprocess.PIPE, text=True, check=True)
-        runs.append(json.loads(process.stdout))
-    text = page(runs, options.rounds)
+    pythons: list[list[Figures]] = []
+    for python in options.python or [sys.executable]:
+        command = [python, __file__, "--json", *lengths]
+        outputs = [subprocess.run(command, stdout=subprocess.PIPE, check=True).stdout for _ in range(options.runs)]
+        pythons.append([json.loads(output) for output in outputs])
+    text = page(pythons, options.rounds)
     print(text)
     if options.write:
         out = Path(__file__).parent.parent / "docs" / "bench" / "scopes.md"
         out.write_text(text, encoding="utf-8")
-    return int(options.strict and not all(target.kept for target in targets(runs)))
+    return int(options.strict and not all(target.kept for runs in pythons for target in targets(runs)))
 
 
 if __name__ == "__main__":
