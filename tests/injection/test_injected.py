@@ -401,6 +401,18 @@ def test_of_two_containers_that_run_the_component_of_an_instance_chooses(shop: S
     assert notes == []
 
 
+def test_the_component_of_an_instance_is_found_before_its_container_runs() -> None:
+    """As in a test of one function."""
+    shop = Shop()
+
+    @injected(shop.orders)
+    def place_there(orders: Orders, name: str) -> int:
+        return orders.place(name)
+
+    assert place_there("tea") == 3
+    assert shop.notes() == ["begin", "add tea", "commit"]
+
+
 # Mistakes
 
 
