@@ -189,6 +189,26 @@ def test_an_async_generator_may_catch_what_is_thrown_in(shop: Shop, notes: list[
     assert notes == ["begin async", "commit"]
 
 
+def test_an_async_generator_that_is_closed_ends_before_its_scope(shop: Shop, notes: list[str]) -> None:
+    """It may still use and await what it has received."""
+
+    @injected(Shop.async_session)
+    async def tidy(session: Session) -> AsyncIterator[None]:
+        try:
+            yield
+        finally:
+            await asyncio.sleep(0)
+            session.add("tidied")
+
+    async def main() -> None:
+        generator: Any = tidy()
+        await anext(generator)
+        await generator.aclose()
+
+    asyncio.run(main())
+    assert notes == ["begin async", "add tidied", "rollback async GeneratorExit"]
+
+
 def test_an_injected_function_may_be_a_context_manager(shop: Shop, notes: list[str]) -> None:
     """The decorator of contextlib goes above."""
 
