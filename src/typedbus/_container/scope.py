@@ -143,12 +143,12 @@ class Scope:
         self._place = calling_place(2) if _KEEPS_PLACES else ""
         self._sync = self._awaited = _NO_FUNCTIONS
         # These are for the code that builds objects; see `opening.OpenScope`.
-        self.outer = outer
+        self.outer: Scope | None = outer
         self.values: dict[Any, Any] = {}
         self.exits: list[tuple[Callable[..., Any], Any, Component[Any]]] = []
         self.building: Component[Any] | None = None
-        self.is_async = False
-        self.is_open = False
+        self.is_async: bool = False
+        self.is_open: bool = False
 
     @property
     def name(self) -> str:

@@ -7,7 +7,7 @@ import functools
 from collections.abc import AsyncGenerator, AsyncIterator, Callable, Coroutine, Generator, Iterator
 from contextlib import AbstractAsyncContextManager, AbstractContextManager, asynccontextmanager, contextmanager
 from contextvars import ContextVar
-from typing import Any, Final, Generic, Never, ParamSpec, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Generic, Never, ParamSpec, Self, overload
 
 import attrs
 from dependency_injector import providers
@@ -38,8 +38,9 @@ class Level(enum.Enum):
     #: A request, a message, a job.
     REQUEST = 2
 
-    # The method of enumerations is a Python function, a tenth of the cost of an empty scope.
-    __hash__ = object.__hash__
+    if not TYPE_CHECKING:
+        # The method of enumerations is a Python function, a tenth of the cost of an empty scope.
+        __hash__ = object.__hash__
 
 
 SESSION: Final = Level.SESSION

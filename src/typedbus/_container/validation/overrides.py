@@ -58,9 +58,11 @@ def annotation_faults(declared: Sequence[Component[object]], types_of: Mapping[i
         declared: The components of a container.
         types_of: The result of `declared_types` for it.
     """
-    for component in declared:
-        annotated = types_of.get(id(component), Any)
-        if component.overriding is None and not fits(annotated, opened := declared_type_of(component)):
+    for component in declared if types_of else ():
+        if component.overriding is not None or id(component) not in types_of:
+            continue
+        annotated, opened = types_of[id(component)], declared_type_of(component)
+        if not fits(annotated, opened):
             kind = type(component).__name__
             yield TypeFault(
                 component.path,
