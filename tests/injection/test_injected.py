@@ -301,7 +301,10 @@ def test_a_bound_method_and_a_partial_are_functions(shop: Shop, notes: list[str]
 
     assert injected(Shop.orders)(Views().view)("tea") == 3
     assert injected(Shop.orders)(functools.partial(sell, count=2))("tea") == 6
-    partial: Any = injected(Shop.orders)(functools.partial(sell_async, count=2))
+    selling = functools.partial(sell_async, count=2)
+    partial: Any = injected(Shop.orders)(selling)
+    assert partial.__name__ == "sell_async"
+    assert partial.__wrapped__ is selling
     assert inspect.iscoroutinefunction(partial)
     assert asyncio.run(partial("tea")) == 6
     assert functools.partial(place, count=2)("tea") == 6
