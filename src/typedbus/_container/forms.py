@@ -181,3 +181,8 @@ def transaction_in(cls: type) -> str | None:
             name = full_name_of(base)
             return name if name in _TRANSACTIONS else None
     return None
+
+
+def not_closing(connection: str) -> str:
+    """Return the problem of declaring *connection*, a name from `transaction_of` or `transaction_in`, by its form."""
+    return f"the with statement of {connection} is a transaction, and does not close the connection"

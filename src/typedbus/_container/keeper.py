@@ -14,7 +14,7 @@ from typedbus._container.forms import Form
 from typedbus._container.leaving import SecondYield, close_async_generator, exit_async_manager
 from typedbus._container.resource import Resource
 
-_UNMADE: Final = object()
+_NOT_CALLED: Final = object()
 
 
 class Keeper:
@@ -38,16 +38,16 @@ class Keeper:
         #: The context of the hook that closes the resource.
         self._context: contextvars.Context | None = None
 
-    async def open(self, made: object = _UNMADE, form: Form = Form.UNKNOWN) -> object:
+    async def open(self, result: object = _NOT_CALLED, form: Form = Form.UNKNOWN) -> object:
         """
         Return the object that the resource provides.
 
         Args:
-            made: The result of the declared callable, if it has been called.
+            result: The result of the declared callable, if it has been called.
             form: The form of that result.
         """
         name = f"{self._resource.path} is open"
-        self._task = asyncio.get_running_loop().create_task(self._keep(made, form), name=name)
+        self._task = asyncio.get_running_loop().create_task(self._keep(result, form), name=name)
         self._task.add_done_callback(self._end)
         await self._until(self._opened)
         if not self._is_open:
@@ -63,21 +63,21 @@ class Keeper:
         if self._failure is not None:
             self._raise(self._failure)
 
-    async def _keep(self, made: Any, form: Form) -> None:
+    async def _keep(self, result: Any, form: Form) -> None:
         resource = self._resource
         try:
-            if made is _UNMADE:
-                made, form = resource.make(), resource.form
-            resource.check_result(made, form)
+            if result is _NOT_CALLED:
+                result, form = resource.make(), resource.form
+            resource.check_result(result, form)
             close: Callable[[BaseException | None], Awaitable[BaseException | None]] | None = None
             if form is Form.COROUTINE:
-                self._instance = await made
+                self._instance = await result
             elif form is Form.ASYNC_GENERATOR:
-                self._instance = await anext(made)
-                close = functools.partial(close_async_generator, made)
+                self._instance = await anext(result)
+                close = functools.partial(close_async_generator, result)
             else:
-                self._instance = await type(made).__aenter__(made)
-                close = functools.partial(exit_async_manager, made)
+                self._instance = await type(result).__aenter__(result)
+                close = functools.partial(exit_async_manager, result)
         except StopAsyncIteration:
             self._failure = resource.no_yield()
             return

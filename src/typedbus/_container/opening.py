@@ -10,7 +10,7 @@ from typing import Any, Final, Protocol
 from typedbus._base.scope_errors import AsyncNeeded, NotGiven, ResourceError, ScopeBusy, ScopeClosed
 from typedbus._base.static import MISSING, is_a
 from typedbus._container.component import Component
-from typedbus._container.forms import Form, form_of, form_of_class, transaction_in
+from typedbus._container.forms import Form, form_of, form_of_class, not_closing, transaction_in
 from typedbus._container.leaving import close_async_generator, close_generator, exit_async_manager, exit_manager
 from typedbus._container.scoped import PROVIDING
 
@@ -34,7 +34,7 @@ class OpenScope(Protocol):
         """The name of the container."""
         ...
 
-    def found(self, component: Any, /) -> object:
+    def value_of(self, component: Any, /) -> object:
         """Return the object of *component*, which has been built."""
         ...
 
@@ -73,7 +73,7 @@ def no_yield(component: Component[object]) -> ResourceError:
 
 def provide(scope: OpenScope, provider: Callable[[], object]) -> object:
     """Call *provider*, a provider of the container library that needs an object of *scope*."""
-    token = PROVIDING.set(scope.found)
+    token = PROVIDING.set(scope.value_of)
     try:
         return provider()
     finally:
@@ -93,10 +93,7 @@ def opened(scope: OpenScope, component: Component[object], result: Any) -> objec
         connection = transaction_in(type(result))
         if connection is not None:
             result.close()
-            reason = (
-                f"the with statement of {connection} is a transaction, and does not close the connection; "
-                "write a generator function that closes it"
-            )
+            reason = f"{not_closing(connection)}; write a generator function that closes it"
             raise ResourceError(component.path, component.place, reason)
         value = result.__enter__()
         scope.exits.append((exit_manager, result, component))
@@ -112,9 +109,8 @@ async def opened_async(scope: OpenScope, component: Component[object], result: A
     """Do the same as `opened`, and await async forms."""
     form = form_of_class(type(result))
     is_generator, is_awaitable = isinstance(result, AsyncGenerator), inspect.isawaitable(result)
-    if not (is_generator or is_awaitable or form is Form.ASYNC_MANAGER):
-        return opened(scope, component, result)
-    if not scope.is_async:
+    is_async = is_generator or is_awaitable or form is Form.ASYNC_MANAGER
+    if not is_async or not scope.is_async:
         return opened(scope, component, result)
     if form is Form.ASYNC_MANAGER:
         value = await result.__aenter__()
@@ -130,6 +126,7 @@ async def opened_async(scope: OpenScope, component: Component[object], result: A
 
 
 def _plain(component: Component[object], result: object) -> object:
+    """Return *result*, which cannot be opened; raise `ResourceError` if the form of *component* promises otherwise."""
     form = form_of(component.builds)
     if form is Form.UNKNOWN:
         return result

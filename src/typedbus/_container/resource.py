@@ -19,7 +19,7 @@ from typedbus._bus.builtin import EXIT, START, STOP
 from typedbus._channels.channel import AnyChannel
 from typedbus._container.component import Component, check_callable
 from typedbus._container.construction import Entered
-from typedbus._container.forms import Form, described_form, form_of, iterates, transaction_in
+from typedbus._container.forms import Form, described_form, form_of, iterates, not_closing, transaction_in
 from typedbus._container.results import Opened, Result
 
 P = ParamSpec("P")
@@ -31,7 +31,7 @@ _PLAIN: Final = (
     "it is neither a context manager nor a generator; declare a Component, with closed_by(...) if it must be closed"
 )
 
-
+#: The remedy for a connection that its ``with`` statement does not close.
 NOT_CLOSED: Final = "declare a Component, with closed_by(...) and the method that closes it"
 
 
@@ -148,22 +148,22 @@ class Resource(Component[T_co]):
             with Entered(self, self.path, self.place, self.path):
                 args, kwargs = self._injected()
                 self.home.constructing(self)
-                made = self.builds(*args, **kwargs)
-                self.home.constructed(self, made, time.monotonic() - began)
+                result = self.builds(*args, **kwargs)
+                self.home.constructed(self, result, time.monotonic() - began)
         except Exception as error:
             error.add_note(f"raised while {self.path} was built ({self.place})")
             raise
-        return made
+        return result
 
-    def check_result(self, made: object, form: Form) -> None:
+    def check_result(self, result: object, form: Form) -> None:
         """
-        Check that *made*, the result of the declared callable, can be opened and closed.
+        Check that *result*, the result of the declared callable, can be opened and closed.
 
         Raises:
             ResourceError: It cannot.
         """
-        name = full_name_of(type(made))
-        connection = transaction_in(type(made))
+        name = full_name_of(type(result))
+        connection = transaction_in(type(result))
         if form is Form.PLAIN:
             reason = f"a {name} cannot be opened: {_PLAIN}"
         elif connection is not None:
@@ -174,8 +174,8 @@ class Resource(Component[T_co]):
             reason = f"a {name} closes its object itself; remove closed_by(...)"
         else:
             return
-        if isinstance(made, types.CoroutineType):
-            made.close()
+        if isinstance(result, types.CoroutineType):
+            result.close()
         raise self.error(reason)
 
     def error(self, reason: str) -> ResourceError:
@@ -193,13 +193,8 @@ class Resource(Component[T_co]):
         self._instance = instance
 
 
-def not_closing(connection: str) -> str:
-    """Return the problem of a resource that is a *connection* with such a ``with``."""
-    return f"the with statement of {connection} is a transaction, and does not close the connection"
-
-
 def _problem_of(builds: Callable[..., object]) -> str:
-    """Return why *builds* cannot be the callable of a resource; "" if it can, as far as it shows."""
+    """Return why *builds* cannot be declared as a resource; "" if it can, or if only its result will show that."""
     if iterates(builds):
         return "it returns an iterator, and is not a generator function; write one that yields the object once"
     if form_of(builds) is Form.PLAIN:

@@ -20,7 +20,7 @@ _FORMS: Final[dict[type, Form]] = {
 }
 
 
-class Opening:
+class ResourceOpening:
     """
     Opens *resource* once, and closes it.
 
@@ -36,27 +36,27 @@ class Opening:
     def open(self) -> object:
         """Return the object that the resource provides."""
         resource = self._resource
-        made: Any = resource.make()
+        result: Any = resource.make()
         form = resource.form
         if form is Form.UNKNOWN:
-            form = _FORMS.get(type(made)) or form_of_class(type(made))
-        resource.check_result(made, form)
+            form = _FORMS.get(type(result)) or form_of_class(type(result))
+        resource.check_result(result, form)
         if form is Form.GENERATOR:
             try:
-                instance = next(made)
+                instance = next(result)
             except StopIteration:
                 raise resource.no_yield() from None
-            self._closing = functools.partial(close_generator, made, None)
+            self._closing = functools.partial(close_generator, result, None)
             return instance
         if form is Form.MANAGER:
-            instance = type(made).__enter__(made)
-            self._closing = functools.partial(exit_manager, made, None)
+            instance = type(result).__enter__(result)
+            self._closing = functools.partial(exit_manager, result, None)
             return instance
         from typedbus._container.keeper import Keeper  # imports asyncio
 
         keeper = Keeper(resource, self._bus)
         self._closing = functools.partial(self._on_loop, keeper.close)
-        return self._on_loop(functools.partial(keeper.open, made, form))
+        return self._on_loop(functools.partial(keeper.open, result, form))
 
     def close(self) -> None:
         """Close the object; raise the failure of that."""

@@ -198,7 +198,7 @@ class Scope:
         coroutine: Coroutine[Any, Any, T] = function(self)
         return coroutine
 
-    def found(self, component: Component[Any], /) -> object:
+    def value_of(self, component: Component[Any], /) -> object:
         """Return the object of *component*, which has been built; for providers of dependency-injector."""
         belongs_to_session = component.level is Level.SESSION  # type: ignore[attr-defined]
         holder = self.outer if belongs_to_session and self.outer is not None else self
@@ -279,17 +279,21 @@ class Scope:
         return self
 
     def _take_given(self, plans: Plans) -> None:
-        for each in self._given:
-            argument: object = each
+        arguments: Sequence[object] = self._given
+        for argument in arguments:
             if not isinstance(argument, GivenValue):
-                reason = f"cannot be opened with {each!r}; pass a value of a Given declaration: Shop.user.given(value)"
+                reason = (
+                    f"cannot be opened with {argument!r}; pass a value of a Given declaration: Shop.user.given(value)"
+                )
                 raise ScopeClosed(self.name, reason)
-            self.values[plans.copy_of(each.component)] = each.value
+            self.values[plans.copy_of(argument.component)] = argument.value
 
     def _refuse(self) -> Never:
-        reason = "cannot be opened, because the bus is EXITING"
-        if self._opened_at:
-            reason = "was opened before; create a new one for each block"
+        reason = (
+            "was opened before; create a new one for each block"
+            if self._opened_at
+            else "cannot be opened, because the bus is EXITING"
+        )
         raise ScopeClosed(self.name, reason)
 
     def __exit__(
@@ -344,22 +348,24 @@ class Scope:
             pending: How many cancellations of the task were pending before the closing, if *error* is one of them.
         """
         if error is not None and cancellations(error) < pending:
-            # A time limit or a task group had cancelled the block; it has ended that, and failed in its place.
+            # A time limit or a task group had cancelled the block. It has withdrawn that, and its own failure counts.
             error = None
-        noted = error if error is not None else self._failure
-        leaving = next((failure for failure in failures if not isinstance(failure, Exception)), None)
-        if noted is None or (leaving is not None and isinstance(noted, Exception)):
-            if leaving is None and len(failures) == 1:
+        # The failure of the unit of work, on which the failures of closing are noted.
+        primary = error if error is not None else self._failure
+        # `KeyboardInterrupt` or `CancelledError`, for example, is raised in place of an ordinary exception.
+        interrupt = next((failure for failure in failures if not isinstance(failure, Exception)), None)
+        if interrupt is not None and (primary is None or isinstance(primary, Exception)):
+            for other in (primary, *failures):
+                if other is not None and other is not interrupt:
+                    chain_failure(interrupt, other)
+            raise interrupt
+        if primary is None:
+            if len(failures) == 1:
                 raise failures[0]
-            others = [failure for failure in (noted, *failures) if failure is not None and failure is not leaving]
-            if leaving is None:
-                raise BaseExceptionGroup(f"objects of the scope of {self.name} were not closed", others)
-            for other in others:
-                chain_failure(leaving, other)
-            raise leaving
+            raise BaseExceptionGroup(f"objects of the scope of {self.name} were not closed", failures)
         for failure in failures:
-            text = f"after {type(noted).__name__}: {noted}, a scope of {self.name} failed to close an object"
-            noted.add_note(f"{text}: {type(failure).__name__}: {failure}")
+            text = f"after {type(primary).__name__}: {primary}, a scope of {self.name} failed to close an object"
+            primary.add_note(f"{text}: {type(failure).__name__}: {failure}")
             bus = self._home.whole.bus
             if bus is not None:
                 parts_of(bus).registry.log(CauseReport(f"{text}:\n{traceback_of(failure)}"), ERROR)
@@ -370,7 +376,7 @@ class Scope:
 
 
 def _named(failure: BaseException, component: Component[Any]) -> BaseException:
-    """Return *failure* with a note that names *component*, whose object was being closed."""
+    """Return *failure*, of closing the object of *component*, with a note that names it, or a `ResourceError` for a second yield."""
     if isinstance(failure, SecondYield):
         return ResourceError(component.path, component.place, str(failure))
     failure.add_note(f"raised while {component.path} was closed ({component.place})")

@@ -57,7 +57,7 @@ from typedbus._container.opening import (
 )
 from typedbus._container.providers import is_delegated, is_provider, needs
 from typedbus._container.references import Reference
-from typedbus._container.scoped import Given, Level, OfScope
+from typedbus._container.scoped import Given, Level, OfScope, outlives_scopes
 
 #: The functions that generated code calls.
 _HELPERS: Final[dict[str, object]] = {
@@ -147,9 +147,8 @@ def compiled(component: Component[object], home: Any, level: Level, *, is_async:
 
 
 def _needs_in_scope(node: object) -> list[object]:
-    """Return the needs of *node* that a scope may have to build; those of a component are built already."""
-    is_component = isinstance(node, Component) and not isinstance(node, OfScope) and node.overriding is None
-    return [] if is_component else needs(node)
+    """Return the needs of *node* that a scope may have to build; those of a component are built with the component."""
+    return [] if outlives_scopes(node) else needs(node)
 
 
 class _Writer:
@@ -283,7 +282,7 @@ class _Writer:
             return f"{self._expression(provider.provides)}[{self._constant(provider.name, 'key')}]"
         if type(argument) is providers.List:
             return f"[{', '.join(self._expression(member) for member in provider.args)}]"
-        # Any other provider of the library is called. It may need an object of the scope, which it asks for itself.
+        # Any other provider of the library is called, and requests the objects of the scope that it needs.
         name = self._constant(argument, "provider")
         roots: list[object] = [argument]
         reaches_scope = any(isinstance(node, OfScope) for node in dependencies_first(roots, _needs_in_scope)[0])

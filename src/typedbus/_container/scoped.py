@@ -73,6 +73,17 @@ class OfScope(Component[T_co]):
             return provided
         raise OutsideScope(self.path, self.place)
 
+    def at(self, level: Level) -> Self:
+        """
+        Set the level: with `SESSION`, the object or the value belongs to a connection, and all scopes inside it share it.
+
+        Returns:
+            The component itself.
+        """
+        self.level = level
+        self._invalidate()
+        return self
+
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
         copied = super().__deepcopy__(memo)
         copied.level = self.level
@@ -143,6 +154,11 @@ class OfScope(Component[T_co]):
 def level_of(provider: object) -> int:
     """Return the level of the result of *provider*; 0 if it belongs to no scope, and lives longer."""
     return provider.level.value if isinstance(provider, OfScope) else 0
+
+
+def outlives_scopes(provider: object) -> bool:
+    """Return whether *provider* is a component that lives longer than a scope, and is not overridden."""
+    return isinstance(provider, Component) and not isinstance(provider, OfScope) and provider.overriding is None
 
 
 class Scoped(OfScope[T_co]):
@@ -217,17 +233,6 @@ class Scoped(OfScope[T_co]):
         """Describe the object as validation sees it."""
         return Opened(self.builds)
 
-    def at(self, level: Level) -> Self:
-        """
-        Set the level: with `SESSION`, all scopes inside one session share the object.
-
-        Returns:
-            The component itself.
-        """
-        self.level = level
-        self._invalidate()
-        return self
-
     @property
     def opener(self) -> Callable[[], AbstractContextManager[T_co]]:
         """
@@ -289,17 +294,6 @@ class Given(OfScope[V], Generic[V]):
         """Describe the value as validation sees it."""
         return Typed(self.builds)
 
-    def at(self, level: Level) -> Self:
-        """
-        Set the level: with `SESSION`, the value is given to the scope of the connection.
-
-        Returns:
-            The component itself.
-        """
-        self.level = level
-        self._invalidate()
-        return self
-
 
 class Opener(providers.Delegate):
     """Provides a function that opens a scope around one object; the provider behind `Scoped.opener`."""
@@ -323,11 +317,9 @@ class AsyncOpener(providers.Delegate):
         return functools.partial(_opened_async, self.provides)
 
 
-# An object that overrides a declaration of another container has no container, and no scope.
-
-
 @contextmanager
 def _opened(component: Any) -> Generator[Any, None, None]:
+    """Open a scope around the object of *component*; an override that belongs to no container has none, and is called."""
     home: Any = component.home if isinstance(component, Component) else None
     if home is None:
         yield component()
@@ -338,6 +330,7 @@ def _opened(component: Any) -> Generator[Any, None, None]:
 
 @asynccontextmanager
 async def _opened_async(component: Any) -> AsyncGenerator[Any, None]:
+    """The same as `_opened`, for async scopes."""
     home: Any = component.home if isinstance(component, Component) else None
     if home is None:
         yield component()

@@ -1,8 +1,8 @@
 """
 Components that are built during a start, at their turn: resources, and the components that need one.
 
-An assembly subscribes the steps of a turn before anything is built, by the class of the
-component. The first step of `START` builds the component, or opens a resource; the component's
+An assembly subscribes the steps of a turn before anything is built, from the hooks of the declared
+class. The first step of `START` builds the component, or opens a resource; the component's
 own hooks of `START` follow. The steps of `STOP` are called in the reverse order: the
 hooks of `STOP`; those of `EXIT`, since the next start builds the component again; at last
 the step that drops the instance, and closes a resource.
@@ -32,7 +32,7 @@ from typedbus._container.faults import InvalidContainer
 from typedbus._container.hooks import hooks_of
 from typedbus._container.replaceable import Home
 from typedbus._container.resource import Resource
-from typedbus._container.resource_opening import Opening
+from typedbus._container.resource_opening import ResourceOpening
 from typedbus._container.subscribers import ComponentSubscription, Subscriber
 from typedbus._container.validation.hooks import hook_faults
 
@@ -93,8 +93,8 @@ class Turn:
         home: The container of the component.
         component: The component.
         node: Its start node.
-        position: That of its subscriptions. It is reserved in the assembly, so that the running order does not depend
-            on which component is built first.
+        position: The place of its subscriptions in the running order, which is reserved in the assembly: the order
+            does not depend on which component is built first.
         instance: The component, or the object that a resource provides; None unless it is built.
     """
 
@@ -156,8 +156,8 @@ class Turn:
     def _step_of(self, hook: Hook[object]) -> AnyStep:
         name, place = getattr(hook.method, "__name__", "listener"), place_of(hook.method)
         closing = self.component.closing
-        is_of_loop = closing is not None and hook.method is closing.method and self._is_async
-        if is_of_loop or is_async_callable(hook.method):
+        closes_on_loop = closing is not None and hook.method is closing.method and self._is_async
+        if closes_on_loop or is_async_callable(hook.method):
             return AsyncStep(self, name, functools.partial(self._call_async, hook), place)
         return Step(self, name, functools.partial(self._call, hook), place)
 
@@ -174,7 +174,7 @@ class Turn:
         self._begin(self.component(), self._drop)
 
     def _open(self) -> None:
-        self._opening = Opening(self._resource, self.bus)
+        self._opening = ResourceOpening(self._resource, self.bus)
         self._begin(self._opening.open(), self._close)
 
     def _begin(self, instance: object, end: Callable[[], object]) -> None:

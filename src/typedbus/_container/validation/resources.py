@@ -10,8 +10,8 @@ from typedbus._container.choice import Choice
 from typedbus._container.component import Component
 from typedbus._container.descriptions import class_of
 from typedbus._container.faults import BuildFault, LifetimeFault
-from typedbus._container.forms import Form, transaction_of
-from typedbus._container.resource import NOT_CLOSED, Resource, not_closing
+from typedbus._container.forms import Form, not_closing, transaction_of
+from typedbus._container.resource import NOT_CLOSED, Resource
 
 
 def resource_faults(component: Component[object]) -> list[BuildFault]:

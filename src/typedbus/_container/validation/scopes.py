@@ -9,11 +9,11 @@ from typedbus._base.static import full_name_of
 from typedbus._container.component import Component
 from typedbus._container.descriptions import class_of
 from typedbus._container.faults import BuildFault, Fault, HookFault, LifetimeFault, OpenerFault
-from typedbus._container.forms import described_form, form_of, transaction_of
+from typedbus._container.forms import described_form, form_of, not_closing, transaction_of
 from typedbus._container.hooks import hooks_of
 from typedbus._container.misfits import NamedHook
 from typedbus._container.providers import reached
-from typedbus._container.scoped import AsyncOpener, Given, OfScope, Opener, Scoped
+from typedbus._container.scoped import AsyncOpener, Given, OfScope, Opener, Scoped, outlives_scopes
 
 
 def mark_faults(scoped: Scoped[object]) -> Iterator[HookFault]:
@@ -38,7 +38,7 @@ def transaction_faults(scoped: Scoped[object]) -> Iterator[BuildFault]:
         yield BuildFault(
             scoped.path,
             scoped.place,
-            f"the with statement of {connection} is a transaction, and does not close the connection",
+            not_closing(connection),
             "write a generator function: with closing(connect(...)) as connection, connection: yield connection",
         )
 
@@ -77,8 +77,7 @@ def _opener_faults(
     seen: set[int] = set()
     while pending:
         node = pending.pop()
-        is_component = isinstance(node, Component) and not isinstance(node, OfScope) and node.overriding is None
-        if id(node) in seen or is_component:
+        if id(node) in seen or outlives_scopes(node):
             continue
         seen.add(id(node))
         pending.extend(needed(node)[::-1])
