@@ -1,7 +1,7 @@
 """The life cycle of a bus, and ways to wait for it."""
 
 import threading
-from typing import assert_never, assert_type
+from typing import Any, assert_never, assert_type
 
 from typedbus import (
     EXIT,
@@ -169,7 +169,7 @@ def failures_have_typed_attributes(bus: Bus) -> None:
         bus.start()
     except ChannelFailures as failed:
         assert_type(failed.failures, tuple[Failure, ...])
-        assert_type(failed.results, tuple[object, ...])
+        assert_type(failed.results, tuple[Any, ...])
     except TransitionFailures as failed:
         assert_type(failed.goal, State)
         assert_type(failed.failures[0].error, Exception)

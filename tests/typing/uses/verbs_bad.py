@@ -93,7 +93,7 @@ async def verbs_of_an_async_channel_are_awaited(bus: Bus, order: Order) -> None:
     _price: float | None = bus[priced].first(order)  # E
     _text: str = bus[themed].fold("blue", 1)  # E
     for answer in bus[priced].attempt(order):  # E
-        print(answer)
+        assert answer
 
 
 async def verbs_of_an_async_channel_take_the_arguments_of_publish(bus: Bus) -> None:
