@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from http import HTTPStatus
 from typing import Any, Final, TypeAlias
 
 from typedbus._container.container import Container
 from typedbus._container.scoped import SESSION, GivenValue
 from typedbus.injection._current import CURRENT, Current, running_container
 from typedbus.injection._errors import FailedResponse
+from typedbus.injection._responses import EMPTY, check_status
 from typedbus.servers._lifespan import ASGIApp
 
 Message: TypeAlias = MutableMapping[str, Any]
@@ -19,21 +19,19 @@ Send: TypeAlias = Callable[[Message], Awaitable[None]]
 #: The messages that carry a body; the last of them has no `more_body`.
 _BODIES: Final = frozenset({"http.response.body", "http.response.pathsend", "http.response.zerocopysend"})
 
-#: The statuses of responses without a body.
-_EMPTY: Final = frozenset({HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED})
-
 
 class ScopedASGI:
     """
     An ASGI application that opens a scope of *container* for each request, and a SESSION scope for each WebSocket.
 
     `current_scope` returns it, and `injected` uses it. The scope of a request is closed
-    before the response ends: before the first message of a response whose length is known,
-    so that a commit that fails becomes an error of the server (status 500), and before the
-    last message of a stream, so that the client finds the stream incomplete. Background
+    before the response ends. A response of known length whose body is one message begins only
+    after that, so that a commit that fails becomes an error of the server (status 500). Of a
+    body in several messages, or a stream, the last message waits for it: after a commit that
+    fails the client finds the response incomplete. Background
     tasks of a framework run after that; an injected function gets a scope of its own there.
 
-    The scope fails, so that what it has opened gets an exception thrown in, if
+    The scope fails, and the objects that it has opened receive an exception, if
 
     - the application raises, or the server cancels the request;
     - an exception leaves an injected function, even if the framework turns it into a response;
@@ -87,32 +85,31 @@ class ScopedASGI:
         container = running_container(self._container, type(self).__name__)
         request = container.scope(*self._values(scope))
         status: int | None = None
-        #: How many bytes of the body are left; None if the length is not known.
-        left: int | None = None
-        #: The messages that may be sent only after the scope is closed.
-        held: list[Message] = []
+        #: How many bytes of the body are still to come; None if the length is not known.
+        bytes_left: int | None = None
+        #: The messages that wait for the first bytes of the body, or for the end of the scope.
+        queue: list[Message] = []
 
         async def send_in_time(message: Message) -> None:
-            nonlocal status, left
+            nonlocal status, bytes_left
             if message["type"] == "http.response.start":
-                status, left = message["status"], _length_after(message)
-                if left is not None:
-                    held.append(message)
+                status, bytes_left = message["status"], _length_after(message)
+                if bytes_left is not None:
+                    queue.append(message)
                     return
             elif message["type"] in _BODIES and request.is_open:
                 body = message.get("body", b"")
-                if left is not None:
-                    left -= len(body)
+                if bytes_left is not None:
+                    bytes_left -= len(body)
                 # A middleware of a framework may send the body first, and then, by an empty message, its end.
-                if not message.get("more_body") or (body and left is not None and left <= 0):
-                    if status is not None and status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-                        request.failed_with(FailedResponse(status, is_complete=True))
+                if not message.get("more_body") or (body and bytes_left is not None and bytes_left <= 0):
+                    check_status(request, status)
                     await request.__aexit__(None, None, None)
-                elif held and not body:
-                    held.append(message)
+                elif queue and not body:
+                    queue.append(message)
                     return
-            while held:
-                await send(held.pop(0))
+            while queue:
+                await send(queue.pop(0))
             await send(message)
 
         await request.__aenter__()
@@ -137,4 +134,4 @@ def _length_after(start: Message) -> int | None:
     """Return the length of the body that follows *start*; None for a stream, whose length is not known."""
     headers: Iterable[tuple[bytes, bytes]] = start.get("headers", ())
     lengths = [int(value) for name, value in headers if name.lower() == b"content-length"]
-    return lengths[0] if lengths else 0 if start["status"] in _EMPTY else None
+    return lengths[0] if lengths else 0 if start["status"] in EMPTY else None

@@ -46,10 +46,10 @@ class CallScope:
         return self._own is not None
 
     def __enter__(self) -> Scope:
-        chosen = self._choose()
+        current = self._choose()
         if self._own is not None:
             self._own.__enter__()
-        return self._begin(chosen)
+        return self._begin(current)
 
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -59,10 +59,10 @@ class CallScope:
             self._own.__exit__(kind, error, trace)
 
     async def __aenter__(self) -> Scope:
-        chosen = self._choose()
+        current = self._choose()
         if self._own is not None:
             await self._own.__aenter__()
-        return self._begin(chosen)
+        return self._begin(current)
 
     async def __aexit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None, /
@@ -72,6 +72,12 @@ class CallScope:
             await self._own.__aexit__(kind, error, trace)
 
     def _choose(self) -> Current:
+        """
+        Return the scope of the call, which is not open yet if it is new.
+
+        A new scope is stored in `_own`. A current scope that no injected function around this call watches is stored
+        in `_watched`.
+        """
         current = current_with(self._components[0])
         if current is None:
             container = container_with(self._components[0], self._function)
@@ -81,15 +87,15 @@ class CallScope:
             self._own = current.scope.scope()
             return Current(self._own, current.container, CURRENT.get(), is_watched=True)
         if current.is_watched:
-            # It is left to the function around this call whether an exception is a failure.
+            # The function around this call may handle the exception.
             return current
         self._watched = current.scope
         return Current(current.scope, current.container, CURRENT.get(), is_watched=True)
 
-    def _begin(self, chosen: Current) -> Scope:
+    def _begin(self, current: Current) -> Scope:
         if self._is_current:
-            self._token = CURRENT.set(chosen)
-        return chosen.scope
+            self._token = CURRENT.set(current)
+        return current.scope
 
     def _end(self, error: BaseException | None) -> None:
         if self._token is not None:

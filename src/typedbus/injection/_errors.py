@@ -62,9 +62,9 @@ class NoScope(StructuredError, RuntimeError):
 
 class FailedResponse(StructuredError, RuntimeError):
     """
-    The failure of a request that no exception has reported: it is thrown into what the scope of the request has opened.
+    The failure of a request that raised no exception; raised inside the objects that the scope of the request has opened.
 
-    A framework turns exceptions into responses. So a response with a status of 500 or above, and a response that ends
+    Frameworks turn exceptions into responses. So a response with a status of 500 or above, and a response that ends
     before it is complete, count as failures.
 
     Attributes:

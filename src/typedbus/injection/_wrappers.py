@@ -38,7 +38,7 @@ def _plain(function: Function, components: Components, name: str, place: str) ->
         with opened as scope:
             result = function(*[scope[component] for component in components], *args, **kwargs)
             if opened.is_own and isinstance(result, types.CoroutineType):
-                # It would run after the scope is closed, and its failure would undo nothing.
+                # It would run after the scope is closed, and its failure would roll nothing back.
                 result.close()
                 raise InjectionError(name, place, _COROUTINE)
             return result

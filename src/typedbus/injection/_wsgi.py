@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import itertools
 from collections.abc import Callable, Generator, Iterable, Iterator
-from http import HTTPStatus
 from types import TracebackType
 from typing import TypeAlias
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -14,6 +13,7 @@ from typedbus._container.container import Container
 from typedbus._container.scoped import GivenValue
 from typedbus.injection._current import CURRENT, Current, running_container
 from typedbus.injection._errors import FailedResponse
+from typedbus.injection._responses import EMPTY, check_status
 
 ExcInfo: TypeAlias = tuple[type[BaseException], BaseException, TracebackType] | tuple[None, None, None]
 
@@ -28,7 +28,7 @@ class ScopedWSGI:
     server (status 500), and at the end of the iteration of a stream, so that the client finds
     the stream incomplete.
 
-    The scope fails, so that what it has opened gets an exception thrown in, if
+    The scope fails, and the objects that it has opened receive an exception, if
 
     - the application or its body raises;
     - an exception leaves an injected function, even if the framework turns it into a response;
@@ -76,7 +76,7 @@ class ScopedWSGI:
             # The application has run to its end. The server sends such a body in its own way.
             with contextlib.ExitStack() as after_failure:
                 after_failure.callback(getattr(body, "close", bool))
-                response.check_status()
+                check_status(response.scope, response.status)
                 stack.close()
                 after_failure.pop_all()
             return body
@@ -115,13 +115,8 @@ class _Response:
 
     @property
     def has_known_end(self) -> bool:
-        """Whether the response has begun, and the application decides about no delay before its end."""
-        return self.length is not None or self.status in (HTTPStatus.NO_CONTENT, HTTPStatus.NOT_MODIFIED)
-
-    def check_status(self) -> None:
-        """Let the scope fail if the response reports an error of the server."""
-        if self.status is not None and self.status >= HTTPStatus.INTERNAL_SERVER_ERROR:
-            self.scope.failed_with(FailedResponse(self.status, is_complete=True))
+        """Whether the response has begun and is not a stream: its first chunk may be fetched before it is sent."""
+        return self.length is not None or self.status in EMPTY
 
 
 class _Body(Iterator[bytes]):
@@ -159,7 +154,7 @@ class _Body(Iterator[bytes]):
             self._sent += len(chunk or b"")
             length = self._response.length
             if chunk is None or (length is not None and self._sent >= length):
-                self._response.check_status()
+                check_status(self._response.scope, self._response.status)
                 self._stack.close()
             after_failure.pop_all()
         if chunk is None:
