@@ -80,7 +80,7 @@ MISTAKES = (
         },
     ),
     Mistake(
-        "the route gets another object than its annotation says",
+        "the route receives another class than its annotation names",
         {
             "typedbus": (("injected(Shop.orders)", "injected(Shop.session)"),),
             "svcs": (("orders = await services.aget(Orders)", "orders: Orders = await services.aget(Session)"),),

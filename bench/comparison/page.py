@@ -12,7 +12,7 @@ _HEAD = """\
 
 The same program in five containers: an engine in the process, a session with a transaction for each request, a service that needs the session,
 and a route of FastAPI that needs the service. Each is written as the documentation of its package recommends, and passes `mypy --strict` and pyright.
-`python bench/compare.py` runs the programs, sends requests to them and makes mistakes in them; the tables show what it observed.
+`python bench/compare.py` runs the programs, sends requests to them, and adds mistakes to copies of them; the tables are its results.
 
 {date}; CPython {python}; {versions}.
 
@@ -55,10 +55,10 @@ _END = """\
 - **wireup** and **dishka** find arguments by the annotations of a constructor, so a declaration does not repeat them.
   typedbus names each argument: a line is longer, two objects of one class need no marker, and checkers compare the classes.
 - **wireup** answers requests faster: see [what a scope costs](../bench/scopes.md).
-- **dishka** has scopes of your own beside those of a connection and of a request, and integrations for bots, gRPC and task queues.
+- **dishka** lets a program define scopes beside those of a connection and of a request, and has integrations for bots, gRPC and task queues.
 - **svcs** has health checks for the services that are registered, and adapters for Flask, aiohttp and Starlette as well.
-- Where an object of the process is needed in no request, the other containers do not build it; typedbus starts all components, in order,
-  and fails at the start if one cannot start.
+- The other containers build an object of the process when a request first needs it, and build no object that is never needed.
+  typedbus starts all components, in order, and the start fails if a component cannot start.
 """
 
 

@@ -69,7 +69,9 @@ def container_faults(
         }
         components = [component for component in components if id(component) not in absent]
         deferred = analysis.deferred([takes_part is not False for takes_part, _ in participations])
-        faults.extend(early_faults(components, {id(analysis.components[one]) for one in deferred}, analysis.needs))
+        faults.extend(
+            early_faults(components, {id(analysis.components[number]) for number in deferred}, analysis.needs)
+        )
     in_force = set(map(id, analysis.order))
     listening: list[Component[object]] = []
     for component in components:

@@ -24,9 +24,9 @@ class ScopedWSGI:
 
     `current_scope` returns it, and `injected` uses it, also while the body of the response
     is iterated. The scope is closed before the response ends: before the last bytes of a
-    response with a ``Content-Length``, so that a commit that fails becomes an error of the
-    server (status 500), and at the end of the iteration of a stream, so that the client finds
-    the stream incomplete.
+    response with a ``Content-Length``, and at the end of the iteration of a stream. A commit
+    that fails becomes an error of the server (status 500) if the response has not begun, as
+    with a body in one chunk; otherwise the client finds the response incomplete.
 
     The scope fails, and the objects that it has opened receive an exception, if
 
