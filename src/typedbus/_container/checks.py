@@ -73,19 +73,8 @@ def container_faults(
             early_faults(components, {id(analysis.components[number]) for number in deferred}, analysis.needs)
         )
     in_force = set(map(id, analysis.order))
-    listening: list[Component[object]] = []
     for component in components:
-        faults.extend(reference_faults(component) if unresolved else ())
-        faults.extend(argument_faults(component))
-        faults.extend(hidden_faults(component))
-        faults.extend(inline_faults(component, in_force))
-        faults.extend([*lifetime_faults(component, analysis.needs), *resource_faults(component)])
-        cls, hooks = analysis.listening(component)
-        if cls is not None:
-            faults.extend(hook_faults(component, cls, hooks))
-            faults.extend(misspelt_faults(component, cls, hooks))
-            if hooks:
-                listening.append(component)
+        faults.extend(_component_faults(component, analysis, in_force, has_unresolved=bool(unresolved)))
     faults.extend(_scope_faults(components, home, analysis, in_force, has_unresolved=bool(unresolved)))
     types = declared_types(container)
     faults.extend([*build_faults(components), *annotation_faults(declared, types)])
@@ -101,12 +90,41 @@ def container_faults(
     positions = {component.path: position for position, component in enumerate(declared)}
     # Cycles come first: they have no single place.
     faults.sort(key=lambda fault: -1 if isinstance(fault, CycleFault) else positions.get(fault.path, len(positions)))
-    buses = [component for component in components if is_bus(component)]
     # An unresolved reference to a bus has been reported as a fault already.
-    has_bus = has_bus or bool(buses) or any(is_bus(reference.declaration) for reference in unresolved)
-    faults.extend([] if has_bus or not listening else [no_bus(home.name, place, listening[0])])
-    faults.extend([several_buses(home.name, buses)] if len(buses) > 1 else [])
+    has_bus = has_bus or any(is_bus(reference.declaration) for reference in unresolved)
+    faults.extend(_bus_faults(components, home, analysis, place, has_bus=has_bus))
     return faults
+
+
+def _component_faults(
+    component: Component[object], analysis: Analysis, in_force: Collection[int], *, has_unresolved: bool
+) -> Iterator[Fault]:
+    """Yield the faults of the arguments, the lifetime and the hooks of *component*."""
+    yield from reference_faults(component) if has_unresolved else ()
+    yield from argument_faults(component)
+    yield from hidden_faults(component)
+    yield from inline_faults(component, in_force)
+    yield from lifetime_faults(component, analysis.needs)
+    yield from resource_faults(component)
+    cls, hooks = analysis.listening(component)
+    if cls is not None:
+        yield from hook_faults(component, cls, hooks)
+        yield from misspelt_faults(component, cls, hooks)
+
+
+def _bus_faults(
+    components: Sequence[Component[object]], home: Home, analysis: Analysis, place: str, *, has_bus: bool
+) -> Iterator[BusFault]:
+    """Yield a fault if one of *components* listens and there is no bus, and a fault if there are several."""
+    buses = [component for component in components if is_bus(component)]
+    if not buses and not has_bus:
+        for component in components:
+            cls, hooks = analysis.listening(component)
+            if cls is not None and hooks:
+                yield no_bus(home.name, place, component)
+                return
+    if len(buses) > 1:
+        yield several_buses(home.name, buses)
 
 
 def _scope_faults(

@@ -12,11 +12,14 @@ from __future__ import annotations
 import sys
 from collections.abc import AsyncGenerator, Generator
 from types import TracebackType
-from typing import Any, Protocol
+from typing import Any, Final, Protocol
 
 from typedbus._base.static import MISSING
 
-_SECOND = "it yields twice; yield the object once, and close it after the yield"
+#: The problem of a generator that ended before it yielded.
+NO_YIELD: Final = "its generator ends without a yield; yield the object once, and close it after the yield"
+
+_SECOND: Final = "it yields twice; yield the object once, and close it after the yield"
 
 
 class Manager(Protocol):

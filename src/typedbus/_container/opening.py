@@ -11,7 +11,13 @@ from typedbus._base.scope_errors import AsyncNeeded, NotGiven, ResourceError, Sc
 from typedbus._base.static import MISSING, is_a
 from typedbus._container.component import Component
 from typedbus._container.forms import Form, form_of, form_of_class, not_closing, transaction_in
-from typedbus._container.leaving import close_async_generator, close_generator, exit_async_manager, exit_manager
+from typedbus._container.leaving import (
+    NO_YIELD,
+    close_async_generator,
+    close_generator,
+    exit_async_manager,
+    exit_manager,
+)
 from typedbus._container.scoped import PROVIDING
 
 
@@ -68,7 +74,7 @@ def async_needed(scope: OpenScope, asked: Component[object], needed: Component[o
 
 def no_yield(component: Component[object]) -> ResourceError:
     """Return the error for a generator that ended without a yield."""
-    return ResourceError(component.path, component.place, "its generator ends without a yield; yield the object once")
+    return ResourceError(component.path, component.place, NO_YIELD)
 
 
 def provide(scope: OpenScope, provider: Callable[[], object]) -> object:

@@ -7,9 +7,9 @@ an object with one need,
 
     def build(scope):
         values = scope.values
-        found = values.get(orders_key, MISSING)
-        if found is not MISSING:
-            return found
+        instance = values.get(orders_key, MISSING)
+        if instance is not MISSING:
+            return instance
         if scope.building is not None:
             raise refusal(scope, orders_key)
         scope.building = at = orders_key
@@ -92,7 +92,7 @@ _LOCALS: Final = (
     "values",
     "outer",
     "outer_values",
-    "found",
+    "instance",
     "at",
     "opening",
     "error",
@@ -178,8 +178,8 @@ class _Writer:
             body += ["outer = scope.outer or scope", "outer_values = outer.values"]
         if id(self._asked) in self._variables:
             is_session = isinstance(self._asked, OfScope) and self._asked.level is Level.SESSION
-            body.append(f"found = {'outer_values' if is_session else 'values'}.get({asked}, MISSING)")
-            body += ["if found is not MISSING:", "    return found"]
+            body.append(f"instance = {'outer_values' if is_session else 'values'}.get({asked}, MISSING)")
+            body += ["if instance is not MISSING:", "    return instance"]
         result = f"return {self._expression(self._asked)}"
         if blocks:
             body += [

@@ -218,8 +218,8 @@ class Turn:
         """
         Make *instance* the component, and subscribe its listeners of other channels.
 
-        Return its hooks of `START` that the assembly could not foresee, because a function returned an instance of
-        another class, and its hooks of `EXIT` if one of the former may fail.
+        Return two lists: its hooks of `START` that the assembly could not foresee, because a function returned an
+        instance of another class; and, if there are any, its hooks of `EXIT`, to be called if one of them fails.
         """
         component = self.component
         if isinstance(component, Resource):
@@ -317,6 +317,7 @@ def kept_positions(components: Sequence[Component[object]], earlier: Mapping[int
 
 
 def _key_of(hook: Hook[object]) -> object:
+    """Return a key that is equal for the hook of a declared class and for that of a subclass which overrides the method."""
     return hook.attribute or hook.method, hook.channel
 
 
