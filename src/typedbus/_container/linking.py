@@ -143,18 +143,17 @@ def copies_of(container: Declarations, declaration: Any) -> list[Any]:
     """
     Return the providers that *declaration* stands for in *container*.
 
-    These are its copies in the container and in the containers nested in it, otherwise the counterparts that references to it have.
+    These are its copies in the container and in the containers nested in it; if there are none, the counterparts that
+    the references to it have.
     """
     body = body_of(container)
-    copied = body.copies.get(id(declaration), body.contributed.get(id(declaration)))
-    if copied is not None:
-        return [copied]
+    copy = body.copies.get(id(declaration), body.contributed.get(id(declaration)))
+    if copy is not None:
+        return [copy]
     if own := counterparts(container, declaration):
         return own
-    references = [reference for reference in references_in(container) if reference.declaration is declaration]
-    return list(
-        {id(each.counterpart): each.counterpart for each in references if each.counterpart is not None}.values()
-    )
+    copies = [reference.counterpart for reference in references_in(container) if reference.declaration is declaration]
+    return list({id(copy): copy for copy in copies if copy is not None}.values())
 
 
 def paths_of(container: Declarations, declarations: Sequence[object]) -> list[str]:

@@ -174,8 +174,8 @@ class Subscriber:
 
     def claim(self) -> None:
         """Record the component as the one that subscribes the methods of the instance, unless another one is recorded."""
-        known = self.of(self.bus, self.instance)
-        if known is None or known.component is self.component:
+        owner = self.of(self.bus, self.instance)
+        if owner is None or owner.component is self.component:
             parts_of(self.bus).participants.owners[id(self.instance)] = self
 
     def cancel(self) -> None:

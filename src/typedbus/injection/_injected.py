@@ -115,9 +115,9 @@ def injected(*components: Component[Any]) -> Callable[[Callable[..., Any]], Call
         call.__wrapped__ = function
         call.__signature__ = signature
         call.__annotations__ = {
-            name: annotation
-            for name, annotation in annotations_of(inner).items()
-            if name in signature.parameters or name == "return"
+            parameter: annotation
+            for parameter, annotation in annotations_of(inner).items()
+            if parameter in signature.parameters or parameter == "return"
         }
         return call  # type: ignore[no-any-return]  # a function
 
