@@ -5,7 +5,10 @@ from __future__ import annotations
 import contextvars
 import gc
 import inspect
+import linecache
+import sys
 import threading
+import types
 import weakref
 from collections.abc import Callable
 from typing import Any, Final
@@ -27,6 +30,7 @@ from typedbus import (
     on,
 )
 from typedbus._channels.codegen import HEAT, UNROLLED
+from typedbus._channels.verbs import Unrolled
 from typedbus.events import LISTENER_FAILED, ListenerFailed
 
 HOT: Final = HEAT + 1
@@ -482,6 +486,75 @@ def test_a_listener_is_freed_after_its_subscription(verb: str) -> None:
     del listener
 
     assert reference() is None
+
+
+@pytest.mark.parametrize(
+    ("verb", "line"),
+    [("first", "return None"), ("fold", "return arg0"), ("attempt", "_tb_attempt = _tb_Attempt()")],
+)
+def test_an_error_after_the_last_listener_is_raised_unchanged(verb: str, line: str) -> None:
+    """For example a MemoryError; it names no listener, and no listener is called again."""
+    called: list[str] = []
+
+    def listen(text: str, _number: int, /) -> None:
+        called.append(text)
+
+    bound = bound_with(HOT, listen, silent)
+    called.clear()
+
+    def trace(frame: types.FrameType, event: str, _arg: object) -> Any:
+        if event == "line" and linecache.getline(frame.f_code.co_filename, frame.f_lineno).strip() == line:
+            raise MemoryError
+        return trace
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        with pytest.raises(MemoryError) as caught:
+            getattr(bound, verb)("x", 1)
+    finally:
+        sys.settrace(before)
+
+    assert called == ["x"]
+    assert not hasattr(caught.value, "__notes__")
+
+
+@with_every_verb
+def test_a_listener_that_a_signal_handler_subscribes_during_a_call_is_not_lost(verb: str) -> None:
+    """It is called by the next call."""
+    called: list[str] = []
+    bound = bound_with(0, silent, silent)
+
+    def late(text: str, _number: int, /) -> None:
+        called.append(text)
+
+    def trace(frame: types.FrameType, _event: str, _arg: object) -> None:
+        if frame.f_code is Unrolled.__init__.__code__:
+            bound.subscribe(late)
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        getattr(bound, verb)("x", 1)
+    finally:
+        sys.settrace(before)
+    called.clear()
+    getattr(bound, verb)("y", 1)
+
+    assert called == ["y"]
+
+
+@pytest.mark.parametrize(("count", "is_unrolled"), [(UNROLLED, True), (UNROLLED + 1, False)])
+def test_no_function_is_compiled_for_very_many_listeners(count: int, is_unrolled: bool) -> None:
+    """The traceback of a failure shows the line of the call, which a loop has for all listeners."""
+    bound = bound_with(HOT, *map(adding, "x" * (count - 1)), refusing)
+
+    (failure,) = bound.attempt("x", 1).failures
+
+    trace = failure.error.__traceback__
+    assert trace is not None
+    line = linecache.getline(trace.tb_frame.f_code.co_filename, trace.tb_lineno).strip()
+    assert (line != "_tb_result = _tb_listener(arg0, arg1)") is is_unrolled
 
 
 @with_every_verb
