@@ -52,11 +52,11 @@ class ResourceOpening:
             instance = type(result).__enter__(result)
             self._closing = functools.partial(exit_manager, result, None)
             return instance
-        from typedbus._container.keeper import Keeper  # imports asyncio
+        from typedbus._container.resource_task import ResourceTask  # imports asyncio
 
-        keeper = Keeper(resource, self._bus)
-        self._closing = functools.partial(self._on_loop, keeper.close)
-        return self._on_loop(functools.partial(keeper.open, result, form))
+        task = ResourceTask(resource, self._bus)
+        self._closing = functools.partial(self._on_loop, task.close)
+        return self._on_loop(functools.partial(task.open, result, form))
 
     def close(self) -> None:
         """Close the object; raise the failure of that."""

@@ -116,7 +116,7 @@ class Turn:
     _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
     #: The subscriptions on other channels.
     _subscriber: Subscriber | None = attrs.field(default=None, init=False)
-    #: Opens and closes a resource; a `Keeper` if it is async.
+    #: Opens and closes a resource; a `ResourceTask` if it is async.
     _opening: Any = attrs.field(default=None, init=False)
 
     def subscribe(self) -> None:
@@ -191,9 +191,9 @@ class Turn:
     async def _open_async(self) -> None:
         import asyncio  # the caller has imported it
 
-        from typedbus._container.keeper import Keeper
+        from typedbus._container.resource_task import ResourceTask
 
-        self._opening = Keeper(self._resource, self.bus)
+        self._opening = ResourceTask(self._resource, self.bus)
         instance = await self._opening.open()
         async with contextlib.AsyncExitStack() as undoing:
             undoing.push_async_callback(self._close_async)

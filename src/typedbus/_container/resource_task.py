@@ -17,7 +17,7 @@ from typedbus._container.resource import Resource
 _NOT_CALLED: Final = object()
 
 
-class Keeper:
+class ResourceTask:
     """
     Opens *resource* once, and closes it, in a task of its own on the running event loop.
 
