@@ -2,7 +2,9 @@
 
 import asyncio
 import contextlib
+import gc
 import traceback
+import weakref
 from collections.abc import AsyncIterator, Callable, Generator, Iterator
 from logging import ERROR
 from typing import Any, Self
@@ -731,3 +733,12 @@ def test_attributes_are_set_before_the_object_is_used() -> None:
 
     with Site().scope() as scope:
         assert getattr(scope[Site.user], "engine", None) is scope[Site.engine]
+
+
+def test_a_scope_that_has_ended_keeps_no_object() -> None:
+    """A task that a request has started may refer to its scope for a long time."""
+    with Shop().scope() as scope:
+        session = weakref.ref(scope[Shop.session])
+        assert session() is not None
+    gc.collect()
+    assert session() is None

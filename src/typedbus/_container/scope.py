@@ -300,15 +300,13 @@ class Scope:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None, /
     ) -> None:
         """Close the objects in reverse order; see the class."""
-        self.is_open = False
-        self._sync = self._awaited = _NO_FUNCTIONS
-        self._home.scopes.discard(self)
-        if not self.exits:
+        exits = self._end()
+        if not exits:
             return
         passed = self._failure if error is None else error
         pending = 0 if error is None else cancellations(error)
         failures: list[BaseException] = []
-        for close, opened, component in reversed(self.exits):
+        for close, opened, component in reversed(exits):
             failure = close(opened, passed)
             if failure is not None:
                 failures.append(_named(failure, component))
@@ -320,15 +318,13 @@ class Scope:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None, /
     ) -> None:
         """Close the objects in reverse order; see the class."""
-        self.is_open = False
-        self._sync = self._awaited = _NO_FUNCTIONS
-        self._home.scopes.discard(self)
-        if not self.exits:
+        exits = self._end()
+        if not exits:
             return
         passed = self._failure if error is None else error
         pending = 0 if error is None else cancellations(error)
         failures: list[BaseException] = []
-        for close, opened, component in reversed(self.exits):
+        for close, opened, component in reversed(exits):
             failure = close(opened, passed)
             if close in _AWAITED:
                 failure = await failure
@@ -337,6 +333,15 @@ class Scope:
                 passed = failures[0] if passed is None else passed
         if failures:
             self._settle(error, failures, pending)
+
+    def _end(self) -> list[tuple[Callable[..., Any], Any, Component[Any]]]:
+        """End the scope, and return the objects to be closed; a task that still refers to the scope keeps none of them."""
+        exits = self.exits
+        self.is_open = False
+        self._sync = self._awaited = _NO_FUNCTIONS
+        self.values, self.exits = {}, []
+        self._home.scopes.discard(self)
+        return exits
 
     def _settle(self, error: BaseException | None, failures: list[BaseException], pending: int) -> None:
         """

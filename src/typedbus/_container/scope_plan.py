@@ -208,6 +208,8 @@ class _Writer:
         variable = self._name(node, "")
         if isinstance(node, Given):
             lines = [f"raise not_given({key}, {self._constant(self._asked, 'key')})"]
+            if is_session:
+                lines = ["if not outer.is_open:", f"    raise refusal(outer, {key})", *lines]
         else:
             lines = [f"at = {key}", *self._building(node, variable, key, holder), f"{values}[{key}] = {variable}"]
             if is_session:
