@@ -9,7 +9,7 @@ from typing import Any, Final
 
 from typedbus._bus.bus import Bus
 from typedbus._container.forms import Form, form_of_class
-from typedbus._container.leaving import SecondYield, close_generator, exit_manager
+from typedbus._container.leaving import close_generator, exit_manager
 from typedbus._container.resource import Resource
 
 #: The forms of objects that are not context managers.
@@ -61,10 +61,8 @@ class ResourceOpening:
     def close(self) -> None:
         """Close the object; raise the failure of that."""
         closing, self._closing = self._closing, None
-        failure = None if closing is None else closing()
+        failure = None if closing is None else self._resource.closing_failure(closing())
         try:
-            if isinstance(failure, SecondYield):
-                raise self._resource.error(str(failure))
             if failure is not None:
                 raise failure
         finally:

@@ -11,7 +11,7 @@ from typing import Any, Final
 from typedbus._bus.bus import Bus
 from typedbus._bus.transition import join_transition
 from typedbus._container.forms import Form
-from typedbus._container.leaving import SecondYield, close_async_generator, exit_async_manager
+from typedbus._container.leaving import close_async_generator, exit_async_manager
 from typedbus._container.resource import Resource
 
 _NOT_CALLED: Final = object()
@@ -101,9 +101,7 @@ class ResourceTask:
             error = cancelled
         if self._context is not None:
             join_transition(self._context)
-        failure = await close(error)
-        if isinstance(failure, SecondYield):
-            failure = self._resource.error(str(failure))
+        failure = self._resource.closing_failure(await close(error))
         if self._closing.is_set():
             self._failure = failure
             return

@@ -381,7 +381,7 @@ class Scope:
 
 
 def _named(failure: BaseException, component: Component[Any]) -> BaseException:
-    """Return *failure*, of closing the object of *component*, with a note that names it, or a `ResourceError` for a second yield."""
+    """Return *failure*, of closing the object of *component*, with a note that names it; a second yield is a `ResourceError`."""
     if isinstance(failure, SecondYield):
         return ResourceError(component.path, component.place, str(failure))
     failure.add_note(f"raised while {component.path} was closed ({component.place})")
