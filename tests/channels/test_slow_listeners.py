@@ -216,3 +216,24 @@ def test_the_bus_s_own_loop_reports_as_well() -> None:
     bus.exit()
 
     assert len(lines) == 1
+
+
+def test_an_attempt_in_debug_mode_has_the_listeners_themselves() -> None:
+    """Answers and failures name the listener, not the object that measures its time."""
+    bus = Bus()
+    lines = lines_of(bus)
+
+    def refuse(number: int, /) -> int:
+        raise ValueError(number)
+
+    bus[numbers].subscribe(double)
+    bus[numbers].subscribe(refuse)
+    listeners: list[object] = []
+
+    async def publish() -> None:
+        listeners.extend(answer.listener for answer in bus[numbers].attempt(1))
+
+    publish_on_loop(bus, publish)
+
+    assert listeners == [double, refuse]
+    assert len([text for text, _ in lines if "blocked the event loop" in text]) == 2
