@@ -14,7 +14,7 @@ import pytest
 from tests.doubles import LIMIT
 from tests.processes import in_child
 
-from typedbus import LOG, Bus, Component, Container, ScopeBusy, Scoped, running
+from typedbus import LOG, Bus, Component, Container, ScopeBusy, ScopeClosed, Scoped, running
 
 NEEDS_FORK = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")
 
@@ -133,6 +133,59 @@ def test_a_second_thread_that_builds_in_a_scope_is_refused() -> None:
         finally:
             may_continue.set()
         assert first.result(LIMIT) is scope[SlowShop.orders]
+
+
+def test_an_object_that_a_thread_opens_after_the_end_of_the_scope_is_closed_at_once() -> None:
+    """The thread gets an error in place of an object that nothing would commit."""
+    is_building, may_continue = threading.Event(), threading.Event()
+
+    def slow(engine: Engine) -> Iterator[Session]:
+        is_building.set()
+        may_continue.wait(LIMIT)
+        yield from open_session(engine)
+
+    class SlowShop(Shop):
+        session = Scoped(slow, Shop.engine.provided)
+
+    with ThreadPoolExecutor(1) as pool:
+        try:
+            with SlowShop().scope() as scope:
+                orders = pool.submit(scope.__getitem__, SlowShop.orders)
+                assert is_building.wait(LIMIT)
+        finally:
+            may_continue.set()
+        with pytest.raises(ScopeClosed, match=r"SlowShop\.orders belongs to it"):
+            orders.result(LIMIT)
+    assert events[1:] == ["rollback"]
+
+
+def test_an_object_that_a_task_opens_after_the_end_of_the_scope_is_closed_at_once() -> None:
+    """As after `asyncio.gather`, which leaves the block with the first failure while the other tasks go on."""
+
+    async def slow(may_continue: asyncio.Event) -> AsyncIterator[Session]:
+        await may_continue.wait()
+        try:
+            yield Session(Engine())
+        finally:
+            events.append("closed")
+
+    class SlowShop(Shop):
+        may_continue = Component(asyncio.Event)
+        session = Scoped(slow, may_continue.provided)
+        other = Scoped(slow, may_continue.provided)
+
+    async def main() -> None:
+        shop = SlowShop()
+        with pytest.raises(ScopeBusy):
+            async with shop.scope() as scope:
+                session = asyncio.ensure_future(scope.get(SlowShop.session))
+                await asyncio.gather(session, scope.get(SlowShop.other))
+        shop.may_continue().set()
+        with pytest.raises(ScopeClosed):
+            await session
+        assert events == ["closed"]
+
+    asyncio.run(main())
 
 
 # Forks.

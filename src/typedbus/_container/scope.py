@@ -109,7 +109,8 @@ class Scope:
     its failure leaves in place of the cancellation.
 
     A scope belongs to one unit of work. It may move from thread to thread, but two tasks or threads
-    that build in it at the same moment are refused.
+    that build in it at the same moment are refused. An object that is still being built when the
+    block ends is closed as soon as it is open, and its caller gets `ScopeClosed`.
     """
 
     # Slots, each set here: Python 3.13 takes a third longer for instances with attributes that have defaults on the class.
