@@ -631,6 +631,7 @@ def test_a_scoped_declaration_refuses_what_belongs_to_components() -> None:
     for wrong in (
         lambda: scoped.on(),
         lambda: scoped.without(),
+        lambda: scoped.closed_by(print),
         lambda: scoped.within(1),
         lambda: scoped.enabled(True, reason=""),
         lambda: scoped.lazy,

@@ -129,6 +129,18 @@ class OfScope(Component[T_co]):
         """
         raise self._refusal("it belongs to a scope, and its methods never listen; remove .without(...)")
 
+    def closed_by(self, function: Callable[[T_co], object], /) -> Never:
+        """
+        Raise an error: the end of the scope closes the object, and no exit of a bus.
+
+        Raises:
+            DeclarationError: Always. A generator function closes its object after the ``yield``.
+        """
+        raise self._refusal(
+            "it belongs to a scope, and closed_by acts at the exit of the bus; "
+            "write a generator function that yields the object and closes it after the yield"
+        )
+
     def within(self, seconds: float) -> Never:
         """
         Raise an error: an object of a scope has no hooks.
