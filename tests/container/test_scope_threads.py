@@ -14,7 +14,7 @@ import pytest
 from tests.doubles import LIMIT
 from tests.processes import in_child
 
-from typedbus import LOG, Bus, Component, Container, ScopeBusy, ScopeClosed, Scoped, running
+from typedbus import LOG, SESSION, Bus, Component, Container, ScopeBusy, ScopeClosed, Scoped, running
 
 NEEDS_FORK = pytest.mark.skipif(sys.platform == "win32", reason="Windows forks nothing")
 
@@ -176,14 +176,44 @@ def test_an_object_that_a_task_opens_after_the_end_of_the_scope_is_closed_at_onc
 
     async def main() -> None:
         shop = SlowShop()
-        with pytest.raises(ScopeBusy):
-            async with shop.scope() as scope:
-                session = asyncio.ensure_future(scope.get(SlowShop.session))
+        async with shop.scope() as scope:
+            session = asyncio.ensure_future(scope.get(SlowShop.session))
+            with pytest.raises(ScopeBusy):
                 await asyncio.gather(session, scope.get(SlowShop.other))
         shop.may_continue().set()
         with pytest.raises(ScopeClosed):
             await session
         assert events == ["closed"]
+
+    asyncio.run(main())
+
+
+def test_an_object_of_a_session_that_opens_after_the_end_of_the_session_is_closed_at_once() -> None:
+    """It was requested in the scope of a request, which is still open."""
+
+    async def slow(may_continue: asyncio.Event) -> AsyncIterator[Session]:
+        await may_continue.wait()
+        try:
+            yield Session(Engine())
+        finally:
+            events.append("closed")
+
+    class Chat(Container):
+        may_continue = Component(asyncio.Event)
+        session = Scoped(slow, may_continue.provided).at(SESSION)
+
+    async def main() -> None:
+        chat = Chat()
+        connection = chat.scope(level=SESSION)
+        await connection.__aenter__()
+        async with connection.scope() as request:
+            session = asyncio.ensure_future(request.get(Chat.session))
+            await asyncio.sleep(0)
+            await connection.__aexit__(None, None, None)
+            chat.may_continue().set()
+            with pytest.raises(ScopeClosed):
+                await session
+            assert events == ["closed"]
 
     asyncio.run(main())
 

@@ -195,7 +195,7 @@ class _Writer:
                 "except BaseException as error:",
                 "    note_component(error, at)",
                 "    if not scope.is_open:",
-                f"        {'await scope.__aexit__' if self._is_async else 'scope.__exit__'}(type(error), error, None)",
+                f"        {self._ending('scope')}",
                 "    raise",
                 "finally:",
                 "    scope.building = None",
@@ -204,6 +204,10 @@ class _Writer:
             body.append(result)
         definition = "async def build(scope):" if self._is_async else "def build(scope):"
         return "\n".join([definition, *_indented(body)]) + "\n"
+
+    def _ending(self, scope: str) -> str:
+        """Return the line that closes the objects that were opened after the end of *scope*."""
+        return f"{f'await {scope}.__aexit__' if self._is_async else f'{scope}.__exit__'}(type(error), error, None)"
 
     def _block(self, node: OfScope[object]) -> list[str]:
         """Return the lines that find or build the object of *node*."""
@@ -226,6 +230,12 @@ class _Writer:
                     f"    outer.building = {key}",
                     "try:",
                     *_indented(lines),
+                    "    if not outer.is_open:",
+                    f"        raise refusal(outer, {key})",
+                    "except BaseException as error:",
+                    "    if not outer.is_open:",
+                    f"        {self._ending('outer')}",
+                    "    raise",
                     "finally:",
                     "    if outer is not scope:",
                     "        outer.building = None",
