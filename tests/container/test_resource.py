@@ -259,7 +259,11 @@ def test_a_failure_while_it_is_opened_is_the_failure_of_the_start() -> None:
     (error,) = failures_of_start(shop)
 
     assert str(error) == "no network"
-    assert "raised by Shop.third.open on channel 'start'" in error.__notes__
+    place = shop.third.place
+    assert error.__notes__ == [
+        f"raised while Shop.third was opened ({place})",
+        "raised by Shop.third.open on channel 'start'",
+    ]
     assert notes == ["open first", "open second", "close second", "close first"]
 
 

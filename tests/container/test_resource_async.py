@@ -283,7 +283,11 @@ def test_a_failure_while_it_is_opened_is_the_failure_of_the_start() -> None:
     (error,) = failures_of_start(shop)
 
     assert str(error) == "no network"
-    assert "raised by Shop.failing.open on channel 'start'" in error.__notes__
+    place = shop.failing.place
+    assert error.__notes__ == [
+        f"raised while Shop.failing was opened ({place})",
+        "raised by Shop.failing.open on channel 'start'",
+    ]
     assert notes == ["open first", "close first"]
 
 

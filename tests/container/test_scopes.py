@@ -660,6 +660,8 @@ def test_wrong_arguments_of_a_scope_are_refused() -> None:
     wrong: Any = ada
     with pytest.raises(ScopeClosed, match=r"Shop\.user\.given\(value\)"):
         Shop().scope(wrong).__enter__()
+    with pytest.raises(ScopeClosed, match=r"two values of Shop\.user"):
+        Shop().scope(Shop.user.given(ada), Shop.user.given(ada)).__enter__()
     with pytest.raises(ScopeClosed, match="SESSION or Level.REQUEST"):
         Shop().scope(level=wrong).__enter__()
 

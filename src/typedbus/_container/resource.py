@@ -179,6 +179,12 @@ class Resource(Component[T_co]):
             result.close()
         raise self.error(reason)
 
+    def note_opening(self, error: Exception) -> None:
+        """Add a note to *error*, which was raised while the object was opened, unless it names the place already."""
+        names_place = any(self.place in note for note in getattr(error, "__notes__", ()))
+        if not names_place and not isinstance(error, ResourceError):
+            error.add_note(f"raised while {self.path} was opened ({self.place})")
+
     def error(self, reason: str) -> ResourceError:
         """Return the error for *reason*."""
         return ResourceError(self.path, self.place, reason)

@@ -287,7 +287,10 @@ class Scope:
                     f"cannot be opened with {argument!r}; pass a value of a Given declaration: Shop.user.given(value)"
                 )
                 raise ScopeClosed(self.name, reason)
-            self.values[plans.copy_of(argument.component)] = argument.value
+            declaration = plans.copy_of(argument.component)
+            if declaration in self.values:
+                raise ScopeClosed(self.name, f"cannot be opened with two values of {declaration.path}; pass one")
+            self.values[declaration] = argument.value
 
     def _refuse(self) -> Never:
         reason = (

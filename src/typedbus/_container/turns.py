@@ -175,7 +175,12 @@ class Turn:
 
     def _open(self) -> None:
         self._opening = ResourceOpening(self._resource, self.bus)
-        self._begin(self._opening.open(), self._close)
+        try:
+            instance = self._opening.open()
+        except Exception as error:
+            self._resource.note_opening(error)
+            raise
+        self._begin(instance, self._close)
 
     def _begin(self, instance: object, end: Callable[[], object]) -> None:
         """Make *instance* the component; *end* is the last step of `STOP`, for a failure."""
@@ -194,7 +199,11 @@ class Turn:
         from typedbus._container.resource_task import ResourceTask
 
         self._opening = ResourceTask(self._resource, self.bus)
-        instance = await self._opening.open()
+        try:
+            instance = await self._opening.open()
+        except Exception as error:
+            self._resource.note_opening(error)
+            raise
         async with contextlib.AsyncExitStack() as undoing:
             undoing.push_async_callback(self._close_async)
             starts, exits = self._take(instance)
