@@ -143,7 +143,7 @@ def check_order(parts: Sequence[Part], up: list[tuple[str, int]], down: list[tup
             assert not last or not after or max(last) < min(after), (down, number, need)
 
 
-fast = settings(deadline=None, max_examples=60, suppress_health_check=[HealthCheck.too_slow])
+fast = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
 
 
 @pytest.mark.slow

@@ -223,7 +223,7 @@ def test_a_site_that_reloads_itself_loses_no_order(begin: Begin, tmp_path: Path)
         pytest.param(GUNICORN, id="gunicorn"),
         pytest.param([*GUNICORN[:-1], "--threads", "4", GUNICORN[-1]], id="gthread", marks=pytest.mark.exhaustive),
         pytest.param([*GUNICORN[:-1], "--preload", GUNICORN[-1]], id="preload", marks=pytest.mark.exhaustive),
-        pytest.param(UVICORN, id="uvicorn"),
+        pytest.param(UVICORN, id="uvicorn", marks=pytest.mark.exhaustive),
     ],
 )
 def test_two_workers_keep_one_set_of_books(begin: Begin, command: list[str]) -> None:

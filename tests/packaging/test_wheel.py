@@ -71,6 +71,7 @@ def test_the_links_of_the_readme_work_on_the_package_index(wheel: Path) -> None:
     assert description.replace("https://github.com/typedbus/typedbus/blob/main/", "").strip() == readme.strip()
 
 
+@pytest.mark.exhaustive
 def test_the_checkers_report_the_same_for_the_installed_wheel(installed: Path, tmp_path: Path) -> None:
     """The typing tests pass on the installed package, except for those that need other libraries."""
     shutil.copy(TYPING / "test_typing.py", tmp_path)
