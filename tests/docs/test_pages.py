@@ -132,6 +132,13 @@ PAGES_WITH_CODE = [
     if (blocks := python_of(page))
 ]
 
+#: The pages whose blocks are test modules: each is a run of pytest.
+OF_TESTS = ("test-a-container", "test-a-web-application")
+PAGES_TO_RUN = [
+    page._replace(marks=[*page.marks, pytest.mark.exhaustive]) if page.id in OF_TESTS else page
+    for page in PAGES_WITH_CODE
+]
+
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
@@ -144,7 +151,7 @@ def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
             del sys.modules[name]
 
 
-@pytest.mark.parametrize("page", PAGES_WITH_CODE)
+@pytest.mark.parametrize("page", PAGES_TO_RUN)
 def test_the_blocks_of_a_page_run_and_print_what_is_shown(page: Path, folder: Path) -> None:
     """Readers can copy every block, and see what the page shows."""
     namespace: dict[str, object] = {"__name__": "__main__"}

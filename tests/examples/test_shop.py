@@ -582,7 +582,7 @@ class TestProcess:
         assert ended.stderr.count("reordered") == 4
 
     @POSIX
-    @pytest.mark.parametrize("steps", [1, 6])
+    @pytest.mark.parametrize("steps", [pytest.param(1, marks=pytest.mark.exhaustive), 6])
     def test_an_interrupted_run_is_completed_by_the_next(
         self, tmp_path: Path, full: tuple[Path, "subprocess.CompletedProcess[str]"], steps: int
     ) -> None:

@@ -196,6 +196,7 @@ def test_a_site_that_is_killed_loses_no_order(begin: Begin) -> None:
     assert [row for query in DISAGREEMENTS.split(";") for row in server.rows(query)] == []
 
 
+@pytest.mark.exhaustive
 def test_a_site_that_reloads_itself_loses_no_order(begin: Begin, tmp_path: Path) -> None:
     """An edit of the shop restarts it, in the same process, while customers order."""
     copied = tmp_path / "copy"

@@ -145,7 +145,7 @@ def test_the_text_of_a_picture_is_exactly_the_expected_one(write: Callable[[Grap
     assert text == expected
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_the_text_is_the_same_in_every_process() -> None:
     """It does not depend on hashes or addresses."""
     program = f"import runpy; [print(f(g)) for m in [runpy.run_path({__file__!r})] for g in [m['shop_graph']()] for f in m['FORMATS']]"

@@ -559,7 +559,7 @@ def test_it_blocks(typedbus_running, turn):
     result.assert_outcomes(passed=20)
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_thread_of_the_bus_that_does_not_end_is_reported(run: Run) -> None:
     """After the same time as in `block`."""
     result = run("""

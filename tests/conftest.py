@@ -1,0 +1,11 @@
+"""How the tests are distributed over processes."""
+
+import os
+
+import pytest
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_auto_num_workers() -> int:
+    """Return one more than the number of processors: many tests wait for a process that they have started."""
+    return len(os.sched_getaffinity(0)) + 1 if hasattr(os, "sched_getaffinity") else (os.cpu_count() or 1) + 1
