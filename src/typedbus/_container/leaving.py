@@ -16,9 +16,6 @@ from typing import Any, Final, Protocol
 
 from typedbus._base.static import MISSING
 
-#: The problem of a generator that ended before it yielded.
-NO_YIELD: Final = "its generator ends without a yield; yield the object once, and close it after the yield"
-
 _SECOND: Final = "it yields twice; yield the object once, and close it after the yield"
 
 

@@ -8,16 +8,10 @@ from collections.abc import AsyncGenerator, Callable, Generator
 from typing import Any, Final, Protocol
 
 from typedbus._base.scope_errors import AsyncNeeded, NotGiven, ResourceError, ScopeBusy, ScopeClosed
-from typedbus._base.static import MISSING, is_a
+from typedbus._base.static import is_a
 from typedbus._container.component import Component
+from typedbus._container.entering import entered, entered_async
 from typedbus._container.forms import Form, form_of, form_of_class, not_closing, transaction_in
-from typedbus._container.leaving import (
-    NO_YIELD,
-    close_async_generator,
-    close_generator,
-    exit_async_manager,
-    exit_manager,
-)
 from typedbus._container.scoped import PROVIDING
 
 
@@ -72,11 +66,6 @@ def async_needed(scope: OpenScope, asked: Component[object], needed: Component[o
     return AsyncNeeded(asked.path, needed.path, needed.place, scope.is_async)
 
 
-def no_yield(component: Component[object]) -> ResourceError:
-    """Return the error for a generator that ended without a yield."""
-    return ResourceError(component.path, component.place, NO_YIELD)
-
-
 def provide(scope: OpenScope, provider: Callable[[], object]) -> object:
     """Call *provider*, a provider of the container library that needs an object of *scope*."""
     token = PROVIDING.set(scope.value_of)
@@ -88,22 +77,17 @@ def provide(scope: OpenScope, provider: Callable[[], object]) -> object:
 
 def opened(scope: OpenScope, component: Component[object], result: Any) -> object:
     """Open *result*, of a callable whose code does not show its form; a plain object is returned as it is."""
-    if isinstance(result, Generator):
-        value = next(result, MISSING)
-        if value is MISSING:
-            raise no_yield(component)
-        scope.exits.append((close_generator, result, component))
-        return value
-    form = form_of_class(type(result))
+    form = Form.GENERATOR if isinstance(result, Generator) else form_of_class(type(result))
     if form is Form.MANAGER:
         connection = transaction_in(type(result))
         if connection is not None:
             result.close()
             reason = f"{not_closing(connection)}; write a generator function that closes it"
             raise ResourceError(component.path, component.place, reason)
-        value = result.__enter__()
-        scope.exits.append((exit_manager, result, component))
-        return value
+    if form in (Form.GENERATOR, Form.MANAGER):
+        instance, close = entered(result, form, component)
+        scope.exits.append((close, result, component))
+        return instance
     if form is Form.ASYNC_MANAGER or inspect.isawaitable(result) or isinstance(result, AsyncGenerator):
         if is_a(result, types.CoroutineType):
             result.close()
@@ -113,22 +97,17 @@ def opened(scope: OpenScope, component: Component[object], result: Any) -> objec
 
 async def opened_async(scope: OpenScope, component: Component[object], result: Any) -> object:
     """Do the same as `opened`, and await async forms."""
-    form = form_of_class(type(result))
-    is_generator, is_awaitable = isinstance(result, AsyncGenerator), inspect.isawaitable(result)
-    is_async = is_generator or is_awaitable or form is Form.ASYNC_MANAGER
-    if not is_async or not scope.is_async:
+    is_generator, form = isinstance(result, AsyncGenerator), form_of_class(type(result))
+    if form is not Form.ASYNC_MANAGER and is_generator:
+        form = Form.ASYNC_GENERATOR
+    is_opened = form in (Form.ASYNC_MANAGER, Form.ASYNC_GENERATOR)
+    if not scope.is_async or not (is_opened or inspect.isawaitable(result)):
         return opened(scope, component, result)
-    if form is Form.ASYNC_MANAGER:
-        value = await result.__aenter__()
-        scope.exits.append((exit_async_manager, result, component))
-        return value
-    if is_awaitable:
+    if not is_opened:
         return await result
-    value = await anext(result, MISSING)
-    if value is MISSING:
-        raise no_yield(component)
-    scope.exits.append((close_async_generator, result, component))
-    return value
+    instance, close = await entered_async(result, form, component)
+    scope.exits.append((close, result, component))
+    return instance
 
 
 def _plain(component: Component[object], result: object) -> object:

@@ -20,7 +20,6 @@ from typedbus._channels.channel import AnyChannel
 from typedbus._container.component import Component, check_callable
 from typedbus._container.construction import Entered
 from typedbus._container.forms import Form, described_form, form_of, iterates, not_closing, transaction_in
-from typedbus._container.leaving import NO_YIELD, SecondYield
 from typedbus._container.results import Opened, Result
 
 P = ParamSpec("P")
@@ -188,14 +187,6 @@ class Resource(Component[T_co]):
     def error(self, reason: str) -> ResourceError:
         """Return the error for *reason*."""
         return ResourceError(self.path, self.place, reason)
-
-    def no_yield(self) -> ResourceError:
-        """Return the error for a generator that ended before it yielded."""
-        return self.error(NO_YIELD)
-
-    def closing_failure(self, failure: BaseException | None) -> BaseException | None:
-        """Return *failure*, of closing the object, as the stop reports it: a second yield is a `ResourceError`."""
-        return self.error(str(failure)) if isinstance(failure, SecondYield) else failure
 
     def hold(self, instance: object) -> None:
         """Provide *instance*, the opened object, until `forget`."""

@@ -8,8 +8,8 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final
 
 from typedbus._bus.bus import Bus
+from typedbus._container.entering import closing_failure, entered
 from typedbus._container.forms import Form, form_of_class
-from typedbus._container.leaving import close_generator, exit_manager
 from typedbus._container.resource import Resource
 
 #: The forms of objects that are not context managers.
@@ -41,16 +41,9 @@ class ResourceOpening:
         if form is Form.UNKNOWN:
             form = _FORMS.get(type(result)) or form_of_class(type(result))
         resource.check_result(result, form)
-        if form is Form.GENERATOR:
-            try:
-                instance = next(result)
-            except StopIteration:
-                raise resource.no_yield() from None
-            self._closing = functools.partial(close_generator, result, None)
-            return instance
-        if form is Form.MANAGER:
-            instance = type(result).__enter__(result)
-            self._closing = functools.partial(exit_manager, result, None)
+        if form in (Form.GENERATOR, Form.MANAGER):
+            instance, close = entered(result, form, resource)
+            self._closing = functools.partial(close, result, None)
             return instance
         from typedbus._container.resource_task import ResourceTask  # imports asyncio
 
@@ -61,10 +54,10 @@ class ResourceOpening:
     def close(self) -> None:
         """Close the object; raise the failure of that."""
         closing, self._closing = self._closing, None
-        failure = None if closing is None else self._resource.closing_failure(closing())
+        failure = None if closing is None else closing()
         try:
             if failure is not None:
-                raise failure
+                raise closing_failure(failure, self._resource)
         finally:
             del failure  # its traceback holds this frame
 

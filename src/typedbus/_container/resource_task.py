@@ -10,8 +10,8 @@ from typing import Any, Final
 
 from typedbus._bus.bus import Bus
 from typedbus._bus.transition import join_transition
+from typedbus._container.entering import closing_failure, entered_async
 from typedbus._container.forms import Form
-from typedbus._container.leaving import close_async_generator, exit_async_manager
 from typedbus._container.resource import Resource
 
 _NOT_CALLED: Final = object()
@@ -72,15 +72,9 @@ class ResourceTask:
             close: Callable[[BaseException | None], Awaitable[BaseException | None]] | None = None
             if form is Form.COROUTINE:
                 self._instance = await result
-            elif form is Form.ASYNC_GENERATOR:
-                self._instance = await anext(result)
-                close = functools.partial(close_async_generator, result)
             else:
-                self._instance = await type(result).__aenter__(result)
-                close = functools.partial(exit_async_manager, result)
-        except StopAsyncIteration:
-            self._failure = resource.no_yield()
-            return
+                self._instance, closing = await entered_async(result, form, resource)
+                close = functools.partial(closing, result)
         except GeneratorExit:
             raise
         except BaseException as error:
@@ -101,7 +95,9 @@ class ResourceTask:
             error = cancelled
         if self._context is not None:
             join_transition(self._context)
-        failure = self._resource.closing_failure(await close(error))
+        failure = await close(error)
+        if failure is not None:
+            failure = closing_failure(failure, self._resource)
         if self._closing.is_set():
             self._failure = failure
             return

@@ -13,11 +13,12 @@ from typing_extensions import TypeVar
 
 from typedbus._base.failures import CauseReport, chain_failure, traceback_of
 from typedbus._base.places import calling_place
-from typedbus._base.scope_errors import NotInContainer, ResourceError, ScopeClosed
+from typedbus._base.scope_errors import NotInContainer, ScopeClosed
 from typedbus._base.states import State
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._container.component import Component
-from typedbus._container.leaving import SecondYield, cancellations, close_async_generator, exit_async_manager
+from typedbus._container.entering import closing_failure
+from typedbus._container.leaving import cancellations, close_async_generator, exit_async_manager
 from typedbus._container.scope_plan import compiled
 from typedbus._container.scoped import GivenValue, Level
 
@@ -322,6 +323,7 @@ class Scope:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: types.TracebackType | None, /
     ) -> None:
         """Close the objects in reverse order; see the class."""
+        # As in `__exit__`; code that both would call could not await the closing of an object.
         exits = self._end()
         if not exits:
             return
@@ -386,7 +388,7 @@ class Scope:
 
 def _named(failure: BaseException, component: Component[Any]) -> BaseException:
     """Return *failure*, of closing the object of *component*, with a note that names it; a second yield is a `ResourceError`."""
-    if isinstance(failure, SecondYield):
-        return ResourceError(component.path, component.place, str(failure))
-    failure.add_note(f"raised while {component.path} was closed ({component.place})")
-    return failure
+    named = closing_failure(failure, component)
+    if named is failure:
+        failure.add_note(f"raised while {component.path} was closed ({component.place})")
+    return named

@@ -42,12 +42,12 @@ from typedbus._base.ordering import dependencies_first
 from typedbus._base.scope_errors import ScopeClosed
 from typedbus._base.static import MISSING, is_a
 from typedbus._container.component import Component, cycle_fault, reference_faults
+from typedbus._container.entering import no_yield
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.forms import Form, form_of
 from typedbus._container.leaving import close_async_generator, close_generator, exit_async_manager, exit_manager
 from typedbus._container.opening import (
     async_needed,
-    no_yield,
     not_given,
     note_component,
     opened,
