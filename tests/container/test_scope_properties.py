@@ -388,6 +388,7 @@ def test_an_async_scope_does_the_same_as_the_model(story: Story) -> None:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(900)
 @given(st.booleans().flatmap(lambda is_async: stories(is_async=is_async)))
 @settings(max_examples=10_000, deadline=None, database=None)
 def test_ten_thousand_scopes_do_the_same_as_the_model(story: Story) -> None:
