@@ -22,7 +22,10 @@ while reloader.mtimes.get(path) is None:
 def block_and(change):
     def tick():
         bus.listeners["main"].clear()
+        thread = reloader.thread
         change()
+        # Wait for it: the original logs the end of the exit before or after the lines of the main thread.
+        thread.join()
 
     bus.subscribe("main", tick)
     bus.block(0.01)
@@ -88,10 +91,12 @@ def test_a_monitor_restarted_by_its_own_function_has_one_thread(run_both: RunBot
     """D23: with the original the old thread continues beside the new one."""
     original, ours = run_both(
         """
-        done = threading.Event()
+        started, done = threading.Event(), threading.Event()
         calling = []
 
         def callback():
+            # The restart must not be logged before the start of the bus.
+            started.wait(10)
             calling.append(threading.current_thread())
             if len(calling) == 1:
                 bus.graceful()
@@ -100,6 +105,7 @@ def test_a_monitor_restarted_by_its_own_function_has_one_thread(run_both: RunBot
 
         plugins.Monitor(bus, callback, 0.01, name="watch").subscribe()
         bus.start()
+        started.set()
         done.wait(10)
         show("the first thread continues", calling.count(calling[0]) > 1)
         bus.exit()
