@@ -1,0 +1,201 @@
+"""The complete event lists of seven programs: each event is declared as there, and published as there."""
+
+from __future__ import annotations
+
+import importlib
+import inspect
+from collections.abc import Generator, Mapping
+from contextlib import ExitStack
+from typing import Any, TypeAlias
+
+import attrs
+import pytest
+from tests.adopting.facts import PROGRAMS, Fact
+
+from typedbus import BoundChannel, Bus, Channel, Component, Container, running
+
+AnySignature: TypeAlias = Channel[..., Any]
+Call: TypeAlias = tuple[tuple[object, ...], dict[str, object]]
+
+
+@attrs.define(eq=False)
+class Recorder:
+    """A listener that returns its result, or raises it, and records its calls."""
+
+    result: object = None
+    calls: list[Call] = attrs.field(factory=list)
+
+    def listen(self, *args: object, **kwargs: object) -> object:
+        """Record the call, and return the result."""
+        self.calls.append((args, kwargs))
+        if isinstance(self.result, Exception):
+            raise self.result
+        return self.result
+
+
+@attrs.frozen
+class Heard:
+    """A channel on the bus of a program, and its three listeners."""
+
+    bound: BoundChannel[..., Any]
+    listeners: tuple[Recorder, Recorder, Recorder]
+
+    def answers(self, *results: object) -> tuple[list[Call], ...]:
+        """Prepare the results of the listeners, and return the lists of their calls."""
+        for listener, result in zip(self.listeners, results, strict=True):
+            listener.result = result
+            listener.calls.clear()
+        return tuple(listener.calls for listener in self.listeners)
+
+
+def channels_of(program: str) -> list[AnySignature]:
+    """Return the channels that the module of *program* declares."""
+    module = importlib.import_module(f"tests.adopting.{program}")
+    return [value for value in vars(module).values() if isinstance(value, Channel)]
+
+
+@pytest.fixture(scope="module")
+def heard() -> Generator[Mapping[AnySignature, Heard]]:
+    """Run a container for each program, and yield its channels, each with three listeners."""
+    by_channel: dict[AnySignature, Heard] = {}
+    with ExitStack() as stack:
+        for program in PROGRAMS:
+
+            class Program(Container):
+                bus = Component(Bus)
+
+            bus = stack.enter_context(running(Program())).bus()
+            for channel in channels_of(program):
+                by_channel[channel] = Heard(bus[channel], (Recorder(), Recorder(), Recorder()))
+                for listener in by_channel[channel].listeners:
+                    bus[channel].subscribe(listener.listen)
+        yield by_channel
+
+
+def events(*uses: str) -> list[Any]:
+    """Return the channels and facts of all programs, of some *uses* if there are any, as parameters of a test."""
+    return [
+        pytest.param(channel, facts[channel.name], id=f"{program} {channel.name}")
+        for program, (_, facts) in PROGRAMS.items()
+        for channel in channels_of(program)
+        if channel.name in facts and (not uses or facts[channel.name].use in uses)
+    ]
+
+
+def arguments(fact: Fact, *, optional: bool = True) -> Call:
+    """Return a different object for each parameter, by position where publishers have no name for it."""
+    parameters = fact.signature.parameters.values()
+    positional = tuple(object() for parameter in parameters if parameter.kind is parameter.POSITIONAL_ONLY)
+    named = {
+        parameter.name: object()
+        for parameter in parameters
+        if parameter.kind is not parameter.POSITIONAL_ONLY and (optional or parameter.default is parameter.empty)
+    }
+    return positional, named
+
+
+def interface(signature: inspect.Signature) -> list[tuple[str, object, bool]]:
+    """Return name, kind and optionality of each parameter; a positional-only one has no name for others."""
+    return [
+        (
+            "" if parameter.kind is parameter.POSITIONAL_ONLY else name,
+            parameter.kind,
+            parameter.default is not parameter.empty,
+        )
+        for name, parameter in signature.parameters.items()
+    ]
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_event_has_a_channel_with_its_parameters(program: str) -> None:
+    """No event is lost, and a channel declares a result where the program uses it."""
+    number, facts = PROGRAMS[program]
+    signatures = {channel.name: channel.signature() for channel in channels_of(program)}
+
+    assert len(signatures) == len(channels_of(program)) == number
+    assert {name: signature and interface(signature) for name, signature in signatures.items()} == {
+        name: interface(fact.signature) for name, fact in facts.items()
+    }
+    assert {name for name, signature in signatures.items() if signature and signature.return_annotation} == {
+        name for name, fact in facts.items() if fact.has_result
+    }
+
+
+@pytest.mark.parametrize(("channel", "fact"), events("", "results"))
+def test_each_listener_receives_the_arguments(
+    channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]
+) -> None:
+    """A publish calls all listeners in order, and returns their results."""
+    first, second, third = heard[channel].answers("one", None, "three")
+    positional, named = arguments(fact)
+
+    results = heard[channel].bound.publish(*positional, **named)
+
+    assert results == ["one", None, "three"]
+    assert first == second == third == [(positional, named)]
+
+
+@pytest.mark.parametrize(("channel", "fact"), events("first"))
+def test_the_first_answer_wins(channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]) -> None:
+    """A listener that returns None has not answered, and listeners after the answer are not called."""
+    silent, answering, late = heard[channel].answers(None, "answer", "late")
+    positional, named = arguments(fact)
+
+    answer = heard[channel].bound.first(*positional, **named)
+
+    assert answer == "answer"
+    assert silent == answering == [(positional, named)]
+    assert not late
+
+
+@pytest.mark.parametrize(("channel", "fact"), events("fold"))
+def test_the_first_argument_passes_through_all_listeners(
+    channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]
+) -> None:
+    """Each listener receives the value of the previous one, with the other arguments, and may leave it unchanged."""
+    changing, keeping, last = heard[channel].answers("changed", None, "last")
+    (value, *others), named = arguments(fact)
+
+    folded: object = heard[channel].bound.fold(value, *others, **named)
+
+    assert folded == "last"
+    assert changing == [((value, *others), named)]
+    assert keeping == last == [(("changed", *others), named)]
+
+
+@pytest.mark.parametrize(("channel", "fact"), events("attempt"))
+def test_a_failure_is_part_of_the_attempt(
+    channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]
+) -> None:
+    """All listeners are called, and the publisher receives the results and the failure."""
+    failure = ValueError("no")
+    before, failing, after = heard[channel].answers("before", failure, "after")
+    positional, named = arguments(fact)
+
+    attempt = heard[channel].bound.attempt(*positional, **named)
+
+    assert attempt.results == ("before", "after")
+    assert [answer.error for answer in attempt] == [None, failure, None]
+    assert before == failing == after == [(positional, named)]
+
+
+@pytest.mark.parametrize(("channel", "fact"), events())
+def test_a_wrong_publish_calls_no_listener_and_names_the_channel(
+    channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]
+) -> None:
+    """A missing or an additional argument is an error of the publisher."""
+    first, second, third = heard[channel].answers(None, None, None)
+    positional, named = arguments(fact, optional=False)
+    wrong: list[Call] = [(positional, {**named, "unexpected": object()}), ((*positional, object()), named)]
+    wrong += [(positional[:-1], named)] if positional else []
+    wrong += [(positional, {name: named[name] for name in named if name != missing}) for missing in named]
+
+    for args, kwargs in wrong:
+        with pytest.raises(TypeError) as caught:
+            getattr(heard[channel].bound, fact.verb)(*args, **kwargs)
+        names, _, reason = str(caught.value).partition(": ")
+        # Channels of one signature share a method, and the error names some of them.
+        assert channel.name in names.split(" or ") or names.endswith(" or another")
+        assert reason.startswith(f"{fact.verb}() ")
+
+    assert not (first or second or third)
