@@ -89,11 +89,11 @@ class Bus:
         return self._parts.registry.look_up(channel) if bound is None else bound
 
     @overload
-    def publish(self, channel: Channel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]: ...
+    def publish(self, channel: Channel[Args, Result], /, *_args: Args.args, **_kwargs: Args.kwargs) -> list[Result]: ...
 
     @overload
     async def publish(
-        self, channel: AsyncChannel[Args, Result], /, *args: Args.args, **kwargs: Args.kwargs
+        self, channel: AsyncChannel[Args, Result], /, *_args: Args.args, **_kwargs: Args.kwargs
     ) -> list[Result]: ...
 
     def publish(self, channel: Any, /, *args: Any, **kwargs: Any) -> Any:

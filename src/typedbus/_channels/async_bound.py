@@ -116,8 +116,8 @@ class AsyncBoundChannel(
         self: AsyncPublishes[Callable[Concatenate[T, P], Awaitable[T | None]]],
         value: T,
         /,
-        *args: P.args,
-        **kwargs: P.kwargs,
+        *_args: P.args,
+        **_kwargs: P.kwargs,
     ) -> T:
         """
         Pass *value* through all listeners; the result of the coroutine is the last value.

@@ -25,11 +25,15 @@ class AsyncPublishes(Generic[Listener_co]):
 
     __slots__ = ()
 
-    async def publish(self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs) -> list[R]:
+    async def publish(
+        self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *_args: P.args, **_kwargs: P.kwargs
+    ) -> list[R]:
         """Call and await every listener; see `AsyncBoundChannel.publish`."""
         raise NotImplementedError
 
-    async def first(self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+    async def first(
+        self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *_args: P.args, **_kwargs: P.kwargs
+    ) -> R | None:
         """Return the first result that is not None; see `AsyncBoundChannel.first`."""
         raise NotImplementedError
 
@@ -37,14 +41,14 @@ class AsyncPublishes(Generic[Listener_co]):
         self: AsyncPublishes[Callable[Concatenate[T, P], Awaitable[T | None]]],
         value: T,
         /,
-        *args: P.args,
-        **kwargs: P.kwargs,
+        *_args: P.args,
+        **_kwargs: P.kwargs,
     ) -> T:
         """Pass *value* through all listeners; see `AsyncBoundChannel.fold`."""
         raise NotImplementedError
 
     async def attempt(
-        self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *args: P.args, **kwargs: P.kwargs
+        self: AsyncPublishes[Callable[P, Awaitable[R]]], /, *_args: P.args, **_kwargs: P.kwargs
     ) -> Attempt[R]:
         """Call and await every listener, and return the answer or the failure of each; see `AsyncBoundChannel.attempt`."""
         raise NotImplementedError

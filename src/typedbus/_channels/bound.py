@@ -128,7 +128,7 @@ class BoundChannel(
 
     @generated
     def fold(
-        self: Publishes[Callable[Concatenate[T, P], T | None]], value: T, /, *args: P.args, **kwargs: P.kwargs
+        self: Publishes[Callable[Concatenate[T, P], T | None]], value: T, /, *_args: P.args, **_kwargs: P.kwargs
     ) -> T:
         """
         Pass *value* through all listeners, and return the last value.

@@ -30,21 +30,21 @@ class Publishes(Generic[Listener_co]):
 
     __slots__ = ()
 
-    def publish(self: Publishes[Callable[P, R]], /, *args: P.args, **kwargs: P.kwargs) -> list[R]:
+    def publish(self: Publishes[Callable[P, R]], /, *_args: P.args, **_kwargs: P.kwargs) -> list[R]:
         """Call every listener and return their results; see `BoundChannel.publish`."""
         raise NotImplementedError
 
-    def first(self: Publishes[Callable[P, R]], /, *args: P.args, **kwargs: P.kwargs) -> R | None:
+    def first(self: Publishes[Callable[P, R]], /, *_args: P.args, **_kwargs: P.kwargs) -> R | None:
         """Return the first result that is not None; see `BoundChannel.first`."""
         raise NotImplementedError
 
     def fold(
-        self: Publishes[Callable[Concatenate[T, P], T | None]], value: T, /, *args: P.args, **kwargs: P.kwargs
+        self: Publishes[Callable[Concatenate[T, P], T | None]], value: T, /, *_args: P.args, **_kwargs: P.kwargs
     ) -> T:
         """Pass *value* through all listeners; see `BoundChannel.fold`."""
         raise NotImplementedError
 
-    def attempt(self: Publishes[Callable[P, R]], /, *args: P.args, **kwargs: P.kwargs) -> Attempt[R]:
+    def attempt(self: Publishes[Callable[P, R]], /, *_args: P.args, **_kwargs: P.kwargs) -> Attempt[R]:
         """Call every listener, and return the answer or the failure of each; see `BoundChannel.attempt`."""
         raise NotImplementedError
 

@@ -141,7 +141,7 @@ class TimedListener:
         self.subscription: Final = subscription
         self._call = call
 
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         return self._call(self.subscription, args, kwargs)
 
 

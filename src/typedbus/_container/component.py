@@ -75,8 +75,8 @@ class Component(Replaceable, Generic[T_co]):
 
     Args:
         cls: A class, or a function that returns the component.
-        args: Its positional arguments.
-        kwargs: Its keyword arguments.
+        _args: Its positional arguments.
+        _kwargs: Its keyword arguments.
 
     Raises:
         DeclarationError: *cls* cannot be called.
@@ -102,15 +102,15 @@ class Component(Replaceable, Generic[T_co]):
     #: Present while a thread constructs the component.
     _construction: Construction
 
-    def __init__(self, cls: Callable[P, T_co], /, *args: P.args, **kwargs: P.kwargs) -> None:
+    def __init__(self, cls: Callable[P, T_co], /, *_args: P.args, **_kwargs: P.kwargs) -> None:
         self.place = calling_place()
         self.path = describe(cls)
         check_callable(cls, self.place)
         # This calls `set_provides` and `set_args` of `Arguments`, which replace stand-ins.
-        providers.Singleton.__init__(self._provider, cls, *args)
-        if kwargs:
+        providers.Singleton.__init__(self._provider, cls, *_args)
+        if _kwargs:
             # Call the library's method, since a constructor's parameter may be named `provides` or `self`.
-            named = {name: argument(value) for name, value in kwargs.items()}
+            named = {name: argument(value) for name, value in _kwargs.items()}
             providers.Singleton.set_kwargs(self._provider, **named)
 
     def on(self: Component[Owner], *hooks: Hook[Owner]) -> Component[Owner]:

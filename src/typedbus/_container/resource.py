@@ -75,26 +75,28 @@ class Resource(Component[T_co]):
         self: Resource[T],
         builds: Callable[P, AbstractAsyncContextManager[T, bool | None]],
         /,
-        *args: P.args,
-        **kwargs: P.kwargs,
+        *_args: P.args,
+        **_kwargs: P.kwargs,
     ) -> None: ...
     @overload
     def __init__(
         self: Resource[T],
         builds: Callable[P, AbstractContextManager[T, bool | None]],
         /,
-        *args: P.args,
-        **kwargs: P.kwargs,
-    ) -> None: ...
-    @overload
-    def __init__(self: Resource[T], builds: Callable[P, Iterator[T]], /, *args: P.args, **kwargs: P.kwargs) -> None: ...
-    @overload
-    def __init__(
-        self: Resource[T], builds: Callable[P, AsyncIterator[T]], /, *args: P.args, **kwargs: P.kwargs
+        *_args: P.args,
+        **_kwargs: P.kwargs,
     ) -> None: ...
     @overload
     def __init__(
-        self: Resource[T], builds: Callable[P, Coroutine[Any, Any, T]], /, *args: P.args, **kwargs: P.kwargs
+        self: Resource[T], builds: Callable[P, Iterator[T]], /, *_args: P.args, **_kwargs: P.kwargs
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Resource[T], builds: Callable[P, AsyncIterator[T]], /, *_args: P.args, **_kwargs: P.kwargs
+    ) -> None: ...
+    @overload
+    def __init__(
+        self: Resource[T], builds: Callable[P, Coroutine[Any, Any, T]], /, *_args: P.args, **_kwargs: P.kwargs
     ) -> None: ...
     def __init__(self, builds: Callable[..., Any], /, *args: Any, **kwargs: Any) -> None:
         place = calling_place()
