@@ -8,8 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Pr
 
 from typing_extensions import TypeVar
 
-from typedbus._base.errors import ChannelError
-from typedbus._channels.channel import Args, Binds, Hook, Owner, P, R, Result, Result_co, Takes
+from typedbus._channels.channel import Args, Binds, Hook, Owner, P, R, Result, Result_co, Takes, declared_name
 
 if TYPE_CHECKING:
     from typedbus._channels.async_bound import AsyncBoundChannel  # noqa: F401  # named in a string, as in `channel`
@@ -59,35 +58,38 @@ class AsyncChannel(
 
     @overload
     @staticmethod
-    def declare(signature: Callable[P, Coroutine[Any, Any, R]], /, *, concurrent: bool = ...) -> AsyncChannel[P, R]: ...
+    def declare(
+        signature: Callable[P, Coroutine[Any, Any, R]], /, *, name: str = ..., concurrent: bool = ...
+    ) -> AsyncChannel[P, R]: ...
 
     @overload
     @staticmethod
-    def declare(signature: Callable[P, R], /, *, concurrent: bool = ...) -> AsyncChannel[P, R]: ...
+    def declare(signature: Callable[P, R], /, *, name: str = ..., concurrent: bool = ...) -> AsyncChannel[P, R]: ...
+
+    @overload
+    @staticmethod
+    def declare(*, name: str, concurrent: bool = ...) -> _Declares: ...
 
     @overload
     @staticmethod
     def declare(*, concurrent: bool) -> _Declares: ...
 
     @staticmethod
-    def declare(signature: Any = None, /, *, concurrent: bool = False) -> Any:
+    def declare(signature: Any = None, /, *, name: str | None = None, concurrent: bool = False) -> Any:
         """
         Make a channel from a function's name, parameters, result and docstring, as `Channel.declare` does.
 
         The function may be async; a listener is awaited for a result of the type that an async function returns.
-        Without a function, `declare` returns a decorator: ``@AsyncChannel.declare(concurrent=True)``.
+        Without a function, `declare` returns a decorator: ``@AsyncChannel.declare(name="order.placed", concurrent=True)``.
 
         Raises:
-            ChannelError: *signature* has no name of its own, for example a lambda or a partial.
+            ChannelError: As for `Channel.declare`.
         """
         if signature is None:
-            return functools.partial(AsyncChannel.declare, concurrent=concurrent)
-        name = getattr(signature, "__name__", "<lambda>")
-        if name == "<lambda>":
-            raise ChannelError(
-                signature, "has no name for the channel: decorate a function, `async def order_placed(...)`"
-            )
-        channel: AsyncChannel[..., Any] = AsyncChannel(name, concurrent=concurrent)
+            return functools.partial(AsyncChannel.declare, name=name, concurrent=concurrent)
+        channel: AsyncChannel[..., Any] = AsyncChannel(
+            declared_name(signature, name, "async def order_placed(...)"), concurrent=concurrent
+        )
         channel.declaration = signature
         channel.doc = signature.__doc__ or ""
         return channel

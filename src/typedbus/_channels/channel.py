@@ -178,22 +178,34 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
 
     __slots__ = ()
 
+    @overload
     @staticmethod
-    def declare(signature: Callable[P, R]) -> Channel[P, R]:
+    def declare(signature: Callable[P, R], *, name: str = ...) -> Channel[P, R]: ...
+
+    @overload
+    @staticmethod
+    def declare(*, name: str) -> Callable[[Callable[P, R]], Channel[P, R]]: ...
+
+    @staticmethod
+    def declare(signature: Any = None, *, name: str | None = None) -> Any:
         """
         Make a channel from a function's name, parameters, result and docstring.
 
         The function itself is never called. Make its parameters positional-only
         (``/``), unless publishers should pass them by name: listeners must then use
-        the same names.
+        the same names. Let it raise `NotImplementedError` if it has a result: mypy refuses
+        a body of ``...`` or of a docstring alone, with ``[empty-body]``, where None is not a result.
+
+        With a *name* the channel is called that: ``@Channel.declare(name="order.placed")``. Several channels may
+        have the signature of one function: ``copied = Channel.declare(transfer, name="item_copied")``.
 
         Raises:
-            ChannelError: *signature* has no name of its own, for example a lambda or a partial.
+            ChannelError: *signature* is not a function, or has no name of its own, for example a lambda or a partial,
+                and *name* is missing; or *name* is not a string, or is blank.
         """
-        name = getattr(signature, "__name__", "<lambda>")
-        if name == "<lambda>":
-            raise ChannelError(signature, "has no name for the channel: decorate a function, `def order_placed(...)`")
-        channel: Channel[P, R] = Channel(name)
+        if signature is None and name is not None:
+            return lambda function: Channel.declare(function, name=name)
+        channel: Channel[..., Any] = Channel(declared_name(signature, name, "def order_placed(...)"))
         channel.declaration = signature
         channel.doc = signature.__doc__ or ""
         return channel
@@ -223,6 +235,21 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
             LimitError: *limit* is not a number above 0.
         """
         return Hook(self, method, priority, limit, inline=inline)
+
+
+def declared_name(signature: Any, name: str | None, example: str) -> str:
+    """Return *name*, or the name of the function that was passed to `declare`; *example* is one, for the error."""
+    if isinstance(signature, AnyChannel) or not callable(signature):
+        raise ChannelError(
+            signature,
+            f"is not a function: declare a channel with a function, `{example}`, and add name=... for another name",
+        )
+    if name is not None:
+        return name
+    name = getattr(signature, "__name__", "<lambda>")
+    if name == "<lambda>":
+        raise ChannelError(signature, f"has no name for the channel: decorate a function, `{example}`, or add name=...")
+    return name
 
 
 if not TYPE_CHECKING:
