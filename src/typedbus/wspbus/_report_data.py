@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import json
-import os
-from pathlib import Path
 from typing import Final
 
 import attrs
+
+from typedbus.porting._modules import short
 
 FORMAT: Final = 1
 
@@ -90,14 +90,14 @@ class Report:
         for channel in self.channels:
             lines += ["", f"{channel.name}, already typed" if channel.is_typed else channel.name]
             for listener in channel.listeners:
-                origin = "by typed code" if listener.subscribed is None else f"at {_short(listener.subscribed)}"
+                origin = "by typed code" if listener.subscribed is None else f"at {short(listener.subscribed)}"
                 if listener.is_read:
                     origin = f"in the source {origin}"
                 lines.append(f"  {listener.priority:g} {listener.name}{listener.signature} subscribed {origin}")
             if not channel.listeners:
                 lines.append("  no listeners")
             for publisher in channel.publishers:
-                lines.append(f"  published {'in the source ' if publisher.is_read else ''}at {_short(publisher.place)}")
+                lines.append(f"  published {'in the source ' if publisher.is_read else ''}at {short(publisher.place)}")
             lines += [f"    {line}".rstrip() for line in channel.declaration.splitlines()]
         return "\n".join(lines)
 
@@ -111,7 +111,3 @@ class Report:
 
     def __str__(self) -> str:
         return self.text()
-
-
-def _short(place: str) -> str:
-    return place.removeprefix(f"{Path.cwd()}{os.sep}")

@@ -6,18 +6,16 @@ import ast
 import types
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator
-from pathlib import Path
 from types import ModuleType
-from typing import Any, Final
+from typing import Any
 
 import attrs
 
 from typedbus._base.failures import describe, place_of
 from typedbus._channels.channel import DEFAULT_PRIORITY
-from typedbus.wspbus._declarations import signature_text
+from typedbus.porting._declarations import signature_text
+from typedbus.porting._modules import trees_of
 from typedbus.wspbus._report_data import ReportedListener, ReportedPublisher
-
-_PACKAGE: Final = str(Path(__file__).parent)
 
 
 @attrs.frozen
@@ -38,7 +36,7 @@ class SourceListener:
 
 def source_publishers(modules: Iterable[ModuleType]) -> Iterator[tuple[str, ReportedPublisher]]:
     """Yield the literal names in calls of ``publish``, each with the place of the call."""
-    for _, file, tree in _trees(modules):
+    for _, file, tree in trees_of(modules):
         for node in ast.walk(tree):
             match node:
                 case ast.Call(func=ast.Attribute(attr="publish"), args=[ast.Constant(value=str(name)), *args]):
@@ -56,7 +54,7 @@ def source_listeners(modules: Iterable[ModuleType]) -> Iterator[SourceListener]:
     listener is known if it is a function of the module, or a method of the class around the
     call, such as ``self.broadcast``.
     """
-    for module, file, tree in _trees(modules):
+    for module, file, tree in trees_of(modules):
         pending: deque[tuple[ast.AST, object, bool]] = deque([(tree, module, False)])
         while pending:
             node, scope, is_inside = pending.popleft()
@@ -79,19 +77,6 @@ def source_listeners(modules: Iterable[ModuleType]) -> Iterator[SourceListener]:
                     yield SourceListener(name, entry, function)
                 case _:
                     pass
-
-
-def _trees(modules: Iterable[ModuleType]) -> Iterator[tuple[ModuleType, str, ast.Module]]:
-    """Yield the syntax tree of each module that has a source file, with the path of the file."""
-    for module in modules:
-        file = getattr(module, "__file__", None) or ""
-        if not file.endswith(".py") or file.startswith(_PACKAGE):
-            continue
-        try:
-            yield module, file, ast.parse(Path(file).read_bytes(), file)
-        except (OSError, SyntaxError):
-            # The module was imported from elsewhere, or the file has changed since.
-            continue
 
 
 def _function_of(expression: ast.expr, scope: object, module: ModuleType) -> Callable[..., Any] | None:

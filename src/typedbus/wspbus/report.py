@@ -14,12 +14,8 @@ example in the ``start`` of a plugin, are found in the source in the same way.
 from __future__ import annotations
 
 import argparse
-import contextlib
 import importlib
-import os
 import sys
-import sysconfig
-import traceback
 from collections.abc import Callable, Hashable, Iterable, Sequence
 from pathlib import Path
 from types import ModuleType
@@ -27,10 +23,10 @@ from typing import Any, Final
 
 import typedbus.wspbus
 from typedbus._base.exports import export
-from typedbus._base.structured import StructuredError
 from typedbus._channels.channel import AnyChannel
+from typedbus.porting._declarations import declaration_of, signature_text
+from typedbus.porting._modules import CannotReport, import_quietly, is_installed
 from typedbus.wspbus._bus import Bus
-from typedbus.wspbus._declarations import declaration_of, signature_text
 from typedbus.wspbus._listeners import ByName, caller_place
 from typedbus.wspbus._report_data import Report, ReportedChannel, ReportedListener, ReportedPublisher
 from typedbus.wspbus._source import SourceListener, source_listeners, source_publishers
@@ -141,22 +137,6 @@ def _import_of(channel: AnyChannel) -> str:
     return f"from {module} import {name}"
 
 
-class CannotReport(StructuredError):
-    """
-    Raised if the argument of the command does not name a bus; the exit status is 2.
-
-    Attributes:
-        target: The argument as given.
-        reason: What is wrong, and how to correct it.
-    """
-
-    target: str
-    reason: str
-
-    def __str__(self) -> str:
-        return f"cannot report on {self.target}: {self.reason}"
-
-
 def _load(target: str) -> tuple[Bus, list[ModuleType]]:
     """Import the module of *target*; return its bus, and the modules of the application that it imported."""
     name, colon, path = target.partition(":")
@@ -167,23 +147,7 @@ def _load(target: str) -> tuple[Bus, list[ModuleType]]:
     if not colon:
         watch(typedbus.wspbus.bus)
     before = set(sys.modules)
-    try:
-        # Its output must not mix with the report.
-        with contextlib.redirect_stdout(sys.stderr):
-            module = importlib.import_module(name)
-    except KeyboardInterrupt:
-        raise
-    except BaseException as error:
-        if isinstance(error, ModuleNotFoundError) and error.name and f"{name}.".startswith(f"{error.name}."):
-            raise CannotReport(target, f"{error} in {Path.cwd()} and in sys.path") from None
-        traceback.print_exception(error)
-        reason = f"its code raised {type(error).__name__} when it was imported"
-        if isinstance(error, SystemExit):
-            reason = (
-                "its code ended the process when it was imported; "
-                'put the call that runs the application under `if __name__ == "__main__":`'
-            )
-        raise CannotReport(target, reason) from None
+    module = import_quietly(name, target)
     value: object = module if colon else typedbus.wspbus.bus
     owner = name
     for part in path.split(".") if colon else ():
@@ -193,9 +157,8 @@ def _load(target: str) -> tuple[Bus, list[ModuleType]]:
         owner += f".{part}"
     if not isinstance(value, Bus):
         raise CannotReport(target, f"{value!r} is not a bus of typedbus.wspbus")
-    installed = tuple(sysconfig.get_path(kind) + os.sep for kind in ("stdlib", "platstdlib", "purelib", "platlib"))
     loaded = [module for key, module in list(sys.modules.items()) if key not in before or key == name]
-    return value, [module for module in loaded if not (getattr(module, "__file__", None) or "").startswith(installed)]
+    return value, [module for module in loaded if not is_installed(module)]
 
 
 def main(arguments: Sequence[str] | None = None) -> int:

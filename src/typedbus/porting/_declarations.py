@@ -33,7 +33,7 @@ _POSITIONAL: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSIT
 Call: TypeAlias = tuple[int, tuple[str, ...]]
 
 
-class _SourceText:
+class SourceText:
     """Stands for an annotation or a default in a signature; its repr is the given source code."""
 
     def __init__(self, text: str) -> None:
@@ -43,12 +43,12 @@ class _SourceText:
         return self._text
 
 
-def _is_specific(annotation: object) -> bool:
+def is_specific(annotation: object) -> bool:
     """Return whether *annotation* is present, and is not Any."""
     return annotation is not _EMPTY and annotation is not Any
 
 
-class _Types:
+class Types:
     """The annotations of a declaration, and the imports that they need."""
 
     def __init__(self) -> None:
@@ -72,7 +72,7 @@ class _Types:
 
     def of_parameter(self, annotations: Iterable[object], name: str) -> str:
         """Return the type of the parameter *name*; `object` if no listener annotates it, or they differ."""
-        texts = list(dict.fromkeys(self.text(annotation) for annotation in annotations if _is_specific(annotation)))
+        texts = list(dict.fromkeys(self.text(annotation) for annotation in annotations if is_specific(annotation)))
         if len(texts) == 1:
             return texts[0]
         reason = f"listeners have different annotations: {', '.join(texts)}" if texts else "no listener annotates it"
@@ -81,7 +81,7 @@ class _Types:
 
     def of_result(self, annotations: Iterable[object]) -> str:
         """Return the union of the result types of the listeners; `object` if no listener annotates it."""
-        texts = dict.fromkeys(self.text(annotation) for annotation in annotations if _is_specific(annotation))
+        texts = dict.fromkeys(self.text(annotation) for annotation in annotations if is_specific(annotation))
         if not texts:
             self.comments.append("# the result: no listener annotates it")
             return "object"
@@ -113,7 +113,7 @@ def _classes_in(annotation: object) -> Iterable[type]:
             yield from _classes_in(part)
 
 
-def _signature_of(listener: Callable[..., object]) -> inspect.Signature | None:
+def known_signature(listener: Callable[..., object]) -> inspect.Signature | None:
     """Return the signature of *listener*, or None if it is not available."""
     try:
         return signature_of(listener)
@@ -123,7 +123,7 @@ def _signature_of(listener: Callable[..., object]) -> inspect.Signature | None:
 
 def signature_text(listener: Callable[..., object]) -> str:
     """Return the signature of *listener* as text; ``(...)`` if it is not available."""
-    return str(_signature_of(listener) or "(...)")
+    return str(known_signature(listener) or "(...)")
 
 
 def _is_closed(signature: inspect.Signature) -> bool:
@@ -131,7 +131,7 @@ def _is_closed(signature: inspect.Signature) -> bool:
     return not any(parameter.kind is inspect.Parameter.VAR_POSITIONAL for parameter in signature.parameters.values())
 
 
-def _variable_for(name: Hashable) -> str:
+def variable_for(name: Hashable) -> str:
     """Return a name for the variable of the channel *name*."""
     variable = re.sub(r"\W+", "_", name if isinstance(name, str) else repr(name)).strip("_") or "channel"
     if variable[0].isdigit():
@@ -148,11 +148,11 @@ def declaration_of(name: Hashable, listeners: Sequence[Callable[..., object]], c
         listeners: The listeners of the channel.
         calls: The calls that publish on it.
     """
-    types = _Types()
-    signatures = [signature for signature in map(_signature_of, listeners) if signature is not None]
+    types = Types()
+    signatures = [signature for signature in map(known_signature, listeners) if signature is not None]
     parameters = _parameters(types, signatures, calls)
     result = types.of_result(signature.return_annotation for signature in signatures)
-    variable = _variable_for(name)
+    variable = variable_for(name)
     channel_name = name if isinstance(name, str) else repr(name)
     if channel_name is not name:
         types.comments.append(
@@ -175,7 +175,7 @@ def declaration_of(name: Hashable, listeners: Sequence[Callable[..., object]], c
 
 
 def _parameters(
-    types: _Types, signatures: Sequence[inspect.Signature], calls: Sequence[Call]
+    types: Types, signatures: Sequence[inspect.Signature], calls: Sequence[Call]
 ) -> list[inspect.Parameter]:
     """Return parameters with which each of *calls* passes the same arguments to the listeners as before."""
     fixed = [
@@ -223,14 +223,14 @@ def _parameters(
         annotation = types.of_parameter((other.annotation for other in counterparts), name)
         default = _default(defaults[0]) if defaults and (is_omitted or parameter.default is not _EMPTY) else _EMPTY
         kind = inspect.Parameter.KEYWORD_ONLY if by_name and calls else parameter.kind
-        parameters.append(parameter.replace(kind=kind, annotation=_SourceText(annotation), default=default))
+        parameters.append(parameter.replace(kind=kind, annotation=SourceText(annotation), default=default))
     parameters.extend(_variadic(types, signatures, parameters, calls))
     parameters.sort(key=operator.attrgetter("kind"))
     return parameters
 
 
 def _variadic(
-    types: _Types,
+    types: Types,
     signatures: Sequence[inspect.Signature],
     parameters: Sequence[inspect.Parameter],
     calls: Sequence[Call],
@@ -252,13 +252,13 @@ def _variadic(
         own = [parameter for parameter in all_parameters if parameter.kind is kind]
         is_in_each = len(own) == len(signatures)
         if is_needed or (not calls and has_fixed and own and is_in_each):
-            annotations = [parameter.annotation for parameter in own if _is_specific(parameter.annotation)]
+            annotations = [parameter.annotation for parameter in own if is_specific(parameter.annotation)]
             is_agreed = is_in_each and len(set(map(repr, annotations))) == 1
             text = types.text(annotations[0]) if is_agreed else "object"
             taken = names | {parameter.name for parameter in variadic}
             candidates = (*(parameter.name for parameter in own), usual, f"{usual}_", f"_{usual}_")
             name = next(candidate for candidate in candidates if candidate not in taken)
-            variadic.append(inspect.Parameter(name, kind, annotation=_SourceText(text)))
+            variadic.append(inspect.Parameter(name, kind, annotation=SourceText(text)))
     return variadic
 
 
