@@ -1,0 +1,81 @@
+"""
+Derives the typed declaration of a channel that replaces a signal.
+
+All its parameters are keyword-only, since the receivers of a signal take its arguments
+by name and in any order. As with names of CherryPy's bus, the result is to be reviewed.
+"""
+
+from __future__ import annotations
+
+import inspect
+from collections.abc import Callable, Iterable, Sequence
+from typing import Final
+
+from typedbus._base.static import MISSING
+from typedbus.porting._declarations import Types, is_specific, known_signature, variable_for
+from typedbus.porting._modules import short
+from typedbus.porting._source import Send
+
+_BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_LONG: Final = 100
+
+
+def signal_declaration(
+    variable: str, receivers: Iterable[Callable[..., object]], sends: Sequence[Send], provided: Iterable[str]
+) -> str:
+    """
+    Return the code that declares the channel.
+
+    Args:
+        variable: The variable of the signal.
+        receivers: The receivers of the signal.
+        sends: The calls that send it.
+        provided: The arguments that the signal itself lists, as those of Celery do.
+    """
+    types = Types()
+    signatures = [signature for signature in map(known_signature, receivers) if signature is not None]
+    names = [name for send in sends for name in send.arguments]
+    if not sends:
+        types.comments.append("# no call was found that sends it")
+        names += [*(["sender"] if signatures or provided else []), *sorted(provided)]
+        for signature in signatures:
+            # The first one takes the sender, whatever its name, and Django passes the signal itself as well.
+            own = [name for name, each in list(signature.parameters.items())[1:] if each.kind in _BY_NAME]
+            names += [name for name in own if name not in ("sender", "signal")]
+    parameters: list[str] = []
+    unknown: list[str] = []
+    # The sender comes first, if it is sent at all.
+    for name in sorted(dict.fromkeys(names), key=lambda name: name != "sender"):
+        in_sends = [send.arguments[name] for send in sends if name in send.arguments]
+        known = [annotation for annotation in in_sends if annotation is not MISSING]
+        if not known:
+            annotations = [each.parameters[name].annotation for each in signatures if name in each.parameters]
+            known = [annotation for annotation in annotations if is_specific(annotation)]
+        texts = list(dict.fromkeys(map(types.text, known)))
+        if not texts:
+            unknown.append(name)
+        text = " | ".join(texts) or "object"
+        omitting = [send.place for send in sends if name not in send.arguments]
+        if omitting:
+            types.comments.append(f"# {name}: it is not given at {short(omitting[0])}")
+            text += " = None" if text in ("object", "None") or text.endswith("| None") else " | None = None"
+        parameters.append(f"{name}: {text}")
+    if any(send.has_others for send in sends) or not (sends or names):
+        parameters.append("**kwargs: object")
+    results = [signature.return_annotation for signature in signatures]
+    is_used = any(send.is_result_used for send in sends)
+    result = types.of_result(results) if is_used or any(map(is_specific, results)) else "None"
+    is_async = any(send.method in ("asend", "asend_robust", "send_async") for send in sends)
+    if is_async and not all(send.method in ("asend", "asend_robust", "send_async") for send in sends):
+        types.comments.append("# it is sent both with and without an await")
+    if unknown:
+        types.comments.append(f"# unknown types: {', '.join(unknown)}")
+    start = [] if not parameters or parameters == ["**kwargs: object"] else ["*"]
+    variable = variable_for(variable)
+    header = f"{variable}({', '.join([*start, *parameters])}) -> {result}: ..."
+    if len(header) > _LONG:
+        header = (
+            "\n    ".join([f"{variable}(", *(f"{part}," for part in [*start, *parameters])]) + f"\n) -> {result}: ..."
+        )
+    code = ["@AsyncChannel.declare", f"async def {header}"] if is_async else ["@Channel.declare", f"def {header}"]
+    return "\n".join([*sorted(types.imports), *types.comments, *code])
