@@ -44,6 +44,7 @@ from typedbus import (
     ListenerError,
     LoopError,
     NoContainer,
+    NotAMethod,
     NotGiven,
     NotInContainer,
     NotMainThread,
@@ -765,6 +766,22 @@ def a_thread_that_does_not_end() -> BaseException:
     finally:
         end.set()
         pump.join()
+
+
+@said_by(
+    NotAMethod,
+    TypeError,
+    "a_marked_function.<locals>.mark.<locals>.record (HERE) is a function outside a class, "
+    "and `@on` marks methods of components: no publish on channel 'square' would call it; use `@listeners.on(...)` of a "
+    "`Listeners` object, or `bus[channel].subscribe(record)`",
+)
+def a_marked_function() -> BaseException:
+    def mark() -> None:
+        @on(square)  # type: ignore[arg-type]  # the error
+        def record(number: int, /) -> int:
+            return number
+
+    return met_in(mark)
 
 
 @said_by(

@@ -252,6 +252,29 @@ class ListenerError(StructuredError, TypeError):
         return f"cannot subscribe {self.listener!r} to channel {self.channel!r}: {self.reason}"
 
 
+class NotAMethod(StructuredError, TypeError):
+    """
+    Raised by `@on` over a function outside the body of a class: no component has it, so no publish would call it.
+
+    Attributes:
+        channel: The name of the channel.
+        function: The name of the function.
+        place: The file and line of the function.
+    """
+
+    channel: str
+    function: str
+    place: str
+
+    def __str__(self) -> str:
+        name = self.function.rpartition(".")[2]
+        return (
+            f"{self.function} ({self.place}) is a function outside a class, and `@on` marks methods of components: "
+            f"no publish on channel {self.channel!r} would call it; use `@listeners.on(...)` of a `Listeners` object, "
+            f"or `bus[channel].subscribe({name})`"
+        )
+
+
 class ListenerCancelled(StructuredError, RuntimeError):
     """
     The failure of a listener of an async channel that ended with `asyncio.CancelledError` on its own.

@@ -8,15 +8,17 @@ a channel on a bus.
 
 from __future__ import annotations
 
+import sys
 import types
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Literal, Protocol, Self, Union, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
-from typedbus._base.errors import ChannelError
-from typedbus._base.failures import describe
+from typedbus._base.errors import ChannelError, NotAMethod
+from typedbus._base.failures import describe, place_of
 from typedbus._base.limits import checked_limit
+from typedbus._base.places import function_outside_class
 
 if TYPE_CHECKING:
     import inspect
@@ -32,7 +34,11 @@ Owner_contra = TypeVar("Owner_contra", contravariant=True)
 AnyListener = TypeVar("AnyListener", bound=Callable[..., object])
 Bound_co = TypeVar("Bound_co", covariant=True)
 P = ParamSpec("P")
+Q = ParamSpec("Q")
 R = TypeVar("R")
+S = TypeVar("S")
+Other_co = TypeVar("Other_co", covariant=True)
+Other_contra = TypeVar("Other_contra", contravariant=True)
 
 DEFAULT_PRIORITY: Final = 50
 
@@ -339,6 +345,24 @@ class _AsyncMark(Protocol[P, Result]):
         ...
 
 
+class _TakesBoth(Protocol[P, Result_co, Q, Other_co]):
+    """A method with which a listener of either of two channels can be called."""
+
+    @overload
+    def __call__(self, owner: Any, /, *args: P.args, **kwargs: P.kwargs) -> Result_co: ...
+
+    @overload
+    def __call__(self, owner: Any, /, *args: Q.args, **kwargs: Q.kwargs) -> Other_co: ...
+
+
+class _MarkOfTwo(Protocol[P, R, Q, Other_contra]):
+    """The decorator that `on` returns for two channels."""
+
+    def __call__(self, method: _TakesBoth[P, R, Q, Other_contra], /) -> Callable[Concatenate[Any, P], R]:
+        """Mark *method*, and return it."""
+        ...
+
+
 # An async hook cannot be inline.
 @overload
 def on(  # type: ignore[overload-overlap]  # the literal True selects it, and the result of the other accepts more methods
@@ -372,32 +396,64 @@ def on(
 def on(channel: AsyncChannel[P, R], /, *, priority: int | None = ...) -> _AsyncMark[P, R]: ...
 
 
-def on(channel: Any, /, *, priority: int | None = None, limit: float | None = None, inline: bool = False) -> Any:
+@overload
+def on(
+    channel: Channel[P, R], other: Channel[Q, S], /, *, priority: int | None = ..., limit: float | None = ...
+) -> _MarkOfTwo[P, R, Q, S]: ...
+
+
+@overload
+def on(
+    channel: AsyncChannel[P, R], other: AsyncChannel[Q, S], /, *, priority: int | None = ...
+) -> _MarkOfTwo[P, R | Awaitable[R], Q, S | Awaitable[S]]: ...
+
+
+def on(
+    channel: Any, /, *others: Any, priority: int | None = None, limit: float | None = None, inline: bool = False
+) -> Any:
     """
     Mark a method of a component as a listener of *channel*.
 
     The method itself is returned; for type checkers it has the channel's signature
     from then on. Other decorators, `@classmethod` and `@staticmethod` included,
     may stand above and below. An override in a subclass is called instead of the method,
-    marked again or not; an override that is None does not listen. A method may have
-    several marks, for channels of the same signature, and then listens to all of them.
+    marked again or not; an override that is None does not listen.
+
+    A method may listen to several channels. If they have one signature, give it a mark for each. Give two channels of
+    different signatures to one mark, ``@on(page_published, page_deleted)``, since the signature that a mark gives to
+    the method need not fit another mark; the method then has the signature of the first channel. For more than two,
+    and to mix a `Channel` with an `AsyncChannel`, use `Channel.calls` in the declaration of the component.
 
     Args:
         channel: Checked against the method by mypy and pyright. The methods that listen to an `AsyncChannel` may be
             async; they have neither a limit nor *inline*.
+        others: A second channel, checked in the same way.
         priority: Its place among the listeners of the channel, lower first; 50 by default.
         limit: How long it may take when the bus starts, stops or exits, in seconds.
         inline: Whether it is called in the thread that starts, stops or exits the bus, regardless of workers and
             limits. Use it for code that must run in the main thread, such as signals, or before other threads exist,
             such as a fork. While it runs no other hook begins, and the bus has no idle threads; hooks that were
             already running continue. No limit interrupts it; its time counts towards the limit of the whole.
+
+    Raises:
+        ChannelError: *channel* is not a channel.
+        NotAMethod: The decorated function is not in the body of a class, so it would never be called.
+        LimitError: *limit* is not a number above 0.
     """
-    if not isinstance(channel, AnyChannel):
-        raise ChannelError(channel, "is not a channel: pass one to @on, as in @on(order_placed)")
+    channels = (channel, *others)
+    for given in channels:
+        if not isinstance(given, AnyChannel):
+            raise ChannelError(given, "is not a channel: pass one to @on, as in @on(order_placed)")
 
     def mark(method: Callable[..., Any]) -> Callable[..., Any]:
+        frame = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as in `calling_place`
+        function = function_outside_class(method, frame)
+        if function is not None:
+            raise NotAMethod(channel.name, describe(function), place_of(function))
+        # A decorator applies the last of several marks first.
+        hooks = [Hook[Any](one, method, priority, limit, inline=inline) for one in reversed(channels)]
         marks: tuple[Hook[Any], ...] = getattr(method, MARK, ())
-        setattr(method, MARK, (*marks, Hook(channel, method, priority, limit, inline=inline)))
+        setattr(method, MARK, (*marks, *hooks))
         return method
 
     return mark

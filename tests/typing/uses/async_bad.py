@@ -242,6 +242,13 @@ class Wrong:
     @on(closed)  # E
     async def closes_later(self) -> None: ...
 
+    @on(placed, stock_low)  # E
+    async def lacks_left_of_two(self, thing: object, /) -> Any: ...
+
+    @on(placed, stock_low)  # E
+    async def returns_str_for_two(self, thing: object, /, *, left: int = 0) -> str:
+        return ""
+
     async def unmarked(self, order: str, /) -> Receipt:
         return Receipt(1)
 

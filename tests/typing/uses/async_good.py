@@ -182,6 +182,9 @@ class Till:
     @on(stock_low)
     async def low(self, sku: str, /, *, left: int = 0) -> None: ...
 
+    @on(placed, stock_low)
+    async def note(self, thing: object, /, *, left: int = 0) -> Any: ...
+
     async def unmarked(self, order: Order, /) -> Receipt:
         return Receipt(1)
 

@@ -1,6 +1,17 @@
 """Methods that must not be marked or declared as listeners; a marked line is an error for both checkers."""
 
-from declared import Order, Receipt, RushOrder, audited, closed, order_cancelled, order_placed, quoted, stock_low
+from declared import (
+    Order,
+    Receipt,
+    RushOrder,
+    audited,
+    closed,
+    order_cancelled,
+    order_placed,
+    quoted,
+    stock_low,
+    stocked,
+)
 
 from listeners import bill
 from typedbus import LOG, START, STOP, Component, State, on
@@ -89,6 +100,40 @@ class Clerk:
     @on(order_placed)
     def bill(self, order: Order, /) -> Receipt:
         return Receipt(1)
+
+
+class Cache:
+    @on(stock_low, stocked)  # E
+    def takes_the_first(self, sku: str, /, *, left: int = 0) -> None: ...
+
+    @on(stock_low, stocked)  # E
+    def takes_the_second(self, sku: str, /, *, count: int) -> None: ...
+
+    @on(stock_low, stocked)  # E
+    def takes_texts(self, sku: str, /, **details: str) -> None: ...
+
+    @on(order_placed, closed)  # E
+    def answers_one(self, order: Order | None = None, /) -> Receipt:
+        return Receipt(1)
+
+    @on(stock_low)  # E
+    @on(stocked)
+    def is_stacked(self, sku: str, /, **details: int) -> None: ...
+
+    @on(LOG, closed)  # E
+    async def is_async(self, message: str = "", level: int = 0, /) -> None: ...
+
+    @on(stock_low, stocked)
+    def purge(self, sku: str, /, **details: int) -> None: ...
+
+
+def a_method_with_two_channels_has_the_first_signature(cache: Cache) -> None:
+    cache.purge()  # E
+    cache.purge("tea", count=2)  # E
+
+
+@on(closed)  # E
+def is_a_function() -> None: ...
 
 
 class Apprentice(Clerk):

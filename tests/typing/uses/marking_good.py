@@ -15,7 +15,7 @@ from declared import (
 )
 
 from listeners import bill
-from typedbus import EXIT, LOG, START, STOP, Component, on
+from typedbus import EXIT, GRACEFUL, LOG, START, STOP, Component, on
 from typedbus.events import LIFECYCLE, LifecycleEvent
 from typedbus.types import Exits, Hook, Logs, Reloads, Starts, Stops, Ticks
 
@@ -56,6 +56,17 @@ class Clerk:
     def write(self, message: str, level: int, /) -> None: ...
 
 
+class Cache:
+    @on(stock_low, stocked)
+    def purge(self, sku: str, /, **details: int) -> None: ...
+
+    @on(closed, closed, priority=5, limit=3)
+    def close(self) -> None: ...
+
+    @on(START, GRACEFUL)
+    async def fill(self) -> None: ...
+
+
 class Apprentice(Clerk):
     @on(order_placed)
     def bill(self, order: Order, /) -> PaidReceipt:
@@ -65,7 +76,8 @@ class Apprentice(Clerk):
     def sleep(self, hours: float = 8) -> None: ...
 
 
-def a_marked_method_can_be_called(clerk: Clerk, order: Order) -> None:
+def a_marked_method_can_be_called(clerk: Clerk, order: Order, cache: Cache) -> None:
+    cache.purge("tea", left=2)
     assert_type(clerk.bill(order), Receipt)
     assert_type(clerk.ask("tea", count=2), float)
     clerk.refill("tea", left=2)
