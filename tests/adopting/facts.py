@@ -1,5 +1,5 @@
 """
-The events of seven programs: name, parameters, and what the program does with the results of the listeners.
+The events of eight programs: name, parameters, and what the program does with the results of the listeners.
 
 A line is ``name(parameters)``, and after ``->`` how the program publishes: *results* uses each result, *first* takes the
 first answer, *fold* passes the first argument on, *attempt* never raises and ignores the results. Without an arrow the
@@ -105,6 +105,134 @@ eventlet_pool_apply(*, signal=..., sender, target, args, kwargs) -> attempt
 user_preload_options(*, signal=..., sender, app, options) -> attempt
 """
 
+WAGTAIL: Final = """
+published(*, sender, instance, revision)
+unpublished(*, sender, instance)
+page_published(*, sender, instance, revision, alias=...)
+page_unpublished(*, sender, instance)
+page_slug_changed(*, sender, instance, instance_before)
+pre_page_move(*, sender, instance, parent_page_before, parent_page_after, url_path_before, url_path_after)
+post_page_move(*, sender, instance, parent_page_before, parent_page_after, url_path_before, url_path_after)
+workflow_approved(*, sender, instance, user)
+workflow_rejected(*, sender, instance, user)
+workflow_cancelled(*, sender, instance, user)
+workflow_submitted(*, sender, instance, user)
+task_approved(*, sender, instance, user)
+task_rejected(*, sender, instance, user)
+task_submitted(*, sender, instance, user)
+task_cancelled(*, sender, instance, user)
+pre_validate_delete(*, sender, instance)
+copy_for_translation_done(*, sender, source_obj, target_obj)
+init_new_page(*, sender, page, parent)
+document_served(*, sender, instance, request)
+
+get_avatar_url(user, size, /) -> first
+construct_homepage_panels(request, panels, /)
+construct_homepage_summary_items(request, summary_items, /)
+construct_main_menu(request, menu_items, /)
+construct_settings_menu(request, menu_items, /)
+construct_reports_menu(request, menu_items, /)
+construct_help_menu(request, menu_items, /)
+construct_search(request, search_areas, /)
+construct_wagtail_userbar(request, items, page, /)
+construct_page_action_menu(menu_items, request, context, /)
+construct_snippet_action_menu(menu_items, request, context, /)
+construct_snippet_listing_buttons(buttons, snippet, user, /)
+construct_page_listing_buttons(buttons, /, *, page, user, context)
+construct_admin_api(admin_api, /)
+register_admin_menu_item() -> results
+register_settings_menu_item() -> results
+register_reports_menu_item() -> results
+register_help_menu_item() -> results
+register_admin_search_area() -> results
+register_admin_urls() -> results
+register_admin_viewset() -> results
+register_group_permission_panel() -> results
+register_permissions() -> results
+register_account_settings_panel(request, user, profile, /) -> results
+register_account_menu_item(request, /) -> results
+register_page_action_menu_item() -> results
+register_snippet_action_menu_item(model, /) -> results
+register_user_listing_buttons(*, user, request_user) -> results
+register_page_header_buttons(*, page, user, view_name, next_url) -> results
+register_page_listing_buttons(*, page, user, next_url) -> results
+register_page_listing_more_buttons(*, page, user, next_url) -> results
+register_snippet_listing_buttons(snippet, user, next_url, /) -> results
+register_bulk_action() -> results
+register_image_operations() -> results
+register_rich_text_features(features, /)
+register_log_actions(actions, /)
+register_actions(registry, /)
+insert_global_admin_css() -> results
+insert_global_admin_js() -> results
+insert_editor_js() -> results
+describe_collection_contents(collection, /) -> results
+construct_translated_pages_to_cascade_actions(pages, action, /) -> results
+register_icons(icons, /) -> fold
+construct_page_chooser_queryset(pages, request, /) -> fold
+construct_document_chooser_queryset(documents, request, /) -> fold
+construct_image_chooser_queryset(images, request, /) -> fold
+construct_explorer_page_queryset(pages, parent_page, request, /) -> fold
+filter_form_submissions_for_user(queryset, user, /) -> fold
+on_serve_page(next_serve_page, /) -> fold
+before_create_page(request, parent_page, page_class, /) -> first
+after_create_page(request, page, /) -> first
+before_edit_page(request, page, /) -> first
+after_edit_page(request, page, /) -> first
+before_delete_page(request, page, /) -> first
+after_delete_page(request, page, /) -> first
+before_publish_page(request, page, /) -> first
+after_publish_page(request, page, /) -> first
+before_unpublish_page(request, page, /) -> first
+after_unpublish_page(request, page, /) -> first
+before_copy_page(request, page, /) -> first
+after_copy_page(request, page, new_page, /) -> first
+before_move_page(request, page, destination, /) -> first
+after_move_page(request, page, /) -> first
+before_convert_alias_page(request, page, /) -> first
+after_convert_alias_page(request, page, /) -> first
+before_publish(request, instance, /) -> first
+after_publish(request, instance, /) -> first
+before_unpublish(request, instance, /) -> first
+after_unpublish(request, instance, /) -> first
+before_create_user(request, /) -> first
+after_create_user(request, user, /) -> first
+before_edit_user(request, user, /) -> first
+after_edit_user(request, user, /) -> first
+before_delete_user(request, user, /) -> first
+after_delete_user(request, user, /) -> first
+before_create_snippet(request, model, /) -> first
+after_create_snippet(request, instance, /) -> first
+before_edit_snippet(request, instance, /) -> first
+after_edit_snippet(request, instance, /) -> first
+before_delete_snippet(request, instances, /) -> first
+after_delete_snippet(request, instances, /) -> first
+before_edit_setting(request, instance, /) -> first
+after_edit_setting(request, instance, /) -> first
+before_bulk_action(request, action_type, objects, action_class_instance, /) -> first
+after_bulk_action(request, action_type, objects, action_class_instance, /) -> first
+before_serve_document(document, request, /) -> first
+before_serve_page(page, request, serve_args, serve_kwargs, /) -> first
+"""
+
+OSCAR: Final = """
+basket_addition(*, sender, product, user, request)
+voucher_addition(*, sender, basket, voucher)
+voucher_removal(*, sender, basket, voucher)
+review_added(*, sender, review, user, request, response)
+product_viewed(*, sender, product, user, request, response)
+start_checkout(*, sender, request, email=...) -> attempt
+pre_payment(*, sender, view) -> attempt
+post_payment(*, sender, view) -> attempt
+post_checkout(*, sender, order, user, request, response)
+user_registered(*, sender, request, user) -> attempt
+user_logged_in(*, sender, request, user, old_session_key) -> attempt
+order_placed(*, sender, order, user)
+order_status_changed(*, sender, order, old_status, new_status)
+order_line_status_changed(*, sender, line, old_status, new_status)
+user_search(*, sender, session, user, query)
+"""
+
 
 @attrs.frozen
 class Fact:
@@ -141,4 +269,6 @@ PROGRAMS: Final[Mapping[str, tuple[int, Mapping[str, Fact]]]] = {
     "pelican": (28, facts(PELICAN)),
     "mkdocs": (19, facts(MKDOCS)),
     "celery": (34, facts(CELERY)),
+    "wagtail": (106, facts(WAGTAIL)),
+    "oscar": (15, facts(OSCAR)),
 }

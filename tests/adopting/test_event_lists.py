@@ -1,4 +1,4 @@
-"""The complete event lists of seven programs: each event is declared as there, and published as there."""
+"""The complete event lists of eight programs: each event is declared as there, and published as there."""
 
 from __future__ import annotations
 
