@@ -1,5 +1,5 @@
 """
-The signals of Celery as channels. No listener can fail the worker: all of them are published with `attempt`.
+The signals of Celery as channels: 34, and four of each application. No listener can fail the worker: all of them are published with `attempt`.
 
 Celery calls each receiver with ``signal`` and ``sender`` by name, and requires that it accepts further arguments.
 The name of the signal is a default here, so that no publisher passes it.
@@ -301,3 +301,19 @@ def eventlet_pool_apply(
 def user_preload_options(
     *, signal: str = "user_preload_options", sender: Command, app: Celery, options: Named
 ) -> None: ...
+
+
+@Channel.declare(name="app.on_configure")
+def on_configure(*, signal: str = "app.on_configure", sender: Celery) -> None: ...
+
+
+@Channel.declare(name="app.on_after_configure")
+def on_after_configure(*, signal: str = "app.on_after_configure", sender: Celery, source: Settings) -> None: ...
+
+
+@Channel.declare(name="app.on_after_finalize")
+def on_after_finalize(*, signal: str = "app.on_after_finalize", sender: Celery) -> None: ...
+
+
+@Channel.declare(name="app.on_after_fork")
+def on_after_fork(*, signal: str = "app.on_after_fork", sender: Celery) -> None: ...

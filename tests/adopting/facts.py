@@ -103,6 +103,10 @@ eventlet_pool_preshutdown(*, signal=..., sender) -> attempt
 eventlet_pool_postshutdown(*, signal=..., sender) -> attempt
 eventlet_pool_apply(*, signal=..., sender, target, args, kwargs) -> attempt
 user_preload_options(*, signal=..., sender, app, options) -> attempt
+app.on_configure(*, signal=..., sender) -> attempt
+app.on_after_configure(*, signal=..., sender, source) -> attempt
+app.on_after_finalize(*, signal=..., sender) -> attempt
+app.on_after_fork(*, signal=..., sender) -> attempt
 """
 
 WAGTAIL: Final = """
@@ -233,6 +237,80 @@ order_line_status_changed(*, sender, line, old_status, new_status)
 user_search(*, sender, session, user, query)
 """
 
+BEETS: Final = """
+pluginload()
+import(*, lib, paths)
+album_imported(*, lib, album)
+album_removed(*, album)
+art_set(*, album)
+item_copied(*, item, source, destination)
+item_imported(*, lib, item)
+before_item_moved(*, item, source, destination)
+item_moved(*, item, source, destination)
+item_linked(*, item, source, destination)
+item_hardlinked(*, item, source, destination)
+item_reflinked(*, item, source, destination)
+item_removed(*, item)
+write(*, item, path, tags)
+after_write(*, item, path)
+import_task_created(*, session, task) -> results
+import_task_start(*, session, task)
+import_task_apply(*, session, task)
+import_task_before_choice(*, session, task) -> results
+import_task_choice(*, session, task)
+import_task_files(*, session, task)
+library_opened(*, lib)
+database_change(*, lib, model)
+cli_exit(*, lib)
+import_begin(*, session)
+trackinfo_received(*, info)
+albuminfo_received(*, info)
+album_matched(*, match)
+before_choose_candidate(*, session, task) -> results
+mb_track_extract(*, data) -> results
+mb_album_extract(*, data) -> results
+after_convert(*, item, dest, keepnew)
+smartplaylist_update()
+"""
+
+FLASK: Final = """
+template-rendered(app, /, *, template, context)
+before-render-template(app, /, *, template, context)
+request-started(app, /)
+request-finished(app, /, *, response)
+request-tearing-down(app, /, *, exc)
+got-request-exception(app, /, *, exception)
+appcontext-tearing-down(app, /, *, exc)
+appcontext-pushed(app, /)
+appcontext-popped(app, /)
+message-flashed(app, /, *, message, category)
+"""
+
+MOPIDY: Final = """
+core.track_playback_paused(*, tl_track, time_position) -> attempt
+core.track_playback_resumed(*, tl_track, time_position) -> attempt
+core.track_playback_started(*, tl_track) -> attempt
+core.track_playback_ended(*, tl_track, time_position) -> attempt
+core.playback_state_changed(*, old_state, new_state) -> attempt
+core.tracklist_changed() -> attempt
+core.playlists_loaded() -> attempt
+core.playlist_changed(*, playlist) -> attempt
+core.playlist_deleted(*, uri) -> attempt
+core.options_changed() -> attempt
+core.volume_changed(*, volume) -> attempt
+core.mute_changed(*, mute) -> attempt
+core.seeked(*, time_position) -> attempt
+core.stream_title_changed(*, title) -> attempt
+audio.reached_end_of_stream() -> attempt
+audio.stream_changed(*, uri) -> attempt
+audio.position_changed(*, position) -> attempt
+audio.state_changed(*, old_state, new_state, target_state) -> attempt
+audio.tags_changed(*, tags) -> attempt
+mixer.volume_changed(*, volume) -> attempt
+mixer.mute_changed(*, mute) -> attempt
+backend.playlists_loaded() -> attempt
+"""
+
 
 @attrs.frozen
 class Fact:
@@ -268,7 +346,10 @@ def facts(text: str) -> Mapping[str, Fact]:
 PROGRAMS: Final[Mapping[str, tuple[int, Mapping[str, Fact]]]] = {
     "pelican": (28, facts(PELICAN)),
     "mkdocs": (19, facts(MKDOCS)),
-    "celery": (34, facts(CELERY)),
+    "celery": (38, facts(CELERY)),
+    "beets": (33, facts(BEETS)),
+    "flask": (10, facts(FLASK)),
+    "mopidy": (22, facts(MOPIDY)),
     "wagtail": (106, facts(WAGTAIL)),
     "oscar": (15, facts(OSCAR)),
 }

@@ -143,8 +143,7 @@ def page_unpublished(*, sender: type[Page], instance: Page) -> None: ...
 def page_slug_changed(*, sender: type[Page], instance: Page, instance_before: Page) -> None: ...
 
 
-@Channel.declare
-def pre_page_move(
+def of_move(
     *,
     sender: type[Page],
     instance: Page,
@@ -155,48 +154,24 @@ def pre_page_move(
 ) -> None: ...
 
 
-@Channel.declare
-def post_page_move(
-    *,
-    sender: type[Page],
-    instance: Page,
-    parent_page_before: Page,
-    parent_page_after: Page,
-    url_path_before: str,
-    url_path_after: str,
-) -> None: ...
+def of_workflow(*, sender: type[WorkflowState], instance: WorkflowState, user: User | None) -> None: ...
 
 
-@Channel.declare
-def workflow_approved(*, sender: type[WorkflowState], instance: WorkflowState, user: User | None) -> None: ...
+def of_workflow_task(*, sender: type[TaskState], instance: TaskState, user: User | None) -> None: ...
 
 
-@Channel.declare
-def workflow_rejected(*, sender: type[WorkflowState], instance: WorkflowState, user: User | None) -> None: ...
+pre_page_move = Channel.declare(of_move, name="pre_page_move")
+post_page_move = Channel.declare(of_move, name="post_page_move")
 
+workflow_approved = Channel.declare(of_workflow, name="workflow_approved")
+workflow_rejected = Channel.declare(of_workflow, name="workflow_rejected")
+workflow_cancelled = Channel.declare(of_workflow, name="workflow_cancelled")
+workflow_submitted = Channel.declare(of_workflow, name="workflow_submitted")
 
-@Channel.declare
-def workflow_cancelled(*, sender: type[WorkflowState], instance: WorkflowState, user: User | None) -> None: ...
-
-
-@Channel.declare
-def workflow_submitted(*, sender: type[WorkflowState], instance: WorkflowState, user: User | None) -> None: ...
-
-
-@Channel.declare
-def task_approved(*, sender: type[TaskState], instance: TaskState, user: User | None) -> None: ...
-
-
-@Channel.declare
-def task_rejected(*, sender: type[TaskState], instance: TaskState, user: User | None) -> None: ...
-
-
-@Channel.declare
-def task_submitted(*, sender: type[TaskState], instance: TaskState, user: User | None) -> None: ...
-
-
-@Channel.declare
-def task_cancelled(*, sender: type[TaskState], instance: TaskState, user: User | None) -> None: ...
+task_approved = Channel.declare(of_workflow_task, name="task_approved")
+task_rejected = Channel.declare(of_workflow_task, name="task_rejected")
+task_submitted = Channel.declare(of_workflow_task, name="task_submitted")
+task_cancelled = Channel.declare(of_workflow_task, name="task_cancelled")
 
 
 @Channel.declare
