@@ -34,6 +34,7 @@ from typedbus._base.errors import (
     StillRunning,
     TransitionError,
     WaitError,
+    WatcherError,
 )
 from typedbus._base.exports import export as _export
 from typedbus._base.exports import later as _later
@@ -68,6 +69,7 @@ if TYPE_CHECKING:
     from typedbus._channels.async_channel import AsyncChannel, in_thread
     from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
     from typedbus._channels.attempt import Answer, Attempt
+    from typedbus._channels.watching import Watch
     from typedbus._container.choice import Choice
     from typedbus._container.component import Component
     from typedbus._container.container import Container
@@ -99,6 +101,7 @@ _LATER = {
     "SESSION": "typedbus._container.scoped",
     "Scope": "typedbus._container.scope",
     "Scoped": "typedbus._container.scoped",
+    "Watch": "typedbus._channels.watching",
     "every": "typedbus._container.stand_ins",
     "in_thread": "typedbus._channels.async_channel",
     "lazy": "typedbus._container.stand_ins",
@@ -193,6 +196,8 @@ __all__ = (
     "TransitionError",
     "TransitionFailures",
     "WaitError",
+    "Watch",
+    "WatcherError",
     "every",
     "in_thread",
     "lazy",

@@ -67,6 +67,7 @@ from typedbus import (
     TransitionError,
     TransitionFailures,
     WaitError,
+    WatcherError,
     on,
     provided,
     run,
@@ -508,6 +509,15 @@ def a_channel_error() -> BaseException:
 )
 def a_listener_error() -> BaseException:
     return met_in(lambda: Bus()[square].subscribe(None))  # type: ignore[call-overload]  # the error
+
+
+@said_by(
+    WatcherError,
+    ListenerError,
+    "cannot watch channel 'square' with None: it is not callable; pass a function or a method",
+)
+def a_watcher_error() -> BaseException:
+    return met_in(lambda: Bus()[square].watch(None))  # type: ignore[call-overload]  # the error
 
 
 @said_by(

@@ -275,6 +275,21 @@ class NotAMethod(StructuredError, TypeError):
         )
 
 
+class WatcherError(ListenerError):
+    """
+    Raised by `watch` for a watcher that cannot be called or would not be awaited, or a channel that cannot be watched.
+
+    Attributes:
+        channel: The name of the channel; "" for a watcher of all channels.
+        listener: The watcher.
+        reason: Why, and what to do instead.
+    """
+
+    def __str__(self) -> str:
+        watched = f"channel {self.channel!r}" if self.channel else "a bus"
+        return f"cannot watch {watched} with {self.listener!r}: {self.reason}"
+
+
 class ListenerCancelled(StructuredError, RuntimeError):
     """
     The failure of a listener of an async channel that ended with `asyncio.CancelledError` on its own.

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from typing import Any, Final, ParamSpec
 
 from typedbus._base.events import LifecycleEvent, ListenerFailed
-from typedbus._bus.builtin import EVENT_CHANNELS, LIFECYCLE
+from typedbus._base.failures import describe, place_of, traceback_of
+from typedbus._bus.builtin import ERROR, EVENT_CHANNELS, LIFECYCLE, LIFECYCLE_CHANNELS
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, Channel
 
@@ -31,10 +32,9 @@ class ObserverChannel(BoundChannel[Args, None]):
         # By thread, until its outermost publish has ended: the listener that recursed without end.
         self._endless: dict[int, Callable[Args, None]] = {}
 
-    @property
-    def has_listeners(self) -> bool:
-        """Whether a publish would call a listener."""
-        return bool(self._subscriptions)
+    def watch_refusal(self) -> str:
+        """Return what to do instead of watching the channel."""
+        return "the bus reports on it, and a listener there changes nothing for the publisher: subscribe the watcher"
 
     def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[None]:
         """
@@ -124,11 +124,16 @@ _PUBLISH: Final = ObserverChannel.publish.__code__
 
 
 class Observers:
-    """The channels on which a bus publishes events: one for each kind of event, and `LIFECYCLE` for all of them."""
+    """
+    The channels on which a bus publishes events: one for each kind of event, and `LIFECYCLE` for all of them.
 
-    __slots__ = ("_by_kind", "_lifecycle")
+    Failures in publishes are reported on them, and failures of watchers on `LOG`.
+    """
 
-    def __init__(self, lock: threading.RLock) -> None:
+    __slots__ = ("_by_kind", "_lifecycle", "_log")
+
+    def __init__(self, lock: threading.RLock, log: ObserverChannel[[str, int]]) -> None:
+        self._log = log
         self._lifecycle = ObserverChannel(LIFECYCLE, lock)
         self._by_kind: dict[type[LifecycleEvent], ObserverChannel[[Any]]] = {
             kind: ObserverChannel(channel, lock) for kind, channel in EVENT_CHANNELS.items()
@@ -150,6 +155,17 @@ class Observers:
         """Publish a `ListenerFailed`; nothing is created if no listener would receive it."""
         if self._by_kind[ListenerFailed].has_listeners or self._lifecycle.has_listeners:
             self.publish(ListenerFailed(name, channel.name, error))
+
+    def watcher_failed(self, channel: AnyChannel, watcher: Callable[..., object], error: Exception, /) -> None:
+        """Log *error* with its traceback."""
+        text = f"watcher {describe(watcher)} ({place_of(watcher)}) of channel {channel.name!r} failed"
+        self._log.publish(f"{text}:\n{traceback_of(error)}", ERROR)
+
+    def watch_refusal(self, channel: AnyChannel, /) -> str:
+        """Return why *channel* cannot be watched if it is a channel of the life cycle; else ""."""
+        if channel not in LIFECYCLE_CHANNELS:
+            return ""
+        return "the bus calls its listeners itself: subscribe to MOVED or LIFECYCLE of typedbus.events, or subscribe the watcher"
 
 
 def _last_resort(text: str) -> None:

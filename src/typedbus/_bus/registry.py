@@ -48,14 +48,15 @@ class Registry:
 
     def __init__(self) -> None:
         self.lock: threading.RLock = threading.RLock()
-        self.observers: Observers = Observers(self.lock)
+        log = ObserverChannel(LOG, self.lock)
+        self.observers: Observers = Observers(self.lock, log)
         self.failures: FailureSink = self.observers
         self.run_on_loop: CoroutineRunner
         #: Times listeners in the debug mode of the bus's event loop.
         self._slow_listeners: SlowListeners | None = None
         self.admit: Callable[[AnyChannel, AnyBoundChannel], None] | None = None
         # Each channel is mapped to its own BoundChannel, which no dict type can express.
-        self.bound: dict[object, Any] = {LOG: ObserverChannel(LOG, self.lock)}
+        self.bound: dict[object, Any] = {LOG: log}
         for bound in self.observers.channels:
             self.bound[bound.channel] = bound
 

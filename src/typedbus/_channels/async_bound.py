@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.attempt import Attempt
+    from typedbus._channels.watching import Watch
 
 
 class _Decorator(Protocol[Args, Result]):
@@ -189,6 +190,28 @@ class AsyncBoundChannel(
         if not (callable(listener) and isinstance(priority, int)):
             raise self._refusal(listener, priority)
         return self._add(Subscription(self, listener, priority))
+
+    @overload
+    def watch(self, watcher: Callable[Args, object], /) -> Watch: ...
+
+    @overload
+    def watch(self, /) -> Callable[[Callable[Args, T]], Callable[Args, T]]: ...
+
+    def watch(
+        self, watcher: Callable[Args, object] | Missing = MISSING, /
+    ) -> Watch | Callable[[Callable[Args, T]], Callable[Args, T]]:
+        """
+        Call *watcher* with the arguments of each later publish, until the watch ends; see `BoundChannel.watch`.
+
+        It is a plain function, called when the publish begins to run, before the first listener, in the task of the
+        publisher.
+
+        Raises:
+            WatcherError: The watcher cannot be called or is async.
+        """
+        from typedbus._channels.watching import decorator, watch  # a program without watchers does not need it
+
+        return decorator(self) if watcher is MISSING else watch(self, watcher)
 
     def unsubscribe(self, listener: Callable[Args, Result | Awaitable[Result]], /) -> None:
         """End the subscription of *listener*, if there is one."""

@@ -121,14 +121,14 @@ SEQUENTIAL: Final[Mapping[str, str]] = {"publish": _PUBLISH, "_loop": _LOOP, "_g
 CONCURRENT: Final[Mapping[str, str]] = {
     "publish": """\
 def publish({parameters}):
-    return _tb_self._run(_tb_self._phases(), lambda _tb_listener: _tb_listener({direct}))
+    return _tb_self._run(_tb_self._plan(), lambda _tb_listener: _tb_listener({direct}))
 """
 }
 """The text of the generated method of a `ConcurrentBoundChannel`."""
 
 CONCURRENT_ATTEMPT: Final = """\
 def attempt({parameters}):
-    return _tb_self._attempt(_tb_self._phases(), lambda _tb_listener: _tb_listener({direct}))
+    return _tb_self._attempt(_tb_self._plan(), lambda _tb_listener: _tb_listener({direct}))
 """
 
 

@@ -53,6 +53,15 @@ class AsyncPublishes(Generic[Listener_co]):
         """Call and await every listener, and return the answer or the failure of each; see `AsyncBoundChannel.attempt`."""
         raise NotImplementedError
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether a publish would call a listener or a watcher; see `AsyncBoundChannel.has_listeners`."""
+        raise NotImplementedError
+
+    def __bool__(self) -> bool:
+        """Whether a publish would call a listener or a watcher, as `has_listeners`."""
+        raise NotImplementedError
+
 
 class AsyncSubscribes(Generic[Listener_contra]):
     """

@@ -17,6 +17,7 @@ from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
 
 if TYPE_CHECKING:
     from typedbus._channels.attempt import Attempt
+    from typedbus._channels.watching import Watch
 
 
 class _Decorator(Generic[Args, Result]):
@@ -83,6 +84,8 @@ class BoundChannel(
         """
         # For a channel whose signature only type checkers know; for any other
         # channel `bind` generates a class with the same loop.
+        if self._watches:
+            self._call_watchers(self._watches, lambda watcher: watcher(*args, **kwargs))
         listeners = self._listeners
         if listeners is None:
             listeners = self._arrange()
@@ -202,6 +205,36 @@ class BoundChannel(
                 "or pass a plain function",
             )
         return self._add(Subscription(self, listener, priority))
+
+    @overload
+    def watch(self, watcher: Callable[Args, object], /) -> Watch: ...
+
+    @overload
+    def watch(self, /) -> Callable[[Callable[Args, T]], Callable[Args, T]]: ...
+
+    def watch(
+        self, watcher: Callable[Args, object] | Missing = MISSING, /
+    ) -> Watch | Callable[[Callable[Args, T]], Callable[Args, T]]:
+        """
+        Call *watcher* with the arguments of each later publish, before the listeners, until the watch ends.
+
+        Its result is dropped, so it has no part in the results of the publish. `first`, `fold` and `attempt` call it as
+        well, `fold` with the value that is passed in. Watchers are called in the order of the watches, in the thread
+        of the publish, with the defaults of the declaration for arguments that the publisher leaves out. A watcher
+        that raises is logged on `LOG`, as an error with its traceback, and changes nothing for the publisher, the
+        listeners and the other watchers; `RecursionError` and exceptions such as `SystemExit` that are not an
+        `Exception` propagate before any listener is called. A watcher may watch several times, and is then called
+        several times.
+
+        Without a watcher it returns a decorator, which returns the function unchanged.
+
+        Raises:
+            WatcherError: The watcher cannot be called or is async, or the bus publishes on the channel itself, as on
+                `LOG`, `START` and the channels of events.
+        """
+        from typedbus._channels.watching import decorator, watch  # a program without watchers does not need it
+
+        return decorator(self) if watcher is MISSING else watch(self, watcher)
 
     async def publish_in_thread(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
         """

@@ -10,7 +10,7 @@ import types
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from functools import partial
 from itertools import groupby
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typedbus._base.coroutines import returns_coroutine
 from typedbus._base.failures import Blame, ChannelFailures, propagates_at_once
@@ -21,11 +21,17 @@ from typedbus._channels.attempt import Attempt
 from typedbus._channels.channel import Args, Result
 from typedbus._channels.subscriptions import CoroutineRunner, FailureSink
 
+if TYPE_CHECKING:
+    from typedbus._channels.subscriptions import Watches
+
 _Call = Callable[[Callable[..., Any]], Any]
 """Calls a listener with the published arguments."""
 
 _Listeners = tuple[tuple[Callable[..., Any], bool], ...]
 """The listeners of one priority, each with whether a call of it returns a coroutine."""
+
+_Plan = tuple["Watches", tuple[_Listeners, ...]]
+"""The calls of a publish: the watchers, and the listeners by priority."""
 
 if sys.version_info >= (3, 12):
     # An eager task runs up to its first suspension at once, without a turn of the loop.
@@ -43,7 +49,7 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
     first failure.
     """
 
-    __slots__ = ("_grouped",)
+    __slots__ = ("_planned",)
 
     # `first` and `fold` call one listener after the other, as on any async channel.
     _verb_texts = {"attempt": CONCURRENT_ATTEMPT}  # noqa: RUF012  # a class variable of the base class
@@ -56,27 +62,31 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
         run_on_loop: CoroutineRunner,
     ) -> None:
         super().__init__(channel, lock, failures, run_on_loop)
-        # The listeners in running order, and the same listeners by priority: a cache, valid for this very tuple.
-        self._grouped: tuple[tuple[Callable[..., Any], ...], tuple[_Listeners, ...]] = (), ()
+        # The listeners in running order, and their plan: a cache, valid for this very tuple and these very watches.
+        self._planned: tuple[tuple[Callable[..., Any], ...], _Plan] = (), ((), ())
 
-    def _phases(self) -> tuple[_Listeners, ...]:
-        """Return the listeners in running order, grouped by priority."""
+    def _plan(self) -> _Plan:
+        """Return the watches, and the listeners in running order, grouped by priority."""
         listeners = self._listeners
-        grouped, phases = self._grouped
-        if listeners is grouped:
-            return phases
+        planned, plan = self._planned
+        if listeners is planned and plan[0] is self._watches:
+            return plan
         with self._lock:
-            listeners = self._arrange()
+            watches, listeners = self._watches, self._arrange()
             subscriptions = zip(self.subscriptions, listeners, strict=False)
             by_priority = groupby(subscriptions, key=lambda pair: pair[0].priority)
             phases = tuple(
                 tuple((listener, returns_coroutine(listener)) for _, listener in group) for _, group in by_priority
             )
-            self._grouped = listeners, phases
-        return phases
+            plan = watches, phases
+            self._planned = listeners, plan
+        return plan
 
-    async def _run(self, phases: tuple[_Listeners, ...], call: _Call) -> list[Result]:
-        """Run the listeners of each phase concurrently, one phase after the other."""
+    async def _run(self, plan: _Plan, call: _Call) -> list[Result]:
+        """Call the watchers, and run the listeners of each phase concurrently, one phase after the other."""
+        watches, phases = plan
+        if watches:
+            self._call_watchers(watches, call)
         results: list[Result] = []
         errors: list[Exception] = []
         blames: list[Blame] = []
@@ -106,16 +116,16 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
             del errors, raised, leaving, failure
         return results
 
-    async def _attempt(self, phases: tuple[_Listeners, ...], call: _Call) -> Attempt[Result]:
+    async def _attempt(self, plan: _Plan, call: _Call) -> Attempt[Result]:
         """Run the listeners as `_run` does, and return their answers and failures."""
         results: Sequence[Result]
         failed: ChannelFailures[Result] | None = None
         try:
-            results = await self._run(phases, call)
+            results = await self._run(plan, call)
         except ChannelFailures as error:
             results = error.results
             failed = error.with_traceback(None)  # it holds this frame, which holds the failures
-        return Attempt.of(self, [listener for listeners in phases for listener, _ in listeners], results, failed)
+        return Attempt.of(self, [listener for listeners in plan[1] for listener, _ in listeners], results, failed)
 
 
 def _failure(error: BaseException, leaving: BaseException | None) -> Exception | None:

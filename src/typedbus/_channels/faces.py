@@ -48,6 +48,15 @@ class Publishes(Generic[Listener_co]):
         """Call every listener, and return the answer or the failure of each; see `BoundChannel.attempt`."""
         raise NotImplementedError
 
+    @property
+    def has_listeners(self) -> bool:
+        """Whether a publish would call a listener or a watcher; see `BoundChannel.has_listeners`."""
+        raise NotImplementedError
+
+    def __bool__(self) -> bool:
+        """Whether a publish would call a listener or a watcher, as `has_listeners`."""
+        raise NotImplementedError
+
 
 class Subscribes(Generic[Listener_contra]):
     """

@@ -11,7 +11,7 @@ import threading
 import types
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -24,6 +24,10 @@ from typedbus._channels.codegen import HEAT, UNROLLED, Shape
 
 if TYPE_CHECKING:
     from typedbus._channels.verbs import Unrolled
+    from typedbus._channels.watching import Watch, WatchedVerbs
+
+    Verbs: TypeAlias = Unrolled | WatchedVerbs
+    Watches: TypeAlias = tuple[tuple[Watch, Callable[..., object]], ...]
 
 Declaration_co = TypeVar("Declaration_co", bound=AnyChannel, default=AnyChannel, covariant=True)
 
@@ -122,6 +126,13 @@ class FailureSink(Protocol):
     ) -> None:
         """Called in the thread of the publish, after *listener* has raised *error* and before the next is called."""
 
+    def watcher_failed(self, channel: AnyChannel, watcher: Callable[..., object], error: Exception, /) -> None:
+        """Called in the same way after *watcher* has raised *error*."""
+
+    def watch_refusal(self, channel: AnyChannel, /) -> str:
+        """Return why *channel* cannot be watched, and what to do instead; "" if it can be watched."""
+        ...
+
 
 class TimedListener:
     """
@@ -176,6 +187,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
         "_subscriptions",
         "_unrolled",
         "_verbs",
+        "_watched",
+        "_watches",
         "channel",
     )
 
@@ -204,9 +217,23 @@ class AnyBoundChannel(Generic[Declaration_co]):
         self._unrolled: Callable[..., Any] | None = None
         self._only: Callable[..., Any] | None = None
         # The functions for the other verbs; None until one of them is called.
-        self._verbs: Unrolled | None = None
+        self._verbs: Verbs | None = None
         self._heat = HEAT
         self._changes = 0
+        # Each watch with the callable that receives the arguments, in the order of the watches.
+        self._watches: Watches = ()
+        # While there are watches, `_unrolled` and `_verbs` are these two, which call the watchers first. So a publish
+        # on a channel without watches has no check for them.
+        self._watched: tuple[Callable[..., Any] | None, Verbs | None] = _UNWATCHED
+
+    @property
+    def has_listeners(self) -> bool:
+        """Whether a publish would call a listener or a watcher; it takes no lock."""
+        return bool(self._subscriptions or self._watches)
+
+    def __bool__(self) -> bool:
+        """Whether a publish would call a listener or a watcher, as `has_listeners`."""
+        return self.has_listeners
 
     def _refusal(self, listener: object, priority: object) -> ListenerError:
         """Return the error for a *listener* that is not callable, or a *priority* that is not an int."""
@@ -229,7 +256,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
     def _forget_arrangement(self) -> None:
         """Let the next publish arrange the listeners again; the caller holds the lock."""
         self._changes += 1
-        self._listeners = self._unrolled = self._only = self._blames = self._verbs = None
+        self._listeners = self._only = self._blames = None
+        self._unrolled, self._verbs = self._watched
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -249,7 +277,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
                 current = self._subscriptions.setdefault(id(subscription.listener), subscription)
             current.priority = subscription.priority
             self._changes += 1
-            self._listeners = self._unrolled = self._only = self._blames = self._verbs = None
+            self._listeners = self._only = self._blames = None
+            self._unrolled, self._verbs = self._watched
         finally:
             self._lock.release()
         return current
@@ -288,6 +317,42 @@ class AnyBoundChannel(Generic[Declaration_co]):
         blames.append(blame)
         if self._failures is not None:
             self._failures.listener_failed(self.channel, blame[0], listener, error)
+
+    def _change_watches(
+        self, change: Callable[[Watches], Watches], watched: tuple[Callable[..., Any], WatchedVerbs]
+    ) -> None:
+        """Replace the watches by the result of *change*; while there are any, publishes call the functions *watched*."""
+        with self._lock:
+            # First, so that a fork at any point leaves no watch without them; they also serve a channel without watches.
+            self._watched = watched
+            while True:
+                watches = self._watches
+                changed = change(watches)
+                # As in `_arrange`, a signal handler or a finaliser may have changed them meanwhile.
+                if watches is self._watches:
+                    self._watches = changed
+                    break
+            if not self._watches:
+                self._watched = _UNWATCHED
+            self._forget_arrangement()
+
+    def _call_watchers(self, watches: Watches, call: Callable[[Callable[..., object]], object]) -> None:
+        """Pass each watcher of *watches* to *call*, which calls it with the published arguments; report its failure."""
+        for watch, watcher in watches:
+            try:
+                call(watcher)
+            except RecursionError:
+                raise
+            except Exception as error:
+                self._watcher_failed(watch, error)
+
+    def _watcher_failed(self, watch: Watch, error: Exception) -> None:
+        if self._failures is not None:
+            self._failures.watcher_failed(self.channel, watch.watcher, error)
+
+    def watch_refusal(self) -> str:
+        """Return why the channel cannot be watched, and what to do instead; "" if it can be watched."""
+        return "" if self._failures is None else self._failures.watch_refusal(self.channel)
 
     def name_of(self, listener: Callable[..., Any]) -> str:
         """Return the name of *listener* for messages: that of its component if it has one."""
@@ -346,7 +411,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
         """Compile a function for exactly these listeners, which later publishes call."""
         with self._lock:
             changes, listeners = self._changes, self._listeners
-            if self._shape is None or not listeners or len(listeners) > UNROLLED:
+            if self._shape is None or not listeners or len(listeners) > UNROLLED or self._watches:
                 return
             function = self._compile(self._shape, listeners)
             if changes == self._changes:
@@ -398,5 +463,6 @@ def replace_calls(bound: AnyBoundChannel, callable_for: Callable[[Subscription],
 # created only when they are asked for.
 _new_group: Final = ExceptionGroup.__new__
 
+_UNWATCHED: Final = (None, None)
 _listener_of: Final = attrgetter("listener")
 _running_order: Final = attrgetter("priority", "position")

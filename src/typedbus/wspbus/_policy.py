@@ -111,6 +111,12 @@ class FailureLog:
         self.observers.listener_failed(channel, name, listener, error)
         self.policy.log_failure(channel, listener, error)
 
+    def watcher_failed(self, channel: AnyChannel, watcher: Callable[..., object], error: Exception, /) -> None:
+        self.observers.watcher_failed(channel, watcher, error)
+
+    def watch_refusal(self, channel: AnyChannel, /) -> str:
+        return self.observers.watch_refusal(channel)
+
 
 def permit(machine: StateMachine, goal: State) -> None:
     """Make *goal* reachable from whatever state, unless a transition is under way."""

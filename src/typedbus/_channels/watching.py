@@ -1,0 +1,208 @@
+"""
+Watchers: functions that receive each publish on a channel and have no part in its results.
+
+A program without watchers does not load this module. A watched channel calls the functions that are generated here in
+place of an unrolled one, so a publish on any other channel has no check for watchers. After the watchers they publish
+through the loop, which is not unrolled while the channel is watched.
+"""
+
+from __future__ import annotations
+
+import functools
+import types
+from collections.abc import Awaitable, Callable
+from typing import TYPE_CHECKING, Any, Final, Self
+
+import attrs
+
+from typedbus._base.coroutines import is_async_callable
+from typedbus._base.errors import WatcherError
+from typedbus._base.failures import describe, place_of
+from typedbus._channels.channel import P, R
+from typedbus._channels.codegen import Shape, compiled, function_with
+
+if TYPE_CHECKING:
+    from typedbus._channels.subscriptions import AnyBoundChannel, Watches
+
+_PUBLISH: Final = """\
+def {verb}(_tb_self, {received}):
+    for _tb_watch, _tb_watcher in _tb_self._watches:
+        try:
+            _tb_watcher({call})
+        except RecursionError:
+            raise
+        except Exception as _tb_error:
+            _tb_self._watcher_failed(_tb_watch, _tb_error)
+    return _tb_self._loop({received})
+"""
+
+_VERB: Final = """\
+def {verb}(_tb_self, {received}):
+    for _tb_watch, _tb_watcher in _tb_self._watches:
+        try:
+            _tb_watcher({call})
+        except RecursionError:
+            raise
+        except Exception as _tb_error:
+            _tb_self._watcher_failed(_tb_watch, _tb_error)
+    return _tb_self._loop_of_{verb}({received}_tb_self._warm_up(), None, 0, [])
+"""
+
+_ASYNC_PUBLISH: Final = """\
+def {verb}(_tb_self, {received}):
+    return _tb_after_watchers(
+        _tb_self,
+        _tb_self._watches,
+        lambda _tb_watcher: _tb_watcher({call}),
+        lambda _tb_listeners: _tb_self._loop({received}_tb_listeners),
+        _tb_self._warm_up(),
+    )
+"""
+
+_ASYNC_VERB: Final = _ASYNC_PUBLISH.replace(
+    "_loop({received}_tb_listeners)", "_loop_of_{verb}({received}_tb_listeners, None, 0, [])"
+)
+
+
+async def _after_watchers(
+    bound: AnyBoundChannel,
+    watches: Watches,
+    call: Callable[[Callable[..., object]], object],
+    publish: Callable[[tuple[Callable[..., Any], ...]], Awaitable[object]],
+    listeners: tuple[Callable[..., Any], ...],
+) -> object:
+    """Call the watchers of *watches* with *call*, then *publish* to *listeners*, and return the result."""
+    bound._call_watchers(watches, call)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    return await publish(listeners)
+
+
+_NAMES: Final[dict[str, object]] = {"_tb_after_watchers": _after_watchers}
+
+
+class Watch:
+    """
+    The watch of a watcher on a channel, or on all channels of a bus.
+
+    As a context manager it ends with the block. It may be cancelled from any thread, from inside a watcher and any number
+    of times; a publish that is under way still calls the watcher.
+
+    Attributes:
+        watcher: The function that receives each publish.
+    """
+
+    __slots__ = ("_end", "watcher")
+
+    def __init__(self, watcher: Callable[..., object], end: Callable[[Watch], None]) -> None:
+        self.watcher: Final = watcher
+        self._end = end
+
+    @property
+    def name(self) -> str:
+        """The name of the watcher in messages."""
+        return describe(self.watcher)
+
+    @property
+    def place(self) -> str:
+        """File and line of the watcher, or "no file" if unknown."""
+        return place_of(self.watcher)
+
+    def cancel(self) -> None:
+        """End the watch."""
+        self._end(self)
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: types.TracebackType | None,
+        /,
+    ) -> None:
+        self.cancel()
+
+    def __repr__(self) -> str:
+        return f"<Watch of {self.name}>"
+
+
+@attrs.frozen
+class WatchedVerbs:
+    """The functions that `first`, `fold` and `attempt` of a watched channel call; see `verbs.Unrolled`."""
+
+    first: Callable[..., Any]
+    fold: Callable[..., Any]
+    attempt: Callable[..., Any]
+
+
+@functools.cache
+def _watched(shape: Shape, is_async: bool) -> tuple[Callable[..., Any], WatchedVerbs]:
+    """Return the functions that publish on a watched channel: that for `publish`, and those for the other verbs."""
+
+    def function(verb: str, text: str) -> types.FunctionType:
+        return function_with(compiled(text, shape, verb=verb), _NAMES)
+
+    publish, other = (_ASYNC_PUBLISH, _ASYNC_VERB) if is_async else (_PUBLISH, _VERB)
+    return function("publish", publish), WatchedVerbs(*(function(verb, other) for verb in ("first", "fold", "attempt")))
+
+
+_UNKNOWN: Final = Shape(rest="args", others="kwargs")
+
+
+def watch(bound: AnyBoundChannel, watcher: Any) -> Watch:
+    """
+    Call *watcher* at each later publish on *bound*.
+
+    Raises:
+        WatcherError: *watcher* cannot be called or is async, or the channel cannot be watched.
+    """
+    check_watcher(watcher, bound.channel.name)
+    refusal = bound.watch_refusal()
+    if refusal:
+        raise WatcherError(bound.channel.name, watcher, refusal)
+    watch = Watch(watcher, functools.partial(end, bound))
+    begin(bound, watch, watcher)
+    return watch
+
+
+def decorator(bound: AnyBoundChannel) -> Callable[[Callable[P, R]], Callable[P, R]]:
+    """Return a decorator that lets a function watch *bound*, and returns it unchanged."""
+
+    def begin_watch(watcher: Callable[P, R]) -> Callable[P, R]:
+        watch(bound, watcher)
+        return watcher
+
+    return begin_watch
+
+
+def check_watcher(watcher: object, channel: str) -> None:
+    """
+    Check that *watcher* can be called without awaiting its result.
+
+    Raises:
+        WatcherError: It cannot.
+    """
+    if not callable(watcher):
+        raise WatcherError(channel, watcher, "it is not callable; pass a function or a method")
+    if is_async_callable(watcher):
+        raise WatcherError(
+            channel,
+            watcher,
+            "it is async, and the result of a watcher is dropped without awaiting it; pass a plain function, "
+            "which may put the arguments into a queue for a task",
+        )
+
+
+def begin(bound: AnyBoundChannel, watch: Watch, receive: Callable[..., object]) -> None:
+    """Let each later publish on *bound* call *receive* for *watch*."""
+    _change(bound, lambda watches: (*watches, (watch, receive)))
+
+
+def end(bound: AnyBoundChannel, watch: Watch) -> None:
+    """End *watch* on *bound*."""
+    _change(bound, lambda watches: tuple(pair for pair in watches if pair[0] is not watch))
+
+
+def _change(bound: AnyBoundChannel, change: Callable[[Watches], Watches]) -> None:
+    shape = bound._shape or _UNKNOWN  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    bound._change_watches(change, _watched(shape, bound.channel.is_async))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
