@@ -125,6 +125,28 @@ class TestBlinker:
 
         assert lines_of(each)[1] == "  lambda sender: None in the source at weak.py:4"
 
+    def test_an_object_as_a_receiver_has_the_place_of_its_call_method(self, reports: Write) -> None:
+        """No place, if its class inherits the method."""
+        each = reports(
+            objects="""
+            from django.dispatch import Signal
+            done = Signal()
+            class Notify:
+                def __repr__(self): return self.__class__.__name__.lower()
+                def __call__(self, sender, **kwargs): ...
+            class Mail(Notify): ...
+            notify, mail = Notify(), Mail()
+            done.connect(notify)
+            done.connect(mail)
+            """
+        )["objects.done"]
+
+        assert lines_of(each)[1:] == [
+            "  notify(sender, **kwargs) connected at objects.py:9",
+            "  mail(sender, **kwargs)",
+            "  mail in the source at objects.py:10",
+        ]
+
     def test_a_receiver_whose_connecting_call_is_not_found_has_the_place_of_its_definition(
         self, reports: Write
     ) -> None:
@@ -262,11 +284,13 @@ class TestDjango:
             """,
             views="""
             import sig
+            from _socket import gethostname
             class View:
                 view_signal = sig.viewed
                 name: str
                 def get(self):
-                    self.view_signal.send(sender=self.__class__, name=self.name)
+                    host = gethostname()
+                    self.view_signal.send(sender=self.__class__, name=self.name, at=str(host))
             def close():
                 from sig import Signals as s
                 closed = s.closed
@@ -274,11 +298,15 @@ class TestDjango:
             """,
         )
 
-        assert lines_of(found["sig.viewed"])[-1] == "  sent at views.py:7"
+        assert found["sig.viewed"].declaration == (
+            "from views import View\n# unknown types: name\n"
+            "@Channel.declare\ndef viewed(*, sender: type[View], name: object, at: str) -> None: ..."
+        )
+        assert lines_of(found["sig.viewed"])[-1] == "  sent at views.py:9"
         assert lines_of(found["sig.Signals.closed"]) == [
             "sig.Signals.closed, of django, at sig.py:5",
             "  no receivers",
-            "  sent at views.py:11",
+            "  sent at views.py:13",
         ]
 
 

@@ -24,11 +24,11 @@ from typing import Any
 import attrs
 
 from typedbus._base.exports import export
-from typedbus._base.failures import describe, place_of
+from typedbus._base.failures import describe
 from typedbus.porting._declarations import signature_text
 from typedbus.porting._modules import CannotReport, import_quietly, is_installed, short, trees_of
 from typedbus.porting._signal_declaration import signal_declaration
-from typedbus.porting._source import Connection, Definition, Send, definitions, uses
+from typedbus.porting._source import Connection, Definition, Send, definition_of, definitions, uses
 
 __all__ = ["SignalReceiver", "SignalReport", "report"]
 
@@ -79,10 +79,12 @@ class SignalReport:
     def __str__(self) -> str:
         lines = [f"{self.name}, of {self.library}" + (f", at {short(self.place)}" if self.place else "")]
         for receiver in self.receivers:
-            place = short(receiver.connected or receiver.defined or "")
-            origin = "defined" if receiver.connected is None else "connected" if receiver.is_live else "in the source"
-            sender = f" for the sender {receiver.sender}" if receiver.sender else ""
-            lines.append(f"  {receiver.name}{receiver.signature} {origin} at {place}{sender}")
+            line = f"  {receiver.name}{receiver.signature}"
+            if receiver.connected is not None:
+                line += f" {'connected' if receiver.is_live else 'in the source'} at {short(receiver.connected)}"
+            elif receiver.defined is not None:
+                line += f" defined at {short(receiver.defined)}"
+            lines.append(f"{line} for the sender {receiver.sender}" if receiver.sender else line)
         if not self.receivers:
             lines.append("  no receivers")
         lines += [
@@ -111,19 +113,19 @@ def report(modules: Iterable[ModuleType]) -> list[SignalReport]:
         definition = _definition_of(signal, own) or _definition_of(signal, _elsewhere(signal))
         name = repr(signal) if definition is None else definition.name
         functions = list(_connected(signal))
-        places = {place_of(function) for function in functions}
-        receivers: dict[SignalReceiver, None] = {}
+        receivers: list[SignalReceiver] = []
         for function in functions:
-            place = place_of(function)
-            name_and_signature = describe(function), signature_text(function)
+            defined = definition_of(function)
             calls: list[tuple[str | None, str | None]]
-            calls = [(call.place, call.sender) for call in connections if call.definition == place] or [(None, None)]
-            receivers |= {SignalReceiver(*name_and_signature, place, *call, is_live=True): None for call in calls}
-        receivers |= {
-            SignalReceiver(call.receiver, "", call.definition, call.place, call.sender, is_live=False): None
+            calls = [(call.place, call.sender) for call in connections if defined and call.definition == defined]
+            known = describe(function), signature_text(function), defined
+            receivers += [SignalReceiver(*known, at, sender, is_live=True) for at, sender in calls or [(None, None)]]
+        places = {receiver.connected for receiver in receivers}
+        receivers += [
+            SignalReceiver(call.receiver, "", call.definition, call.place, call.sender, is_live=False)
             for call in connections
-            if call.definition not in places
-        }
+            if call.place not in places
+        ]
         is_own = definition is None or definition in own
         provided = getattr(signal, "providing_args", None) or ()
         variable = name.rpartition(".")[2]
@@ -132,7 +134,7 @@ def report(modules: Iterable[ModuleType]) -> list[SignalReport]:
                 name,
                 type(signal).__module__.partition(".")[0],
                 None if definition is None else definition.place,
-                tuple(receivers),
+                tuple(dict.fromkeys(receivers)),  # connected twice, for two senders of one call
                 tuple((send.place, send.method) for send in sends),
                 signal_declaration(variable, functions, sends, provided) if is_own else None,
             )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 import ast
+import builtins
 import sys
 import types
-from collections import deque
+from collections import ChainMap, deque
 from collections.abc import Iterator, Mapping
 from types import ModuleType
 from typing import Any, Final
@@ -13,9 +14,8 @@ from typing import Any, Final
 import attrs
 
 from typedbus._base.failures import place_of
-from typedbus._base.hints import signature_of
 from typedbus._base.static import MISSING, inherits, lookup, stored
-from typedbus.porting._declarations import is_specific
+from typedbus.porting._declarations import is_specific, known_signature
 
 _CLASSES: Final = (
     ("blinker.base", "Signal"),
@@ -88,9 +88,15 @@ def is_signal(value: object) -> bool:
     )
 
 
+def definition_of(function: object) -> str | None:
+    """Return file and line of the definition of a callable; None if that is unknown."""
+    place = place_of(function)
+    return None if place == "no file" else place
+
+
 def definitions(module: ModuleType, file: str, tree: ast.Module) -> Iterator[Definition]:
     """Yield the signals that *module* assigns to its variables, and to those of its classes."""
-    scope = _Scope(module, vars(module), {})
+    scope = _Scope(module, _names_of(module), {})
     pending: deque[tuple[ast.AST, Mapping[str, object], str]] = deque([(tree, vars(module), module.__name__)])
     while pending:
         node, namespace, path = pending.popleft()
@@ -120,7 +126,7 @@ def uses(module: ModuleType, file: str, tree: ast.Module) -> Iterator[tuple[Any,
     A signal is found by a variable of the module, an attribute of such a variable or of
     ``self``, an import or an assignment in the function, or its name in blinker's namespace.
     """
-    pending: deque[tuple[ast.AST, _Scope, ast.AST]] = deque([(tree, _Scope(module, vars(module), {}), tree)])
+    pending: deque[tuple[ast.AST, _Scope, ast.AST]] = deque([(tree, _Scope(module, _names_of(module), {}), tree)])
     while pending:
         node, scope, parent = pending.popleft()
         inner = scope
@@ -157,6 +163,10 @@ def uses(module: ModuleType, file: str, tree: ast.Module) -> Iterator[tuple[Any,
         pending.extendleft((child, inner, above) for child in reversed([*ast.iter_child_nodes(node)]))
 
 
+def _names_of(module: ModuleType) -> ChainMap[str, object]:
+    return ChainMap(vars(module), builtins.__dict__)
+
+
 def _connected_by(decorator: ast.expr, scope: _Scope) -> Iterator[tuple[Any, str | None]]:
     """Yield the signals that *decorator* connects a function to, with the sender."""
     senders: list[ast.expr] = []
@@ -189,7 +199,7 @@ class _Scope:
     """
 
     module: ModuleType
-    values: Mapping[str, object]
+    values: ChainMap[str, object]
     types: Mapping[str, object]
     cls: object = None
 
@@ -201,7 +211,7 @@ class _Scope:
 
     def of_function(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> _Scope:
         """Return the scope of the body of a function: its parameters, imports and assignments are known as well."""
-        values, known_types = dict(self.values), dict(self.types)
+        values, known_types = self.values.new_child(), dict(self.types)
         inner = _Scope(self.module, values, known_types)
         arguments = function.args
         for at, parameter in enumerate([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]):
@@ -221,7 +231,7 @@ class _Scope:
                     prefix = package[: len(package) - level + 1] if level else []
                     imported = sys.modules.get(".".join([*prefix, name]))
                     for alias in aliases:
-                        value = vars(imported).get(alias.name, MISSING) if imported else MISSING
+                        value = getattr(imported, "__dict__", {}).get(alias.name, MISSING)
                         values[alias.asname or alias.name] = value
                 case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
                     values[name], known_types[name] = MISSING, self._evaluated(annotation)
@@ -269,8 +279,9 @@ class _Scope:
                 if isinstance(value, type):
                     return value
                 if isinstance(value, types.FunctionType):
-                    annotation = signature_of(value).return_annotation
-                    return annotation if is_specific(annotation) else MISSING
+                    signature = known_signature(value)
+                    if signature is not None and is_specific(signature.return_annotation):
+                        return signature.return_annotation
                 return MISSING
             case _:
                 value = self.value_of(expression)
@@ -284,8 +295,7 @@ class _Scope:
         """Return file and line of the function that *receiver* names, or None."""
         if isinstance(receiver, ast.Lambda):
             return f"{file}:{receiver.lineno}"
-        value = self.value_of(receiver)
-        return place_of(value) if isinstance(value, types.FunctionType) else None
+        return definition_of(self.value_of(receiver))
 
     def _evaluated(self, annotation: ast.expr) -> object:
         """Return the value of an annotation, or its text if that cannot be evaluated; `MISSING` for Any."""
