@@ -74,7 +74,7 @@ class TestBlinker:
                 from shop_orders import Desk
                 from shop_orders import Order
                 @Channel.declare
-                def placed(*, sender: Desk, order: Order, sku: str, number: int) -> None: ...""")
+                def placed(sender: Desk, /, *, order: Order, sku: str, number: int) -> None: ...""")
 
     def test_a_signal_is_found_by_its_name_in_the_namespace(self, reports: Write) -> None:
         """`signal("ready")` is the same object wherever it is written."""
@@ -95,7 +95,7 @@ class TestBlinker:
             "  by_name.log(sender, at) connected at by_name.py:7 for the sender 'server'",
             "  sent at by_name.py:4",
         ]
-        assert each.declaration == "@Channel.declare\ndef ready(*, at: str) -> None: ..."
+        assert each.declaration == "@Channel.declare\ndef ready(sender: None, /, *, at: str) -> None: ..."
 
     def test_a_receiver_that_is_not_connected_yet_is_found_in_the_source(self, reports: Write) -> None:
         """As in the function that registers a plugin."""
@@ -196,7 +196,7 @@ class TestBlinker:
 
         assert each.declaration == (
             "# it is sent both with and without an await\n"
-            "@AsyncChannel.declare\nasync def moved(*, to: str) -> None: ..."
+            "@AsyncChannel.declare\nasync def moved(sender: None, /, *, to: str) -> None: ..."
         )
         assert each.sends == ((f"{Path.cwd()}/loops.py:5", "send_async"), (f"{Path.cwd()}/loops.py:7", "send"))
 
@@ -241,7 +241,7 @@ class TestDjango:
             unsent="""
             from django.dispatch import Signal
             paid = Signal()
-            def book(sender, signal, amount: int, **kwargs): ...
+            def book(amount: int, sender, signal, **kwargs): ...
             paid.connect(book)
             """
         )["unsent.paid"]

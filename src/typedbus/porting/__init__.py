@@ -127,7 +127,6 @@ def report(modules: Iterable[ModuleType]) -> list[SignalReport]:
             if call.place not in places
         ]
         is_own = definition is None or definition in own
-        provided = getattr(signal, "providing_args", None) or ()
         variable = name.rpartition(".")[2]
         reports.append(
             SignalReport(
@@ -136,7 +135,7 @@ def report(modules: Iterable[ModuleType]) -> list[SignalReport]:
                 None if definition is None else definition.place,
                 tuple(dict.fromkeys(receivers)),  # connected twice, for two senders of one call
                 tuple((send.place, send.method) for send in sends),
-                signal_declaration(variable, functions, sends, provided) if is_own else None,
+                signal_declaration(signal, variable, functions, sends) if is_own else None,
             )
         )
     return sorted(reports, key=lambda each: each.name)

@@ -1,46 +1,49 @@
 """
 Derives the typed declaration of a channel that replaces a signal.
 
-All its parameters are keyword-only, since the receivers of a signal take its arguments
-by name and in any order. As with names of CherryPy's bus, the result is to be reviewed.
+Its parameters are keyword-only, since the receivers of a signal take its arguments by
+name and in any order; the sender of a signal of blinker is passed by position. The result
+is a guess to be reviewed, as is that for a name of CherryPy's bus.
 """
 
 from __future__ import annotations
 
 import inspect
 from collections.abc import Callable, Iterable, Sequence
-from typing import Final
+from typing import Any, Final
 
 from typedbus._base.static import MISSING
 from typedbus.porting._declarations import Types, is_specific, known_signature, variable_for
 from typedbus.porting._modules import short
-from typedbus.porting._source import Send
+from typedbus.porting._source import Send, takes_sender_by_position
 
 _BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
 _LONG: Final = 100
 
 
 def signal_declaration(
-    variable: str, receivers: Iterable[Callable[..., object]], sends: Sequence[Send], provided: Iterable[str]
+    signal: Any, variable: str, receivers: Iterable[Callable[..., object]], sends: Sequence[Send]
 ) -> str:
     """
     Return the code that declares the channel.
 
     Args:
-        variable: The variable of the signal.
-        receivers: The receivers of the signal.
+        signal: The signal; those of Celery list their arguments.
+        variable: Its variable.
+        receivers: Its receivers.
         sends: The calls that send it.
-        provided: The arguments that the signal itself lists, as those of Celery do.
     """
     types = Types()
+    is_by_position = takes_sender_by_position(signal)
     signatures = [signature for signature in map(known_signature, receivers) if signature is not None]
     names = [name for send in sends for name in send.arguments]
     if not sends:
         types.comments.append("# no call was found that sends it")
-        names += [*(["sender"] if signatures or provided else []), *sorted(provided)]
+        provided: Iterable[str] = getattr(signal, "providing_args", None) or ()
+        names += [*(["sender"] if signatures or provided or is_by_position else []), *sorted(provided)]
         for signature in signatures:
-            # The first one takes the sender, whatever its name, and Django passes the signal itself as well.
-            own = [name for name, each in list(signature.parameters.items())[1:] if each.kind in _BY_NAME]
+            # Django passes the signal itself as well.
+            own = [name for name, each in signature.parameters.items() if each.kind in _BY_NAME][is_by_position:]
             names += [name for name in own if name not in ("sender", "signal")]
     parameters: list[str] = []
     unknown: list[str] = []
@@ -70,12 +73,13 @@ def signal_declaration(
         types.comments.append("# it is sent both with and without an await")
     if unknown:
         types.comments.append(f"# unknown types: {', '.join(unknown)}")
-    start = [] if not parameters or parameters == ["**kwargs: object"] else ["*"]
+    positional, named = parameters[:is_by_position], parameters[is_by_position:]
+    slash = ["/"] if positional else []
+    star = ["*"] if named and not named[0].startswith("**") else []
+    parameters = [*positional, *slash, *star, *named]
     variable = variable_for(variable)
-    header = f"{variable}({', '.join([*start, *parameters])}) -> {result}: ..."
+    header = f"{variable}({', '.join(parameters)}) -> {result}: ..."
     if len(header) > _LONG:
-        header = (
-            "\n    ".join([f"{variable}(", *(f"{part}," for part in [*start, *parameters])]) + f"\n) -> {result}: ..."
-        )
+        header = "\n    ".join([f"{variable}(", *(f"{part}," for part in parameters)]) + f"\n) -> {result}: ..."
     code = ["@AsyncChannel.declare", f"async def {header}"] if is_async else ["@Channel.declare", f"def {header}"]
     return "\n".join([*sorted(types.imports), *types.comments, *code])

@@ -88,6 +88,11 @@ def is_signal(value: object) -> bool:
     )
 
 
+def takes_sender_by_position(signal: object) -> bool:
+    """Return whether the receivers of *signal* get the sender as their first argument, as in blinker; else by name."""
+    return type(signal).__module__.startswith("blinker")
+
+
 def definition_of(function: object) -> str | None:
     """Return file and line of the definition of a callable; None if that is unknown."""
     place = place_of(function)
@@ -148,6 +153,8 @@ def uses(module: ModuleType, file: str, tree: ast.Module) -> Iterator[tuple[Any,
                 if method in _SENDS:
                     if positional:
                         named = {"sender": positional[0], **named}
+                    elif takes_sender_by_position(signal):
+                        named = {"sender": ast.Constant(None), **named}
                     known = {name: scope.type_of(value) for name, value in named.items() if name[:1] != "_"}
                     has_others = any(word.arg is None for word in node.keywords)
                     yield signal, Send(place, method, known, has_others, not isinstance(parent, ast.Expr))
