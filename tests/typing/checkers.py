@@ -114,8 +114,7 @@ def table() -> str:
     counted: dict[str, Reports] = {}
     for name, checker in ALL.items():
         with tempfile.TemporaryDirectory() as home:
-            folder = shutil.copytree(test_typing.FILES, Path(home).resolve() / "typing")
-            counted[name] = checker(folder)
+            counted[name] = checker(test_typing.copied(Path(home).resolve()))
     rows = [["", "lines", *(f"{name} {version(name)}" for name in ALL)], ["---", *["---:"] * (len(ALL) + 1)]]
     for file in sorted({file for file, _ in wrong}):
         lines = {place for place in wrong if place[0] == file}

@@ -18,6 +18,7 @@ from typing import TypeAlias
 import pytest
 
 FILES = Path(__file__).parent / "uses"
+ADOPTING = Path(__file__).parents[1] / "adopting"
 MARK = "  # E"
 
 Line: TypeAlias = tuple[str, int]
@@ -40,6 +41,14 @@ def differences(told: dict[Line, str]) -> list[str]:
     parted = {place: f"is refused: {told[place]}" for place in told.keys() - wrong.keys()}
     parted |= {place: f"is accepted: {wrong[place].strip()}" for place in wrong.keys() - told.keys()}
     return [f"{name}:{number} {parted[name, number]}" for name, number in sorted(parted)]
+
+
+def copied(folder: Path) -> Path:
+    """Return a copy of the files in *folder*, with the events of other programs as a package beside them."""
+    uses = shutil.copytree(FILES, folder / "uses", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ADOPTING, uses / "adopting", ignore=shutil.ignore_patterns("__pycache__", "facts.py", "test_*"))
+    (uses / "adopting" / "__init__.py").touch()
+    return uses
 
 
 def python(folder: Path, *arguments: str) -> str:
@@ -84,10 +93,7 @@ def test_wrong_uses_are_errors_and_right_ones_are_none(
     checker: Callable[[Path], dict[Line, str]], tmp_path: Path
 ) -> None:
     """Each checker refuses the lines that are marked, and no other."""
-    uses = tmp_path / "uses"
-    shutil.copytree(FILES, uses, ignore=shutil.ignore_patterns("__pycache__"))
-
-    parted = differences(checker(uses))
+    parted = differences(checker(copied(tmp_path)))
 
     assert not parted, "\n".join(parted)
 
