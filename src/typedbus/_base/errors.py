@@ -333,12 +333,26 @@ class DeclarationError(StructuredError, TypeError):
 
 
 class OutsideContainer(StructuredError, RuntimeError):
-    """Raised by a call of a component on a container class: only container instances construct components."""
+    """
+    Raised by a call of a component on a container class: only container instances construct components.
+
+    Attributes:
+        path: The component, as a dotted path.
+        place: File and line of its declaration.
+        is_in_library: Whether it was called in a container of dependency-injector, which had copied it.
+    """
 
     path: str
     place: str
+    is_in_library: bool = False
 
     def __str__(self) -> str:
+        if self.is_in_library:
+            name = self.path.rpartition(".")[2].lower()
+            return (
+                f"{self.path} ({self.place}) is in a container of dependency-injector, which does not construct components; "
+                f"declare {name} = providers.Dependency() there, and pass the component of an instance: Old({name}=new.{name})"
+            )
         container, _, name = self.path.partition(".")
         way_out = f"{container}().{name}()"
         return (

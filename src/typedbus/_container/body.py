@@ -41,12 +41,15 @@ class Blueprint:
         members: The declarations by name, inherited ones included.
         own: The identities of its declarations and of its bases' declarations, also in nested containers.
         replacements: Pairs of a replaced declaration and its replacement, in the order in which they must be copied.
+        shared: The providers of the library's container instances that are attributes of the class, by identity.
+            They are not copied: each instance of the class uses these.
     """
 
     place: str = ""
     members: dict[str, Any] = attrs.field(factory=dict)
     own: frozenset[int] = frozenset()
     replacements: list[tuple[Any, Any]] = attrs.field(factory=list)
+    shared: Mapping[int, Any] = attrs.field(factory=dict)
 
 
 @attrs.define(eq=False)
@@ -117,6 +120,18 @@ def members_of(container: object) -> Mapping[str, Any]:
         return body_of(container).members
     injector: Any = container
     return {name: member for name, member in injector.providers.items() if not isinstance(member, providers.Self)}
+
+
+def in_library_containers(container: object) -> set[int]:
+    """Return the identities of the providers in the containers of the library that are nested in *container*."""
+    identities: set[int] = set()
+    for member in members_of(container).values():
+        inner = inner_of(member)
+        if isinstance(inner, Declarations):
+            identities.update(in_library_containers(inner))
+        elif inner is not None:
+            identities.update(map(id, providers_of(members_of(inner))))
+    return identities
 
 
 def path_of(path: str, name: str) -> str:

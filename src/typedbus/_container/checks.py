@@ -6,7 +6,7 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 
 from typedbus._base.ordering import dependencies_first
 from typedbus._container.analysis import Analysis, is_bus
-from typedbus._container.body import Declarations, blueprint_of, body_of, paths_in, providers_of
+from typedbus._container.body import Declarations, blueprint_of, body_of, in_library_containers, paths_in, providers_of
 from typedbus._container.component import Component, cycle_fault, reference_faults
 from typedbus._container.contributed import contribution_faults
 from typedbus._container.faults import BusFault, CycleFault, DisabledFault, Fault
@@ -83,7 +83,8 @@ def container_faults(
         faults.extend([] if fault is None else [fault])
     place = blueprint_of(type(container)).place
     providers = analysis.within(home, analysis.order)
-    faults.extend(library_faults(providers, paths_in(container, home.name), place, dependents, analysis.needs))
+    named, unported = paths_in(container, home.name), in_library_containers(container)
+    faults.extend(library_faults(providers, named, place, dependents, analysis.needs, unported=unported))
     faults.extend(contribution_faults(container, home.name))
     faults.extend(replacement_faults(container, home.name))
     faults.extend(assigned_faults(container, home.name))

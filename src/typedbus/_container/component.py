@@ -31,6 +31,7 @@ from typedbus._container.construction import Construction, Entered, await_end
 from typedbus._container.faults import CycleFault, InvalidContainer, ReferenceFault
 from typedbus._container.injection import argument
 from typedbus._container.providers import (
+    OWN,
     IfEnabled,
     Selected,
     copy_of,
@@ -251,7 +252,7 @@ class Component(Replaceable, Generic[T_co]):
             Exception: The exception of a constructor, with a note that names the component.
         """
         if self.home is None:
-            raise OutsideContainer(self.path, self.place)
+            raise OutsideContainer(self.path, self.place, self.is_in_library)
         ours: Any = self
         if isinstance(override := ours.last_overriding, Component) and override.home is None:
             override.home = self.home
@@ -260,7 +261,7 @@ class Component(Replaceable, Generic[T_co]):
 
     def _provide(self, args: tuple[object, ...], kwargs: dict[str, object]) -> object:
         if self.home is None:
-            raise OutsideContainer(self.path, self.place)
+            raise OutsideContainer(self.path, self.place, self.is_in_library)
         if self._instance is _UNBUILT:
             self._build(self.home)
         return self._instance
@@ -429,14 +430,14 @@ class Component(Replaceable, Generic[T_co]):
         copy: Self | None = memo.get(id(self))
         if copy is not None:
             return copy
-        copied = type(self).__new__(type(self))
-        memo[id(self)] = copied
+        copied = memo[id(self)] = type(self).__new__(type(self))
+        if OWN not in memo:
+            copied.is_in_library = True
         theirs, ours = self._provider, copied._provider  # noqa: SLF001  # another component of this class
         providers.Singleton.__init__(ours)
         # Most attributes have the class's default.
-        declared = vars(self)
-        for name in _DECLARED & declared.keys():
-            setattr(copied, name, declared[name])
+        for name in _DECLARED & vars(self).keys():
+            setattr(copied, name, vars(self)[name])
         if self.condition is not None:
             copied.condition = providers.deepcopy(self.condition, memo)
         # Call the library's methods: the methods of this class have already checked these arguments.

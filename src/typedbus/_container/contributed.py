@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Any, Self
 
 from typedbus._base.places import calling_place
 from typedbus._container.body import Declarations, body_of, inner_of, path_of
-from typedbus._container.declarations import OWN, DeclaredContainer, copy_class, copy_members
+from typedbus._container.declarations import DeclaredContainer, copy_class, copy_members
 from typedbus._container.faults import ContributionFault, Fault
+from typedbus._container.providers import OWN
 from typedbus._container.references import Reference, is_declared
 
 if TYPE_CHECKING:

@@ -30,21 +30,19 @@ from typedbus._container.body import (
     body_of,
     inner_of,
     is_declaration,
+    members_of,
     path_of,
     providers_of,
 )
 from typedbus._container.component import Component
 from typedbus._container.inheritance import replacements_in
 from typedbus._container.injection import replace_stand_ins
-from typedbus._container.providers import copied_before, declared_needs, is_provider, uncover
+from typedbus._container.providers import OWN, copied_before, declared_needs, is_provider, uncover
 from typedbus._container.references import Every, Reference, declare, foreign
 from typedbus._container.replaceable import Home
 from typedbus._container.wiring import View
 
 _NOTHING: Final[Mapping[int, Any]] = types.MappingProxyType({})
-
-#: The key of a memo entry: the identities of the declarations of the outermost container that is being copied.
-OWN: Final = id(_NOTHING)
 
 
 INHERIT: Final = (
@@ -101,7 +99,7 @@ class DeclaredContainer(Declarations):
             if not isinstance(value, allowed):
                 reason = f"its class accepts only providers of {describe(allowed)}, by its provider_type"
                 raise DeclarationError(f"{cls.__name__}.{name}", getattr(value, "place", place), reason)
-        cls._blueprint = Blueprint(place, members, own)
+        cls._blueprint = Blueprint(place, members, own, shared=_shared_by(cls, inherited))
         cls._blueprint = attrs.evolve(cls._blueprint, replacements=replacements_in(cls))
         # ``Provide[Shop]`` reads this attribute, and looks up its counterpart in the wired container.
         setattr(cls, "__self__", cls)  # noqa: B010  # hidden from checkers
@@ -183,6 +181,20 @@ class DeclaredContainer(Declarations):
         return copied
 
 
+def _shared_by(cls: type[Declarations], bases: Iterable[type[Declarations]]) -> dict[int, Any]:
+    """Return the providers that the instances of *cls* do not copy, by identity; see `Blueprint`."""
+    shared: dict[int, Any] = {}
+    for base in bases:
+        shared.update(blueprint_of(base).shared)
+    for value in vars(cls).values():
+        if is_a(inner := inner_of(value), Declarations):
+            shared.update(blueprint_of(type(inner)).shared)
+        elif is_a(value, containers.DynamicContainer):
+            nodes: Iterator[Any] = value.traverse()
+            shared.update((id(node), node) for node in nodes)
+    return shared
+
+
 def copy_class(container: Declarations, memo: dict[int, Any]) -> None:
     """Copy the declarations of the class of *container* into it; *memo* has the copies that exist already."""
     blueprint = blueprint_of(type(container))
@@ -214,6 +226,8 @@ def copy_members(
     for name, member in members.items():
         body.members[name] = providers.deepcopy(member, memo)
         setattr(container, name, body.members[name])
+        if isinstance(own := body.members[name], providers.Self):
+            own.set_container(container)
     body.copies = {id(original): memo[id(original)] for original in originals}
     body.copies.update((key, memo[key]) for key in earlier if key in memo)
     body.copies.update((id(copied), copied) for copied in list(body.copies.values()))
@@ -231,19 +245,23 @@ def _copy(container: Declarations, roots: Sequence[Any], memo: dict[int, Any], u
     A declaration of another container becomes a reference. Copying stops at
     the keys of *until*.
     """
-    body = body_of(container)
+    body, shared = body_of(container), blueprint_of(type(container)).shared
     # When a container is copied as part of an outer container, all declarations count as the outer container's own.
     own: frozenset[int] | None = memo.get(OWN)
     if own is None:
         own = memo[OWN] = blueprint_of(type(container)).own.union(map(id, roots))
+        memo.update(shared)
 
     def before(node: object) -> list[object]:
-        return [] if id(node) in until or foreign(node, own) is not None else copied_before(node, own)
+        is_end = id(node) in until or id(node) in shared or foreign(node, own) is not None
+        return [] if is_end else copied_before(node, own)
 
     originals: list[Any] = []
     # Each provider is copied after those it refers to, since copying is recursive.
     for original in dependencies_first(roots, before)[0]:
         declaration = foreign(original, own)
+        if id(original) in shared:
+            continue
         if declaration is None:
             providers.deepcopy(original, memo)
             originals.append(original)
@@ -263,7 +281,12 @@ def settle(container: Declarations, home: Home | None, path: str) -> None:
             settle(inner, home, path_of(path, name))
         elif isinstance(member, Component):
             member.path = path_of(path, name)
-    for node in dependencies_first(providers_of(body.members), declared_needs)[0]:
+    shared = blueprint_of(type(container)).shared
+
+    def needed(node: object) -> list[object]:
+        return [need for need in declared_needs(node) if id(need) not in shared]
+
+    for node in dependencies_first(providers_of(body.members), needed)[0]:
         if isinstance(node, Component):
             node.home = home
 
@@ -274,15 +297,19 @@ def unload(container: Declarations) -> None:
         uncover(configuration, values)
 
 
-def _wire_automatically(container: DeclaredContainer) -> None:
-    """Wire *container* and its nested containers according to their `wiring_config`."""
-    for member in body_of(container).members.values():
-        if isinstance(inner := inner_of(member), DeclaredContainer):
+def _wire_automatically(container: object) -> None:
+    """
+    Wire *container* and its nested containers according to their `wiring_config`.
+
+    A nested container of the library has wired its modules already, to the instance in the body of the class.
+    """
+    for member in members_of(container).values():
+        if (inner := inner_of(member)) is not None:
             _wire_automatically(inner)
     injector = _injector(container)
     config = injector.wiring_config
     if injector.is_auto_wiring_enabled() and (config.modules or config.packages):
-        container.wire()
+        injector.wire()
 
 
 def _counterparts(old: object, new: object) -> Iterator[tuple[object, object]]:
@@ -295,6 +322,6 @@ def _counterparts(old: object, new: object) -> Iterator[tuple[object, object]]:
         yield old, new
 
 
-def _injector(container: Declarations) -> containers.DynamicContainer:
+def _injector(container: object) -> containers.DynamicContainer:
     injector: Any = container
     return injector  # type: ignore[no-any-return]  # it is one, unknown to checkers

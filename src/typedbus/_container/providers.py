@@ -22,6 +22,9 @@ _WITH_ARGUMENTS: Final = (
 _is_provider_class: Final[Callable[[type], bool]] = providers.Provider.__subclasscheck__
 # Providers that pass other providers uncalled.
 _HOLDERS: Final = (providers.Delegate, providers.Self, providers.Container, providers.DependenciesContainer)
+#: The key of a memo entry: the identities of the declarations of the outermost container that is being copied.
+#: The library has no such entry when it copies its own containers.
+OWN: Final = id(_HOLDERS)
 
 
 class IfEnabled(providers.Callable[Any]):

@@ -71,6 +71,8 @@ class Replaceable(Arguments):
 
     #: The container, or None for a declaration in a container class.
     home: Home | None
+    #: Whether it is a copy that a container of the library has made, which has no home.
+    is_in_library: bool = False
 
     def forget(self) -> None:
         """Drop the instance; the next call builds a new one."""

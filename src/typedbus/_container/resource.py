@@ -144,7 +144,7 @@ class Resource(Component[T_co]):
             Exception: As `Component.__call__`.
         """
         if self.home is None:
-            raise OutsideContainer(self.path, self.place)
+            raise OutsideContainer(self.path, self.place, self.is_in_library)
         began = time.monotonic()
         try:
             with Entered(self, self.path, self.place, self.path):

@@ -5,6 +5,7 @@ from __future__ import annotations
 import inspect
 import types
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Container as Membership
 from typing import Any, Final
 
 from dependency_injector import providers, resources
@@ -42,6 +43,8 @@ def library_faults(
     place: str,
     users_of: Callable[[object], Sequence[object]],
     needed: Callable[[object], Sequence[object]] = needs,
+    *,
+    unported: Membership[int] = (),
 ) -> list[Fault]:
     """
     Return the faults of the library's providers among *nodes*.
@@ -52,6 +55,7 @@ def library_faults(
         place: The place of the container.
         users_of: Returns the providers that need a provider, directly or indirectly.
         needed: Returns the providers that a provider needs, as `needs` does.
+        unported: The identities of the providers in containers of the library.
     """
     faults: list[Fault] = []
     for node in nodes:
@@ -72,7 +76,7 @@ def library_faults(
                     )
                 )
             if isinstance(node, providers.BaseSingleton):
-                faults.extend(_uncalled(provider, path, place, users_of))
+                faults.extend(_uncalled(provider, path, place, users_of, is_unported=id(node) in unported))
     return faults
 
 
@@ -218,26 +222,33 @@ class _Undeclared:
 
 
 def _uncalled(
-    singleton: Any, path: str, place: str, users_of: Callable[[object], Sequence[object]]
+    singleton: Any, path: str, place: str, users_of: Callable[[object], Sequence[object]], *, is_unported: bool
 ) -> Iterator[LibraryFault]:
-    """Yield a fault for a class that has hooks: the bus calls only hooks of components."""
+    """
+    Yield a fault for a class that has hooks: the bus calls only hooks of components.
+
+    If *is_unported*, it is in a container of the library: the program calls the methods that have no mark.
+    """
     cls = singleton.provides
     if not isinstance(cls, type):
         return
     undeclared: Any = _Undeclared()
     hooks = [hook for hook in hooks_of(undeclared, cls) if not isinstance(hook, NamedHook) or _is_meant(hook, cls)]
     names = {hook.method.__name__ for hook in hooks if isinstance(hook, NamedHook)}
-    if names and any(_calls(user, names) for user in users_of(singleton) if user is not singleton):
+    if is_unported or (names and any(_calls(user, names) for user in users_of(singleton) if user is not singleton)):
         hooks = [hook for hook in hooks if not isinstance(hook, NamedHook)]
     if hooks:
         shown = ", ".join(dict.fromkeys(describe(hook.method) for hook in hooks))
-        yield LibraryFault(
-            path,
-            place,
-            f"the bus calls only methods of components, and {shown} would never be called",
-            f"declare a Component({cls.__name__}, ...); if the program calls the method itself, "
-            "exclude it: Component(...).without(START)",
+        name = path.rpartition(".")[2]
+        remedy = (
+            f"declare {name} = Component({cls.__name__}, ...) above that container, and pass it: "
+            f"providers.Container(..., {name}={name})"
+            if is_unported
+            else f"declare a Component({cls.__name__}, ...); if the program calls the method itself, "
+            "exclude it: Component(...).without(START)"
         )
+        problem = f"the bus calls only methods of components, and {shown} would never be called"
+        yield LibraryFault(path, place, problem, remedy)
 
 
 def _is_meant(hook: NamedHook, cls: type) -> bool:
