@@ -9,10 +9,10 @@ from pathlib import Path
 from typing import Any
 
 import celery
-from celery.signals import worker_process_init, worker_process_shutdown
+from celery.signals import task_prerun, worker_process_init, worker_process_shutdown
 from shop_site import Database, note
 
-from typedbus import Bus, Component, Container, Scoped, running
+from typedbus import Bus, Channel, Component, Container, Resource, Scoped, on, running
 from typedbus.injection import injected
 
 
@@ -33,8 +33,34 @@ def open_session(database: Database) -> Iterator[Session]:
     note("commit")
 
 
+@Channel.declare
+def task_began(*, task: str) -> None:
+    """A task is about to run, in this process."""
+
+
+def forward_tasks(bus: Bus) -> Iterator[None]:
+    """Publish a signal of Celery on `task_began`, from the start to the stop."""
+
+    def forward(*, task: Any, **details: object) -> None:
+        bus[task_began].publish(task=task.name)
+
+    task_prerun.connect(forward, weak=False)
+    try:
+        yield
+    finally:
+        task_prerun.disconnect(forward)
+
+
+class Trace:
+    @on(task_began)
+    def write(self, *, task: str) -> None:
+        note(f"began {task.rpartition('.')[2]}")
+
+
 class Shop(Container):
     bus = Component(Bus)
+    trace = Component(Trace)
+    signals = Resource(forward_tasks, bus.provided)
     database = Component(Database)
     session = Scoped(open_session, database.provided)
 

@@ -33,11 +33,15 @@ def tasks(worker: Host, monkeypatch: pytest.MonkeyPatch) -> Any:
 
 
 def test_each_task_of_a_worker_has_a_scope(worker: Host, tasks: Any) -> None:
-    """A retry and the last failure roll back; each process has started its container, and exits it."""
+    """
+    A retry and the last failure roll back; each process has started its container, and exits it.
+
+    The signals of Celery reach the channels of the container in the process of the task, once.
+    """
     from celery.exceptions import MaxRetriesExceededError
 
     pid = tasks.place.delay("tea").get(timeout=LIMIT, interval=0.05)
-    assert [text for each, text in worker.notes if each == pid] == ["start", "add tea", "commit"]
+    assert [text for each, text in worker.notes if each == pid] == ["start", "began place", "add tea", "commit"]
 
     assert tasks.charge.delay(1).get(timeout=LIMIT, interval=0.05) == 1
     with pytest.raises(MaxRetriesExceededError):
@@ -45,7 +49,7 @@ def test_each_task_of_a_worker_has_a_scope(worker: Host, tasks: Any) -> None:
 
     assert worker.end(signal.SIGTERM) == 0, worker.described()
     life = [text for _, text in worker.notes if text not in FULL_LIFE]
-    first, last = ["add attempt 0", "rollback Retry"], ["add attempt 1", "rollback MaxRetriesExceededError"]
-    assert life == ["add tea", "commit", *first, "add attempt 1", "commit", *first, *last]
+    first = ["began charge", "add attempt 0", "rollback Retry", "began charge", "add attempt 1"]
+    assert life == ["began place", "add tea", "commit", *first, "commit", *first, "rollback MaxRetriesExceededError"]
     lives = [[text for text in notes if text in FULL_LIFE] for notes in worker.lives.values()]
     assert lives == [FULL_LIFE, FULL_LIFE]
