@@ -1,7 +1,7 @@
 """The filters and channels of the page about listening to one class, which the files beside this one use."""
 
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Coroutine
 from dataclasses import dataclass
 from functools import wraps
 from typing import Any, Concatenate, Generic, ParamSpec, TypeVar
@@ -56,6 +56,24 @@ def exactly(kind: type[T]) -> Callable[[Callable[Concatenate[T, P], None]], Call
         def filtered(instance: object, /, *args: P.args, **kwargs: P.kwargs) -> None:
             if type(instance) is kind:
                 listener(instance, *args, **kwargs)
+
+        return filtered
+
+    return decorate
+
+
+def only_async(
+    kind: type[T],
+) -> Callable[
+    [Callable[Concatenate[T, P], Awaitable[None]]], Callable[Concatenate[object, P], Coroutine[Any, Any, None]]
+]:
+    def decorate(
+        listener: Callable[Concatenate[T, P], Awaitable[None]],
+    ) -> Callable[Concatenate[object, P], Coroutine[Any, Any, None]]:
+        @wraps(listener)
+        async def filtered(instance: object, /, *args: P.args, **kwargs: P.kwargs) -> None:
+            if isinstance(instance, kind):
+                await listener(instance, *args, **kwargs)
 
         return filtered
 

@@ -1,6 +1,6 @@
 """Listeners for one class or one sender, which the checkers refuse."""
 
-from by_class import Image, Page, Saved, exactly, only, opened, post_save, saved, sent_by
+from by_class import Image, Page, Saved, exactly, only, only_async, opened, post_save, saved, sent_by, stored
 
 from typedbus import Bus, on
 
@@ -33,6 +33,14 @@ def a_listener_that_does_not_take_the_other_arguments(bus: Bus) -> None:
 
 def a_listener_without_its_filter(bus: Bus) -> None:
     bus[saved].subscribe(index)  # E
+
+
+def an_async_listener_that_is_not_awaited(bus: Bus) -> None:
+    async def send(page: Page, /) -> None: ...
+
+    only(Page)(send)  # E
+    only_async(Image)(send)  # E
+    bus[stored].subscribe(send)  # E
 
 
 class Cache:

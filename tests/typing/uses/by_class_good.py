@@ -1,6 +1,6 @@
 """Listeners for one class or one sender, which the checkers accept."""
 
-from by_class import BlogPage, Image, Page, Saved, exactly, only, opened, post_save, saved, sent_by, stored
+from by_class import BlogPage, Image, Page, Saved, exactly, only, only_async, opened, post_save, saved, sent_by, stored
 
 from typedbus import Bus, on
 
@@ -34,10 +34,13 @@ def a_listener_receives_what_one_object_sends(bus: Bus, page: Page) -> None:
     bus[opened].subscribe(sent_by(page)(read))
 
 
-def a_plain_listener_of_an_async_channel_is_filtered(bus: Bus) -> None:
+def a_listener_of_an_async_channel_is_filtered(bus: Bus) -> None:
     def read(page: Page, /) -> None: ...
 
+    async def send(page: Page, /) -> None: ...
+
     bus[stored].subscribe(only(Page)(read))
+    bus[stored].subscribe(only_async(Page)(send))
 
 
 def index_event(event: Saved[Page], /) -> None: ...
