@@ -35,6 +35,11 @@ class ScheduledHook(Protocol):
         ...
 
     @property
+    def owner(self) -> object:
+        """The object that starts and stops with the hook: a stop calls the hooks of the objects that have started."""
+        ...
+
+    @property
     def node(self) -> StartNode | None:
         """The start node of the hook's component; None for a hook that runs alone, in its place."""
         ...

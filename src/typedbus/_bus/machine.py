@@ -328,7 +328,6 @@ class StateMachine:
     def _stop(self, current: Transition) -> None:
         """Call the hooks of `STOP` for the components that have started; after a failed start this is the rollback."""
         from typedbus._bus.hooks import PhaseLimit  # as for transitions
-        from typedbus._bus.transition import owner_of
 
         is_rollback = self.state is State.STARTING
         failed = next((failure.error for failure in current.failures), None) or next(iter(current.leaving), None)
@@ -342,13 +341,13 @@ class StateMachine:
         if is_rollback:
             seconds = self.limits.stop if self.limits.rollback is None else self.limits.rollback
             limit = PhaseLimit("rollback", seconds, limit.began)
-        can_start = {id(owner_of(subscription)) for subscription in self._subscriptions(START)}
-        has_started = {id(owner_of(subscription)) for subscription in self._started}
+        can_start = {id(subscription.owner) for subscription in self._subscriptions(START)}
+        has_started = {id(subscription.owner) for subscription in self._started}
         subscriptions = self._subscriptions(STOP)
         stopping = [
             subscription
             for subscription in reversed(subscriptions)
-            if (owner := id(owner_of(subscription))) in has_started or owner not in can_start
+            if (owner := id(subscription.owner)) in has_started or owner not in can_start
         ]
         hooks = self.policy.to_call(self._ready(stopping), subscriptions)
         phase = self._phase(current, ComponentStopping, ComponentStopped, is_up=False)
@@ -399,14 +398,12 @@ class StateMachine:
         The hooks of an object whose start was given up and still runs must be called
         after that start: its thread calls them.
         """
-        from typedbus._bus.transition import owner_of  # as for transitions
-
         ready: list[Subscription] = []
         postponed: list[str] = []
         with self.registry.lock:
-            pending = {id(owner_of(late.hook)): late for late in self.abandoned if not late.is_over.is_set()}
+            pending = {id(late.hook.owner): late for late in self.abandoned if not late.is_over.is_set()}
             for hook in hooks:
-                late = pending.get(id(owner_of(hook)))
+                late = pending.get(id(hook.owner))
                 if late is None:
                     ready.append(hook)
                 else:

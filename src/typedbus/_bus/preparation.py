@@ -53,6 +53,11 @@ class Preparation:
         self.participant.prepare(self.start)
 
     @property
+    def owner(self) -> object:
+        """The call itself."""
+        return self
+
+    @property
     def name(self) -> str:
         """The name of the participant."""
         return self.participant.name

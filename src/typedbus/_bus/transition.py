@@ -240,9 +240,9 @@ class TransitionPhase(PhaseCallbacks):
         abandoned = Abandoned(hook, began, runner, [])
         if hook.channel is START:
             # Collected now: once the bus has exited, the component is no longer subscribed.
-            owner = owner_of(hook)
+            owner = hook.owner
             abandoned.stops = [
-                stop for stop in reversed(self.registry.look_up(STOP).subscriptions) if owner_of(stop) is owner
+                stop for stop in reversed(self.registry.look_up(STOP).subscriptions) if stop.owner is owner
             ]
             with self.registry.lock:
                 self.transition.abandoned.append(abandoned)
@@ -293,7 +293,7 @@ class TransitionPhase(PhaseCallbacks):
                 # After an exit the component is a new object with the same path.
                 is_same_component = earlier.node is not None and hook.node is not None
                 is_same_component = is_same_component and earlier.path == hook.path
-                if is_same_component or owner_of(earlier) is owner_of(hook):
+                if is_same_component or earlier.owner is hook.owner:
                     return abandoned
         return None
 
@@ -301,8 +301,3 @@ class TransitionPhase(PhaseCallbacks):
 def join_transition(context: contextvars.Context) -> None:
     """Let the current task belong to the transition of the async hook whose context is *context*."""
     _transition_of_hook.set(context.get(_transition_of_hook))
-
-
-def owner_of(hook: ScheduledHook) -> object:
-    """Return the object whose method is the listener; the hook itself if the listener is not a method."""
-    return getattr(hook.listener, "__self__", hook)

@@ -69,6 +69,11 @@ class Subscription:
         return self.name
 
     @property
+    def owner(self) -> object:
+        """The object that starts and stops with the listener: that of a method; the subscription of a function."""
+        return getattr(self.listener, "__self__", self)
+
+    @property
     def node(self) -> StartNode | None:
         """The start node of the listener's component; outside a container None."""
         return None
