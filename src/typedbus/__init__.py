@@ -27,6 +27,7 @@ from typedbus._base.errors import (
     OperatorError,
     OutsideContainer,
     OverrideError,
+    RegistrationError,
     ResetError,
     RestartError,
     StartCancelled,
@@ -65,6 +66,7 @@ from typedbus._channels.faces import Publishes, Subscribes
 from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
+    from typedbus._bus.listeners import Listeners
     from typedbus._channels.async_bound import AsyncBoundChannel
     from typedbus._channels.async_channel import AsyncChannel, in_thread
     from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
@@ -97,6 +99,7 @@ _LATER = {
     "Contributed": "typedbus._container.contributed",
     "Given": "typedbus._container.scoped",
     "InvalidContainer": "typedbus._container.faults",
+    "Listeners": "typedbus._bus.listeners",
     "Resource": "typedbus._container.resource",
     "SESSION": "typedbus._container.scoped",
     "Scope": "typedbus._container.scope",
@@ -167,6 +170,7 @@ __all__ = (
     "Limits",
     "ListenerCancelled",
     "ListenerError",
+    "Listeners",
     "LoopError",
     "NoContainer",
     "NotAMethod",
@@ -179,6 +183,7 @@ __all__ = (
     "OutsideScope",
     "OverrideError",
     "Publishes",
+    "RegistrationError",
     "ResetError",
     "Resource",
     "ResourceError",

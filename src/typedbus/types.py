@@ -14,6 +14,7 @@ from typedbus._bus.wakeup import Replacement
 from typedbus._channels.channel import AnyChannel, Binds, Hook, Listens, Takes
 
 if TYPE_CHECKING:
+    from typedbus._bus.listeners import ListenersSubscription
     from typedbus._channels.async_channel import AsyncListens
     from typedbus._container.hooks import Exits, Logs, Reloads, Starts, Stops, Ticks
     from typedbus._container.override import Override
@@ -27,6 +28,7 @@ __all__ = (
     "Hook",
     "HookResult",
     "Inbox",
+    "ListenersSubscription",
     "Listens",
     "Logs",
     "Override",
@@ -41,6 +43,7 @@ __all__ = (
 _LATER = {
     "AsyncListens": "typedbus._channels.async_channel",
     "Exits": "typedbus._container.hooks",
+    "ListenersSubscription": "typedbus._bus.listeners",
     "Logs": "typedbus._container.hooks",
     "Override": "typedbus._container.override",
     "Reloads": "typedbus._container.hooks",

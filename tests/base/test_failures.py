@@ -42,6 +42,7 @@ from typedbus import (
     Limits,
     ListenerCancelled,
     ListenerError,
+    Listeners,
     LoopError,
     NoContainer,
     NotAMethod,
@@ -52,6 +53,7 @@ from typedbus import (
     OutsideContainer,
     OutsideScope,
     OverrideError,
+    RegistrationError,
     ResetError,
     Resource,
     ResourceError,
@@ -518,6 +520,15 @@ def a_listener_error() -> BaseException:
 )
 def a_watcher_error() -> BaseException:
     return met_in(lambda: Bus()[square].watch(None))  # type: ignore[call-overload]  # the error
+
+
+@said_by(
+    RegistrationError,
+    TypeError,
+    "'circle' (HERE) cannot listen to channel 'square': it is not callable; decorate a function",
+)
+def a_registration_error() -> BaseException:
+    return met_in(lambda: Listeners().on(square)("circle"))  # type: ignore[arg-type]  # the error
 
 
 @said_by(

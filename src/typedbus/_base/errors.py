@@ -290,6 +290,26 @@ class WatcherError(ListenerError):
         return f"cannot watch {watched} with {self.listener!r}: {self.reason}"
 
 
+class RegistrationError(StructuredError, TypeError):
+    """
+    Raised by `Listeners.on` for a function that cannot listen to the channel, or listens to it already.
+
+    Attributes:
+        function: The name of the function.
+        place: File and line of ``@listeners.on``.
+        channel: The name of the channel.
+        reason: The problem, and the way out.
+    """
+
+    function: str
+    place: str
+    channel: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.function} ({self.place}) cannot listen to channel {self.channel!r}: {self.reason}"
+
+
 class ListenerCancelled(StructuredError, RuntimeError):
     """
     The failure of a listener of an async channel that ended with `asyncio.CancelledError` on its own.

@@ -70,6 +70,7 @@ class StateMachine:
     # Not an attrs class: `import typedbus` would take a millisecond longer.
     __slots__ = (
         "__weakref__",
+        "_has_called_starts",
         "_is_used",
         "_started",
         "_workers",
@@ -116,6 +117,8 @@ class StateMachine:
         self.waiters: list[Waiter] = []
         #: The listeners of `START` that returned in this start.
         self._started: Sequence[ScheduledHook] = []
+        #: Whether this start, or the last one, has begun to call the listeners of `START`.
+        self._has_called_starts = False
         #: Whether the bus has left STOPPED since it was created or last exited.
         self._is_used = False
 
@@ -129,6 +132,11 @@ class StateMachine:
         if isinstance(workers, bool) or not isinstance(workers, int) or workers < 1:
             raise LimitError("workers", workers)
         self._workers = workers
+
+    @property
+    def is_too_late_to_start(self) -> bool:
+        """Whether a listener of `START` that is subscribed now is not called before the next start."""
+        return self._has_called_starts and self.state in (State.STARTING, State.STARTED, State.STOPPING)
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""
@@ -298,7 +306,7 @@ class StateMachine:
         from typedbus._bus.hooks import PhaseLimit  # as for transitions
         from typedbus._bus.preparation import StartUnderWay, preparations
 
-        self._is_used = True
+        self._is_used, self._has_called_starts = True, False
         self._move(State.STARTING)
         limit = PhaseLimit("start", self.limits.start, self.clock.now())
         preparing = self._phase(current, None, None, is_up=True)
@@ -314,6 +322,7 @@ class StateMachine:
             current.leaving.append(error)
             with self.registry.lock:
                 current.call_off()
+        self._has_called_starts = True
         self._call(starting, self._subscriptions(START), limit, workers=self.workers, hook_limit=self.limits.hook)
         with self.registry.lock:
             if current.failures:

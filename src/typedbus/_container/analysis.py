@@ -18,7 +18,7 @@ from typedbus._container.choosing import Choices, choice_faults, foreseen_key
 from typedbus._container.component import Component
 from typedbus._container.descriptions import class_of
 from typedbus._container.faults import DisabledFault, Fault
-from typedbus._container.hooks import hooks_of
+from typedbus._container.hooks import foreseen_listeners, hooks_of
 from typedbus._container.providers import IfEnabled, Selected, declared_needs, needs
 from typedbus._container.references import Every
 from typedbus._container.replaceable import Home
@@ -207,7 +207,10 @@ class Analysis:
         entry = self._listening.get(id(component))
         if entry is None:
             cls = class_of(component)
-            entry = self._listening[id(component)] = cls, hooks_of(component, cls or object)
+            entry = self._listening[id(component)] = (
+                cls,
+                hooks_of(component, cls or object, foreseen_listeners(component)),
+            )
         return entry
 
     def forget_hooks(self) -> None:

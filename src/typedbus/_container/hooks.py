@@ -25,6 +25,7 @@ from typedbus._base.static import (
 )
 from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP, HookResult
 from typedbus._bus.bus import Bus
+from typedbus._bus.listeners import Listeners, functions_of
 from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Hook
 from typedbus._container.closing import closing_hooks
 from typedbus._container.component import Component
@@ -78,11 +79,17 @@ class Logs(Protocol):
         """Called with each message that is published on the log channel."""
 
 
-def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
+def hooks_of(component: Component[object], cls: type, listeners: Listeners | None = None) -> list[Hook[object]]:
     """
     Return which methods of *cls* listen as *component*: by name, by mark and by declaration.
 
-    Each hook has the method that is called, which may be a subclass's override, and its name.
+    Each hook has the method that is called, which may be a subclass's override, and its name. The hooks of a
+    component that is a `Listeners` are its functions.
+
+    Args:
+        component: The component.
+        cls: Its class.
+        listeners: The component itself, built or foreseen, if it is a `Listeners`.
     """
     hooks: dict[tuple[object, AnyChannel], Hook[object]] = {}
     unheard = component.unheard
@@ -101,6 +108,9 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
     for name, mark in _marks_of(cls):
         if mark.channel not in unheard:
             hooks[name, mark.channel] = _held(mark, cls, name, inline=mark.inline)
+    for function in () if listeners is None else functions_of(listeners):
+        if function.channel not in unheard:
+            hooks[function, function.channel] = function
     for hook in component.hooks:
         if hook.channel in unheard:
             continue
@@ -111,6 +121,13 @@ def hooks_of(component: Component[object], cls: type) -> list[Hook[object]]:
         inline = hook.inline or (key in hooks and hooks[key].inline)
         hooks[key] = _held(hook, cls, name, inline=inline)
     return list(hooks.values())
+
+
+def foreseen_listeners(component: Component[object]) -> Listeners | None:
+    """Return the `Listeners` with which *component* is declared, or which overrides it; None if it has none."""
+    override: Any = component.overriding
+    provided = component.builds if override is None else getattr(override, "provides", None)
+    return provided if is_a(provided, Listeners) else None
 
 
 def _name_of(hook: Hook[object], cls: type, component: Component[object]) -> str:

@@ -9,6 +9,7 @@ from typing import Any
 
 from typedbus._base.signatures import function_of
 from typedbus._base.static import is_a, lookup
+from typedbus._bus.listeners import FunctionHook
 from typedbus._channels.channel import Hook
 from typedbus._container.annotation_text import shown, shown_signature
 from typedbus._container.annotations import DEFERRED, Exactly, class_in, read
@@ -39,7 +40,7 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     if signature is None:
         return None  # its signature is unknown, as for most methods written in C
     name = hook.attribute or (method.__name__ if is_a(method, types.FunctionType) else "")
-    owner = [] if type(lookup(cls, name)) is staticmethod else [None]
+    owner = [] if isinstance(hook, FunctionHook) or type(lookup(cls, name)) is staticmethod else [None]
     for args, kwargs in _calls(call):
         try:
             bound = signature.bind(*owner, *args, **kwargs)

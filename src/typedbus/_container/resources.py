@@ -106,8 +106,8 @@ class Shutdowns:
         # Use the same object in each start, so that the bus recognizes the listener.
         shutdown: Any = former.instance if former is not None else Shutdown(resource, path, place)
         node = self._nodes[id(resource)] = StartNode(path, tuple(below))
-        subscriber = self._subscribers[id(resource)] = Subscriber(self._bus, shutdown, shutdown, node)
-        subscriber.subscribe([Hook(EXIT, Shutdown.shutdown)], self._phase)
+        subscriber = self._subscribers[id(resource)] = Subscriber(self._bus, shutdown, shutdown, node, self._phase)
+        subscriber.subscribe([Hook(EXIT, Shutdown.shutdown)])
         return node
 
 

@@ -91,8 +91,8 @@ def build_all(home: Home, bus: Bus, start: StartContext, analysis: Analysis, shu
             turn.subscribe()
         else:
             listeners = hooks_of_instance(holder, bus, component, instance, listening[number])
-            subscriber = holder.subscribers[id(component)] = Subscriber(bus, component, instance, node)
-            subscriber.subscribe(listeners, phase)
+            subscriber = holder.subscribers[id(component)] = Subscriber(bus, component, instance, node, phase)
+            subscriber.subscribe(listeners)
         paths = tuple([node.path for node in before])
         after = tuple(dict.fromkeys([path for gate in gates for path in behind[gate] if path not in paths]))
         start.publish(Subscribed(component.path, time.monotonic() - began, paths, after))

@@ -11,10 +11,12 @@ import attrs
 from typedbus._base.limits import StartNode
 from typedbus._bus.builtin import START, STOP
 from typedbus._bus.bus import Bus, parts_of
+from typedbus._bus.listeners import FunctionHook, FunctionSubscription, Listeners, functions_of, join, refuse_late_start
 from typedbus._channels.channel import DEFAULT_PRIORITY, Hook
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription, add
 from typedbus._container.component import Component
 from typedbus._container.hooks import PHASED
+from typedbus._container.misfits import misfit
 
 
 class Listening(Protocol):
@@ -26,13 +28,18 @@ class Listening(Protocol):
         ...
 
     @property
+    def instance(self) -> object:
+        """The instance of the component."""
+        ...
+
+    @property
     def node(self) -> StartNode:
         """Its start node."""
         ...
 
 
 class ComponentSubscription(Subscription):
-    """A subscription of a component's method."""
+    """A subscription of a component's method, or of a function of a component that is a `Listeners`."""
 
     __slots__ = ("hook", "subscriber")
 
@@ -59,6 +66,12 @@ class ComponentSubscription(Subscription):
     def path(self) -> str:
         """The component's path."""
         return self.subscriber.node.path
+
+    @property
+    def owner(self) -> object:
+        """The object of the method, which may be a part of the component; the component for a function."""
+        owner = self.subscriber.instance if isinstance(self.hook, FunctionHook) else self
+        return getattr(self.listener, "__self__", owner)
 
     @property
     def node(self) -> StartNode:
@@ -89,6 +102,9 @@ class ComponentSubscription(Subscription):
         earlier = self._bound.subscription_of(self.listener)
         if isinstance(earlier, ComponentSubscription) and earlier.subscriber.component is not self.subscriber.component:
             return None
+        if isinstance(earlier, FunctionSubscription):
+            # From now on it is a function of the component, as long as that is subscribed.
+            earlier.cancel()
         subscription = add(self)
         if isinstance(subscription, ComponentSubscription):
             subscription.subscriber, subscription.hook = self.subscriber, self.hook
@@ -127,50 +143,76 @@ class Subscriber:
 
     Several components may return one object. The first of them subscribes its
     methods and is recorded on the bus, in `Participants.owners`, until `cancel`.
-    With a *position*, the subscriptions have that position on each channel.
+
+    Attributes:
+        bus: The bus.
+        component: The component.
+        instance: Its instance.
+        node: Its start node.
+        phase: The priority on the channels that follow the dependency graph.
+        position: The position of the subscriptions on each channel; None for that of their creation.
     """
 
     bus: Bus
     component: Component[object]
     instance: object
     node: StartNode
+    phase: int = DEFAULT_PRIORITY
     position: int | None = None
     _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
 
     @classmethod
     def of(cls, bus: Bus, instance: object) -> Subscriber | None:
         """Return the record of the component that subscribed the methods of *instance* on *bus*, or None."""
-        known: Subscriber | None = parts_of(bus).participants.owners.get(id(instance))
-        return known
+        record = parts_of(bus).participants.owners.get(id(instance))
+        return record if isinstance(record, cls) else None
 
-    def subscribe(self, hooks: Sequence[Hook[object]], phase: int) -> None:
-        """
-        Subscribe the methods that *hooks* name, except methods that another component subscribed.
-
-        Args:
-            hooks: Which method listens to which channel.
-            phase: The priority on the channels that follow the dependency graph.
-        """
-        if hooks or self.component.unheard:
+    def subscribe(self, hooks: Sequence[Hook[object]]) -> None:
+        """Subscribe the methods that *hooks* name, except methods that another component subscribed."""
+        listeners = self.instance if isinstance(self.instance, Listeners) else None
+        if hooks or self.component.unheard or listeners is not None:
             self.claim()
         listened = [hook.channel for hook in hooks]
-        subscriptions = []
         if STOP in listened and START not in listened:
-            subscriptions.append(ComponentSubscription(self.bus[START], _Place(self.instance), phase, self))
+            self._add(ComponentSubscription(self.bus[START], _Place(self.instance), self.phase, self))
         for hook in hooks:
-            channel: Any = hook.channel  # its own class declares what it binds
-            bound: AnyBoundChannel = self.bus[channel]
-            priority = phase if hook.channel in PHASED else hook.priority
-            if priority is None:
-                priority = DEFAULT_PRIORITY
-            listener = hook.bind(self.instance)
-            subscriptions.append(ComponentSubscription(bound, listener, priority, self, hook))
-        for subscription in subscriptions:
-            if self.position is not None:
-                subscription.position = self.position
-            added = subscription.added()
-            if added is not None:
-                self._subscriptions.append(added)
+            self._subscribe(hook)
+        if listeners is not None and self.of(self.bus, listeners) is self:
+            join(listeners, self.bus)
+            for hook in functions_of(listeners):
+                # Another thread may have registered it since the hooks were read.
+                if hook not in hooks and hook.channel not in PHASED:
+                    self.check(hook)
+                    self.add(hook)
+
+    def _subscribe(self, hook: Hook[object]) -> None:
+        channel: Any = hook.channel  # its own class declares what it binds
+        bound: AnyBoundChannel = self.bus[channel]
+        priority = self.phase if hook.channel in PHASED else hook.priority
+        if priority is None:
+            priority = DEFAULT_PRIORITY
+        self._add(ComponentSubscription(bound, hook.bind(self.instance), priority, self, hook))
+
+    def _add(self, subscription: ComponentSubscription) -> None:
+        if self.position is not None:
+            subscription.position = self.position
+        added = subscription.added()
+        if added is not None:
+            self._subscriptions.append(added)
+
+    def check(self, hook: FunctionHook) -> None:
+        """Raise `RegistrationError` if *hook*, which was registered after the component was built, cannot be added."""
+        if hook.channel not in self.component.unheard:
+            refuse_late_start(self.bus, hook)
+            problem = misfit(hook, type(self.instance))
+            if problem is not None:
+                raise hook.refused(f"it {problem}")
+
+    def add(self, hook: FunctionHook) -> None:
+        """Subscribe the function of *hook*, which was registered after the component was built, until `cancel`."""
+        with parts_of(self.bus).registry.lock:
+            if self.of(self.bus, self.instance) is self and hook.channel not in self.component.unheard:
+                self._subscribe(hook)
 
     def claim(self) -> None:
         """Record the component as the one that subscribes the methods of the instance, unless another one is recorded."""
@@ -180,8 +222,9 @@ class Subscriber:
 
     def cancel(self) -> None:
         """End the subscriptions; another component that returns the object may then subscribe its methods."""
+        owners = parts_of(self.bus).participants.owners
+        with parts_of(self.bus).registry.lock:
+            if owners.get(id(self.instance)) is self:
+                del owners[id(self.instance)]
         for subscription in self._subscriptions:
             subscription.cancel()
-        owners = parts_of(self.bus).participants.owners
-        if owners.get(id(self.instance)) is self:
-            del owners[id(self.instance)]

@@ -21,8 +21,10 @@ import attrs
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.failures import place_of
 from typedbus._base.limits import StartNode
+from typedbus._base.static import is_a
 from typedbus._bus.builtin import EXIT, START, STOP, HookResult
 from typedbus._bus.bus import Bus
+from typedbus._bus.listeners import Listeners
 from typedbus._channels.channel import Channel, Hook
 from typedbus._channels.subscriptions import Subscription, add
 from typedbus._container.body import Declarations
@@ -242,10 +244,10 @@ class Turn:
         self._keys = frozenset(map(_key_of, hooks))
         self._has_started = not any(hook.channel is START for hook in hooks)
         self._add_stops(unforeseen)
-        self._subscriber = Subscriber(self.bus, component, instance, self.node, self.position)
+        self._subscriber = Subscriber(self.bus, component, instance, self.node, self._phase, self.position)
         if hooks or component.unheard:
             self._subscriber.claim()
-        self._subscriber.subscribe([hook for hook in hooks if hook.channel not in _OF_TURN], self._phase)
+        self._subscriber.subscribe([hook for hook in hooks if hook.channel not in _OF_TURN])
         starts = [hook for hook in unforeseen if hook.channel is START]
         return starts, [hook for hook in hooks if hook.channel is EXIT and starts]
 
@@ -350,10 +352,13 @@ def hooks_of_instance(
         # The component that built the object has already subscribed its methods, by its own declaration.
         declared = [hook for hook in component.hooks if hook.channel not in component.unheard]
         hooks = [*closing_hooks(component), *declared]
+    elif is_a(instance, Listeners):
+        # Constructors may have imported modules that register functions.
+        hooks = hooks_of(component, cls, instance)
     elif cls is not expected_class:
         # The class of an object that a function returns may be known only now.
         hooks = hooks_of(component, cls)
-    if is_alias or cls is not expected_class:
+    if hooks is not expected[1]:
         misfits = hook_faults(component, cls, hooks)
         if misfits:
             raise InvalidContainer(home.name, misfits)

@@ -9,6 +9,7 @@ from typing import Any, Final
 
 from typedbus._base.static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, namespace_of, stored
 from typedbus._bus.bus import Bus
+from typedbus._bus.listeners import FunctionHook
 from typedbus._channels.channel import MARK, AnyChannel, Hook
 from typedbus._container.component import Component
 from typedbus._container.faults import ChannelFault, Fault, HookFault, MisspeltFault
@@ -40,13 +41,17 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
             remedy = "remove inline=True, or make it a plain function"
         elif is_async(hook.method) and not (hook.channel.is_async or hook.channel.returns_awaitables()):
             remedy = "declare the channel as an AsyncChannel, or make it a plain function"
+        place = component.place
+        if isinstance(hook, FunctionHook):
+            place = hook.place
+            remedy = "correct the function, or remove @listeners.on above it"
         if problem is not None:
             if isinstance(hook, NamedHook):
                 remedy = f"rename it, or declare that it does not listen: Component(...).without({hook.channel.name.upper()})"
             faults.append(
                 HookFault(
                     component.path,
-                    component.place,
+                    place,
                     f"{full_name_of(hook.method)} does not fit channel {hook.channel.name!r}: it {problem}",
                     remedy,
                 )

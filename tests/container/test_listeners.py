@@ -1,0 +1,498 @@
+"""`Listeners` as a component: its functions are hooks of the container."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import weakref
+from typing import Any
+
+import pytest
+from tests.doubles import HookRecorder
+
+from typedbus import (
+    EXIT,
+    LOG,
+    START,
+    STOP,
+    AsyncChannel,
+    BoundChannel,
+    Bus,
+    Channel,
+    ChannelFailures,
+    Component,
+    Container,
+    InvalidContainer,
+    Listeners,
+    RegistrationError,
+    TransitionFailures,
+    on,
+    running,
+)
+from typedbus.faults import BusFault, HookFault
+
+placed = Channel[[str], str]("placed")
+counted = AsyncChannel[[str], int]("counted")
+
+
+@Channel.declare
+def stock_low(sku: str, /, *, left: int = 0) -> str:
+    return ""
+
+
+def record(order: str, /) -> str:
+    return f"record {order}"
+
+
+def reorder(sku: str, /, *, left: int = 0) -> str:
+    return f"reorder {sku} {left}"
+
+
+def registered() -> Listeners:
+    """Return listeners of two channels."""
+    listeners = Listeners()
+    listeners.on(placed)(record)
+    listeners.on(stock_low)(reorder)
+    return listeners
+
+
+def shop_of(listeners: Listeners) -> type[Container]:
+    """Return a container with *listeners* as its component ``analytics``."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners)
+
+    return Shop
+
+
+def paths(bus: Bus, channel: Any) -> list[str]:
+    """Return the names of the listeners of *channel* on *bus*."""
+    return [subscription.name for subscription in bus[channel].subscriptions]
+
+
+def test_functions_of_a_module_listen_in_each_run_of_each_container() -> None:
+    """Containers with and without the bus as an argument call the functions once, in every run."""
+    listeners = registered()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners, bus.provided)
+
+    class Market(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners)
+
+    shop, market = Shop(), Market()
+    for _ in range(2):
+        with running(shop), running(market):
+            for bus in (shop.bus(), market.bus()):
+                assert bus[placed].publish("x") == ["record x"]
+                assert bus[stock_low].publish("tea", left=2) == ["reorder tea 2"]
+
+
+def test_the_component_is_the_object_itself() -> None:
+    """`Component(listeners)` provides the `Listeners`."""
+    listeners = registered()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners)
+
+    with running(Shop) as shop:
+        assert shop.analytics() is listeners
+
+
+def test_functions_are_named_after_the_component() -> None:
+    """Subscriptions and failures have the path of the component and the name of the function."""
+    listeners = registered()
+
+    @listeners.on(placed)
+    def fail(order: str, /) -> str:
+        raise OSError(order)
+
+    with running(shop_of(listeners)) as shop:
+        bus: Bus = shop.bus()  # type: ignore[attr-defined]
+        assert paths(bus, placed) == ["Shop.analytics.record", "Shop.analytics.fail"]
+        assert {subscription.path for subscription in bus[placed].subscriptions} == {"Shop.analytics"}
+        with pytest.raises(ChannelFailures) as raised:
+            bus[placed].publish("x")
+
+    (failure,) = raised.value.failures
+    assert (failure.name, failure.listener) == ("Shop.analytics.fail", fail)
+
+
+def test_functions_and_methods_are_called_in_one_order() -> None:
+    """Priorities order functions and marked methods; ties are in order of declaration."""
+    notes: list[str] = []
+    listeners = Listeners()
+
+    def note(name: str, priority: int | None = None) -> None:
+        @listeners.on(placed, priority=priority)
+        def add(order: str, /) -> str:
+            notes.append(name)
+            return name
+
+    class Clerk:
+        @on(placed, priority=20)
+        def early(self, order: str, /) -> str:
+            return self.note("early method")
+
+        def note(self, name: str) -> str:
+            notes.append(name)
+            return name
+
+        @on(placed)
+        def bill(self, order: str, /) -> str:
+            return self.note("method")
+
+    class Shop(Container):
+        bus = Component(Bus)
+        clerk = Component(Clerk)
+        analytics = Component(listeners)
+
+    note("function")
+    note("late function", 60)
+    note("early function", 10)
+    with running(Shop) as shop:
+        shop.bus()[placed].publish("x")
+
+    assert notes == ["early function", "early method", "method", "function", "late function"]
+
+
+def test_a_publisher_starts_after_the_functions_and_stops_before_them() -> None:
+    """A component that is given the channel is ordered after the `Listeners`, as after any listener."""
+    notes: list[str] = []
+    listeners = Listeners()
+    listeners.on(placed)(record)
+    listeners.on(START)(lambda: notes.append("start functions"))
+    listeners.on(STOP)(lambda: notes.append("stop functions"))
+
+    class Orders(HookRecorder):
+        def __init__(self, notes: list[str], placed: BoundChannel[[str], str]) -> None:
+            super().__init__(notes, "orders")
+
+    class Shop(Container):
+        bus = Component(Bus)
+        orders = Component(Orders, notes, bus.provided[placed])
+        analytics = Component(listeners)
+
+    with running(Shop):
+        pass
+
+    assert notes == ["start functions", "start orders", "stop orders", "stop functions", "exit orders"]
+
+
+def test_functions_listen_to_the_life_cycle() -> None:
+    """Functions of `START`, `STOP` and `EXIT`, async ones included, are hooks of the component."""
+    notes: list[str] = []
+    listeners = Listeners()
+
+    @listeners.on(START)
+    async def connect() -> None:
+        await asyncio.sleep(0)
+        notes.append("connect")
+
+    listeners.on(STOP)(lambda: notes.append("disconnect"))
+    listeners.on(EXIT)(lambda: notes.append("close"))
+
+    with running(shop_of(listeners)):
+        assert notes == ["connect"]
+
+    assert notes == ["connect", "disconnect", "close"]
+
+
+def test_functions_of_stop_are_not_called_if_the_start_of_the_component_has_failed() -> None:
+    """The functions stop as one component: if its start fails, the rollback leaves them out."""
+    notes: list[str] = []
+    listeners = Listeners()
+
+    @listeners.on(START)
+    def connect() -> None:
+        raise OSError("no connection")
+
+    listeners.on(STOP)(lambda: notes.append("disconnect"))
+
+    with pytest.raises(TransitionFailures) as raised, running(shop_of(listeners)):
+        pass
+
+    assert raised.value.failures[0].name == "Shop.analytics.connect"
+    assert notes == []
+
+
+def test_validate_reports_a_function_that_does_not_fit() -> None:
+    """The fault has the place of the registration, and nothing is built."""
+    listeners = Listeners()
+    wrong: Any = lambda: "no order"
+    listeners.on(placed)(wrong)
+
+    with pytest.raises(InvalidContainer) as raised:
+        shop_of(listeners)().validate()
+
+    (fault,) = raised.value.exceptions
+    assert isinstance(fault, HookFault)
+    assert fault.path == "Shop.analytics"
+    assert "test_listeners.py:" in fault.place
+    assert int(fault.place.rpartition(":")[2]) == wrong.__code__.co_firstlineno + 1
+    assert "does not fit channel 'placed'" in fault.problem
+    assert fault.remedy == "correct the function, or remove @listeners.on above it"
+
+
+def test_functions_need_a_bus() -> None:
+    """A container whose only listeners are functions, and which has no bus, is reported."""
+    listeners = registered()
+
+    class Shop(Container):
+        analytics = Component(listeners)
+
+    with pytest.raises(InvalidContainer) as raised:
+        Shop().validate()
+
+    assert [type(fault) for fault in raised.value.exceptions] == [BusFault]
+
+
+def test_functions_of_the_life_cycle_have_one_priority() -> None:
+    """Two priorities for `START` are a fault, as for two methods of one component."""
+    listeners = Listeners()
+    listeners.on(START, priority=10)(lambda: None)
+    listeners.on(START, priority=20)(lambda: None)
+
+    with pytest.raises(InvalidContainer) as raised:
+        shop_of(listeners)().validate()
+
+    (fault,) = raised.value.exceptions
+    assert isinstance(fault, HookFault)
+    assert "priority 10" in fault.problem
+
+
+def test_a_channel_may_be_left_out() -> None:
+    """`without` leaves out the functions of a channel, also those that are registered later."""
+    listeners = registered()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners).without(placed)
+
+    with running(Shop) as shop:
+        listeners.on(placed)(lambda order, /: "late")
+        assert shop.bus()[placed].publish("x") == []
+        assert shop.bus()[stock_low].publish("tea") == ["reorder tea 0"]
+
+
+def test_a_disabled_component_does_not_listen() -> None:
+    """With `enabled(False)` no function is subscribed."""
+    listeners = registered()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners).enabled(False, reason="analytics = false")
+
+    with running(Shop) as shop:
+        assert shop.bus()[placed].publish("x") == []
+
+
+def test_a_component_of_functions_can_be_overridden() -> None:
+    """An override with other `Listeners`, as an object or as a component, takes the place of the functions."""
+    listeners, quiet = registered(), Listeners()
+    quiet.on(placed)(lambda order, /: f"quiet {order}")
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners)
+
+    shop = Shop()
+    for replacement in (quiet, Component(quiet)):
+        with shop.override(Shop.analytics).by(replacement), running(shop):
+            assert shop.bus()[placed].publish("x") == ["quiet x"]
+            assert shop.bus()[stock_low].publish("tea") == []
+    with running(shop):
+        assert shop.bus()[placed].publish("x") == ["record x"]
+
+
+def test_validate_checks_the_functions_of_an_override() -> None:
+    """A function of the replacement that does not fit is a fault."""
+    listeners, wrong = registered(), Listeners()
+    function: Any = lambda: "no order"
+    wrong.on(placed)(function)
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners)
+
+    shop = Shop()
+    with shop.override(Shop.analytics).by(wrong), pytest.raises(InvalidContainer) as raised:
+        shop.validate()
+
+    assert [type(fault) for fault in raised.value.exceptions] == [HookFault]
+
+
+def test_two_components_of_one_object_call_a_function_once() -> None:
+    """The functions are subscribed for the first of the components on a bus."""
+    listeners = registered()
+
+    class Reports(Container):
+        analytics = Component(listeners)
+
+    class Shop(Container):
+        bus = Component(Bus)
+        inner = Reports()
+        analytics = Component(listeners)
+
+    with running(Shop) as shop:
+        assert shop.bus()[placed].publish("x") == ["record x"]
+        assert paths(shop.bus(), placed) == ["Shop.inner.analytics.record"]
+
+
+def test_containers_that_run_together_call_a_function_once() -> None:
+    """Of two containers on one bus, the first subscribes the functions; they end with the exit of the bus."""
+    listeners = registered()
+    shop, market = shop_of(listeners)(), shop_of(listeners)()
+
+    with running(shop, market):
+        bus: Bus = shop.bus()  # type: ignore[attr-defined]
+        assert bus[placed].publish("x") == ["record x"]
+    with running(market):
+        assert market.bus()[placed].publish("x") == ["record x"]  # type: ignore[attr-defined]
+
+
+def test_a_guest_that_leaves_ends_its_subscriptions() -> None:
+    """After `running`, a container that was a guest on the bus has no function there, nor any that comes later."""
+    listeners = registered()
+
+    class Host(Container):
+        bus = Component(Bus)
+
+    class Guest(Container):
+        analytics = Component(listeners)
+
+    host = Host()
+    with running(host, Guest()):
+        assert host.bus()[placed].publish("x") == ["record x"]
+
+    listeners.on(placed)(lambda order, /: "late")
+    assert host.bus()[placed].publish("x") == []
+
+
+def test_a_function_that_is_registered_while_containers_run_listens_at_once() -> None:
+    """It is subscribed on the bus of each running container, under the name of its component, and in later runs."""
+    listeners = Listeners()
+    shop, market = shop_of(listeners)(), shop_of(listeners)()
+
+    with running(shop), running(market):
+        listeners.on(placed)(record)
+        for container in (shop, market):
+            bus: Bus = container.bus()  # type: ignore[attr-defined]
+            assert bus[placed].publish("x") == ["record x"]
+            assert paths(bus, placed) == ["Shop.analytics.record"]
+    with running(shop):
+        assert shop.bus()[placed].publish("x") == ["record x"]  # type: ignore[attr-defined]
+
+
+def test_a_late_function_that_does_not_fit_is_refused_where_it_is_registered() -> None:
+    """While a container runs, the registration itself fails, and the function is not registered."""
+    listeners = registered()
+    wrong: Any = lambda: "no order"
+
+    with running(shop_of(listeners)) as shop:
+        with pytest.raises(RegistrationError, match=r"test_listeners.py:\d+\) cannot listen .* too many positional"):
+            listeners.on(placed)(wrong)
+        assert shop.bus()[placed].publish("x") == ["record x"]  # type: ignore[attr-defined]
+        with pytest.raises(RegistrationError, match="the bus has started"):
+            listeners.on(START)(lambda: None)
+    assert "with 2 function(s)" in repr(listeners)
+
+
+def test_functions_that_constructors_register_are_hooks_of_the_same_start() -> None:
+    """A constructor that imports a module of functions, before or after the component is built, loses none."""
+    notes: list[str] = []
+    listeners = Listeners()
+
+    class Plugin:
+        def __init__(self, name: str) -> None:
+            @listeners.on(START)
+            def start() -> None:
+                notes.append(f"start {name}")
+
+            @listeners.on(placed)
+            def listen(order: str, /) -> str:
+                return f"{name} {order}"
+
+    class Shop(Container):
+        bus = Component(Bus)
+        before = Component(Plugin, "before")
+        analytics = Component(listeners)
+        after = Component(Plugin, "after")
+
+    with running(Shop) as shop:
+        assert notes == ["start before", "start after"]
+        assert shop.bus()[placed].publish("x") == ["before x", "after x"]
+
+
+def test_a_component_takes_over_functions_that_are_subscribed_by_hand() -> None:
+    """On a bus with subscriptions by hand the functions are called once, in the name of the component."""
+    listeners = registered()
+    shop = shop_of(listeners)()
+    bus: Bus = shop.bus()  # type: ignore[attr-defined]
+
+    with listeners.subscribe(bus), running(shop):
+        assert bus[placed].publish("x") == ["record x"]
+        assert paths(bus, placed) == ["Shop.analytics.record"]
+        with listeners.subscribe(bus):
+            pass
+        assert bus[placed].publish("x") == ["record x"]
+
+
+def test_listeners_keep_no_container_alive() -> None:
+    """A container that has run is collected, although the module keeps its `Listeners`."""
+    listeners = registered()
+    shop = shop_of(listeners)()
+    with running(shop):
+        pass
+    references = weakref.ref(shop), weakref.ref(shop.bus())  # type: ignore[attr-defined]
+
+    del shop
+    gc.collect()
+
+    assert [reference() for reference in references] == [None, None]
+
+
+def test_a_function_may_build_the_listeners() -> None:
+    """The functions of `Listeners` that a function returns are hooks as well, and are checked when it has returned."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(registered)
+
+    with running(Shop) as shop:
+        assert paths(shop.bus(), placed) == ["Shop.analytics.record"]
+
+
+def test_functions_of_an_async_channel_are_awaited() -> None:
+    """A publish on an `AsyncChannel` awaits async functions of a component."""
+    listeners = Listeners()
+
+    @listeners.on(counted)
+    async def count(order: str, /) -> int:
+        await asyncio.sleep(0)
+        return len(order)
+
+    async def publish() -> list[int]:
+        async with running(shop_of(listeners)) as shop:
+            return await shop.bus()[counted].publish("tea")  # type: ignore[attr-defined, no-any-return]
+
+    assert asyncio.run(publish()) == [3]
+
+
+def test_functions_may_log() -> None:
+    """A function that listens to `LOG` receives the messages of the bus."""
+    messages: list[str] = []
+    listeners = Listeners()
+
+    @listeners.on(LOG)
+    def write(message: str, level: int, /) -> None:
+        messages.append(message)
+
+    with running(shop_of(listeners)) as shop:
+        shop.bus().log("hello")  # type: ignore[attr-defined]
+
+    assert "hello" in messages
