@@ -16,6 +16,7 @@ from typedbus._channels.channel import AnyChannel, Binds, Hook, Listens, Takes
 if TYPE_CHECKING:
     from typedbus._bus.listeners import ListenersSubscription
     from typedbus._channels.async_channel import AsyncListens
+    from typedbus._channels.deprecated import DeprecatedAsyncChannel, DeprecatedChannel
     from typedbus._container.hooks import Exits, Logs, Reloads, Starts, Stops, Ticks
     from typedbus._container.override import Override
 
@@ -24,6 +25,8 @@ __all__ = (
     "AsyncListens",
     "Binds",
     "Clock",
+    "DeprecatedAsyncChannel",
+    "DeprecatedChannel",
     "Exits",
     "Hook",
     "HookResult",
@@ -42,6 +45,8 @@ __all__ = (
 
 _LATER = {
     "AsyncListens": "typedbus._channels.async_channel",
+    "DeprecatedAsyncChannel": "typedbus._channels.deprecated",
+    "DeprecatedChannel": "typedbus._channels.deprecated",
     "Exits": "typedbus._container.hooks",
     "ListenersSubscription": "typedbus._bus.listeners",
     "Logs": "typedbus._container.hooks",

@@ -31,7 +31,10 @@ if TYPE_CHECKING:
     import asyncio
     import concurrent.futures
 
+    from typing_extensions import deprecated
+
     from typedbus._channels.async_channel import AsyncChannel
+    from typedbus._channels.deprecated import TakesDeprecated
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -99,6 +102,19 @@ class Bus:
     def publish(self, channel: Any, /, *args: Any, **kwargs: Any) -> Any:
         """Same as ``bus[channel].publish(...)``, which is awaited for an `AsyncChannel`."""
         return self[channel].publish(*args, **kwargs)
+
+    if TYPE_CHECKING:  # the decorator imports asyncio when it is called
+
+        @overload
+        @deprecated("the channel is deprecated; its declaration names the replacement")
+        def subscribe(
+            self, channel: TakesDeprecated[AnyListener], listener: AnyListener, /, *, priority: int = ...
+        ) -> Subscription: ...
+
+    @overload
+    def subscribe(
+        self, channel: Takes[AnyListener], listener: AnyListener, /, *, priority: int = ...
+    ) -> Subscription: ...
 
     def subscribe(self, channel: Takes[AnyListener], listener: AnyListener, /, *, priority: int = 50) -> Subscription:
         """Same as ``bus[channel].subscribe(listener)``, but type checkers report errors less clearly."""

@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Pr
 
 from typing_extensions import TypeVar
 
-from typedbus._channels.channel import Args, Binds, Hook, Owner, P, R, Result, Result_co, Takes, declared_name
+from typedbus._channels.channel import Args, Binds, Hook, Owner, P, R, Result, Result_co, Takes
+from typedbus._channels.declaring import checked_declaration
 
 if TYPE_CHECKING:
     from typedbus._channels.async_bound import AsyncBoundChannel  # noqa: F401  # named in a string, as in `channel`
+    from typedbus._channels.deprecated import DeprecatedAsyncChannel
 
 
 class AsyncListens(Protocol[P, Result_co]):
@@ -74,8 +76,36 @@ class AsyncChannel(
     @staticmethod
     def declare(*, concurrent: bool) -> _Declares: ...
 
+    @overload
     @staticmethod
-    def declare(signature: Any = None, /, *, name: str | None = None, concurrent: bool = False) -> Any:
+    def declare(
+        signature: Callable[P, Coroutine[Any, Any, R]],
+        /,
+        *,
+        name: str = ...,
+        concurrent: bool = ...,
+        deprecated: str,
+    ) -> DeprecatedAsyncChannel[P, R]: ...
+
+    @overload
+    @staticmethod
+    def declare(
+        signature: Callable[P, R], /, *, name: str = ..., concurrent: bool = ..., deprecated: str
+    ) -> DeprecatedAsyncChannel[P, R]: ...
+
+    @overload
+    @staticmethod
+    def declare(*, name: str = ..., concurrent: bool = ..., deprecated: str) -> _DeclaresDeprecated: ...
+
+    @staticmethod
+    def declare(
+        signature: Any = None,
+        /,
+        *,
+        name: str | None = None,
+        concurrent: bool = False,
+        deprecated: str | None = None,
+    ) -> Any:
         """
         Make a channel from a function's name, parameters, result and docstring, as `Channel.declare` does.
 
@@ -86,13 +116,15 @@ class AsyncChannel(
             ChannelError: As for `Channel.declare`.
         """
         if signature is None:
-            return functools.partial(AsyncChannel.declare, name=name, concurrent=concurrent)
-        channel: AsyncChannel[..., Any] = AsyncChannel(
-            declared_name(signature, name, "async def order_placed(...)"), concurrent=concurrent
-        )
-        channel.declaration = signature
-        channel.doc = signature.__doc__ or ""
-        return channel
+            declare: Any = AsyncChannel.declare
+            return functools.partial(declare, name=name, concurrent=concurrent, deprecated=deprecated)
+        name, function, text = checked_declaration(signature, name, deprecated, "async def order_placed(...)")
+        kind: type[Any] = AsyncChannel
+        if text:
+            from typedbus._channels.deprecated import DeprecatedAsyncChannel  # few programs have one
+
+            kind = DeprecatedAsyncChannel
+        return kind(name, concurrent=concurrent).declared_by(function, text)
 
     def calls(
         self,
@@ -126,6 +158,20 @@ class _Declares(Protocol):
     def __call__(self, signature: Callable[P, R], /) -> AsyncChannel[P, R]: ...
 
     def __call__(self, signature: Callable[P, Any], /) -> AsyncChannel[P, Any]:
+        """Make a channel from *signature*."""
+        ...
+
+
+class _DeclaresDeprecated(Protocol):
+    """The decorator that `AsyncChannel.declare` returns for a deprecated channel."""
+
+    @overload
+    def __call__(self, signature: Callable[P, Coroutine[Any, Any, R]], /) -> DeprecatedAsyncChannel[P, R]: ...
+
+    @overload
+    def __call__(self, signature: Callable[P, R], /) -> DeprecatedAsyncChannel[P, R]: ...
+
+    def __call__(self, signature: Callable[P, Any], /) -> DeprecatedAsyncChannel[P, Any]:
         """Make a channel from *signature*."""
         ...
 

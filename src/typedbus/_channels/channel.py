@@ -8,6 +8,7 @@ a channel on a bus.
 
 from __future__ import annotations
 
+import functools
 import sys
 import types
 from collections.abc import Awaitable, Callable, Coroutine
@@ -19,12 +20,16 @@ from typedbus._base.errors import ChannelError, NotAMethod
 from typedbus._base.failures import describe, place_of
 from typedbus._base.limits import checked_limit
 from typedbus._base.places import function_outside_class
+from typedbus._channels.declaring import checked_declaration
 
 if TYPE_CHECKING:
     import inspect
 
+    from typing_extensions import deprecated
+
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.bound import BoundChannel  # noqa: F401  # named in a string, as a base class needs at run time
+    from typedbus._channels.deprecated import DeprecatedAsyncChannel, DeprecatedChannel
 
 Args = ParamSpec("Args", default=[])
 Result = TypeVar("Result", default=None)
@@ -51,14 +56,16 @@ class AnyChannel:
         name: Its name in messages.
         doc: The docstring of its declaration.
         declaration: The function that was passed to `declare`; None for any other channel.
+        deprecated: What to use instead of a deprecated channel; "" if it is not deprecated.
         is_async: Whether a publish is awaited, and so may have async listeners.
     """
 
-    __slots__ = ("__orig_class__", "__weakref__", "declaration", "doc", "name")
+    __slots__ = ("__orig_class__", "__weakref__", "declaration", "deprecated", "doc", "name")
 
     name: str
     doc: str
     declaration: Callable[..., object] | None
+    deprecated: str
     is_async: ClassVar[bool] = False
 
     def __init__(self, name: str) -> None:
@@ -67,6 +74,14 @@ class AnyChannel:
         self.name = name
         self.doc = ""
         self.declaration = None
+        self.deprecated = ""
+
+    def declared_by(self, function: Callable[..., object], deprecated: str) -> Self:
+        """Set what `declare` takes from *function*, and return the channel."""
+        self.declaration = function
+        self.doc = function.__doc__ or ""
+        self.deprecated = deprecated
+        return self
 
     def signature(self) -> inspect.Signature | None:
         """
@@ -192,8 +207,16 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
     @staticmethod
     def declare(*, name: str) -> Callable[[Callable[P, R]], Channel[P, R]]: ...
 
+    @overload
     @staticmethod
-    def declare(signature: Any = None, *, name: str | None = None) -> Any:
+    def declare(signature: Callable[P, R], *, name: str = ..., deprecated: str) -> DeprecatedChannel[P, R]: ...
+
+    @overload
+    @staticmethod
+    def declare(*, name: str = ..., deprecated: str) -> Callable[[Callable[P, R]], DeprecatedChannel[P, R]]: ...
+
+    @staticmethod
+    def declare(signature: Any = None, *, name: str | None = None, deprecated: str | None = None) -> Any:
         """
         Make a channel from a function's name, parameters, result and docstring.
 
@@ -205,16 +228,25 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
         With a *name* the channel is called that: ``@Channel.declare(name="order.placed")``. Several channels may
         have the signature of one function: ``copied = Channel.declare(transfer, name="item_copied")``.
 
+        A channel that is *deprecated* works as before, and a `DeprecationWarning` reports each listener when it is
+        subscribed. The text says what to use instead: ``@Channel.declare(deprecated="use order_placed")``. Type
+        checkers report the code that subscribes the listener. A function that `warnings.deprecated` decorates makes a
+        deprecated channel as well, which type checkers do not report.
+
         Raises:
             ChannelError: *signature* is not a function, or has no name of its own, for example a lambda or a partial,
-                and *name* is missing; or *name* is not a string, or is blank.
+                and *name* is missing; or *name* or *deprecated* is not a string, or is blank.
         """
-        if signature is None and name is not None:
-            return lambda function: Channel.declare(function, name=name)
-        channel: Channel[..., Any] = Channel(declared_name(signature, name, "def order_placed(...)"))
-        channel.declaration = signature
-        channel.doc = signature.__doc__ or ""
-        return channel
+        if signature is None and (name, deprecated) != (None, None):
+            declare: Any = Channel.declare
+            return functools.partial(declare, name=name, deprecated=deprecated)
+        name, function, text = checked_declaration(signature, name, deprecated, "def order_placed(...)")
+        kind: type[Any] = Channel
+        if text:
+            from typedbus._channels.deprecated import DeprecatedChannel  # few programs have one
+
+            kind = DeprecatedChannel
+        return kind(name).declared_by(function, text)
 
     def calls(
         self,
@@ -241,21 +273,6 @@ class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"],
             LimitError: *limit* is not a number above 0.
         """
         return Hook(self, method, priority, limit, inline=inline)
-
-
-def declared_name(signature: Any, name: str | None, example: str) -> str:
-    """Return *name*, or the name of the function that was passed to `declare`; *example* is one, for the error."""
-    if isinstance(signature, AnyChannel) or not callable(signature):
-        raise ChannelError(
-            signature,
-            f"is not a function: declare a channel with a function, `{example}`, and add name=... for another name",
-        )
-    if name is not None:
-        return name
-    name = getattr(signature, "__name__", "<lambda>")
-    if name == "<lambda>":
-        raise ChannelError(signature, f"has no name for the channel: decorate a function, `{example}`, or add name=...")
-    return name
 
 
 if not TYPE_CHECKING:
@@ -361,6 +378,24 @@ class _MarkOfTwo(Protocol[P, R, Q, Other_contra]):
     def __call__(self, method: _TakesBoth[P, R, Q, Other_contra], /) -> Callable[Concatenate[Any, P], R]:
         """Mark *method*, and return it."""
         ...
+
+
+if TYPE_CHECKING:  # the decorator imports asyncio when it is called
+
+    @overload
+    @deprecated("the channel is deprecated; its declaration names the replacement")
+    def on(  # type: ignore[overload-overlap]  # as below; a deprecated channel may have awaitable results
+        channel: DeprecatedChannel[P, R],
+        /,
+        *,
+        priority: int | None = ...,
+        limit: float | None = ...,
+        inline: bool = ...,
+    ) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]: ...
+
+    @overload
+    @deprecated("the channel is deprecated; its declaration names the replacement")
+    def on(channel: DeprecatedAsyncChannel[P, R], /, *, priority: int | None = ...) -> _AsyncMark[P, R]: ...
 
 
 # An async hook cannot be inline.
