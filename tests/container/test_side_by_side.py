@@ -235,6 +235,31 @@ class TestTheOldContainerOutside:
                 assert old.orders().database is books.database()
 
 
+def test_an_old_container_takes_a_whole_container_as_its_dependencies() -> None:
+    """With the containers nested in it, which the library's own nested containers are as well."""
+
+    class Infra(Container):
+        database = Component(Database, "infra://")
+
+    class Site(Container):
+        bus = Component(Bus)
+        infra = Infra()
+        database = Component(Database, "site://")
+
+    class Receiving(theirs.DeclarativeContainer):  # type: ignore[misc]
+        site: Any = library.DependenciesContainer(infra=library.DependenciesContainer())
+        orders = providers.Singleton(Orders, site.database)
+        inner = providers.Singleton(Orders, site.infra.database)
+
+    site = Site()
+    old = Receiving(site=site)
+    old.check_dependencies()
+
+    with running(site):
+        assert old.orders().database is site.database()
+        assert old.inner().database is site.infra.database()
+
+
 class TestAnInstanceOfTheOldContainerAsAnAttribute:
     """`legacy = old` in the body of the new one, where *old* is an instance."""
 

@@ -228,6 +228,9 @@ def copy_members(
         setattr(container, name, body.members[name])
         if isinstance(own := body.members[name], providers.Self):
             own.set_container(container)
+        elif isinstance(own, Declarations):
+            # A `DependenciesContainer` of the library finds it here.
+            injector.providers[name] = providers.Container(container=own)
     body.copies = {id(original): memo[id(original)] for original in originals}
     body.copies.update((key, memo[key]) for key in earlier if key in memo)
     body.copies.update((id(copied), copied) for copied in list(body.copies.values()))
