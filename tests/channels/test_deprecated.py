@@ -113,6 +113,21 @@ def test_a_listener_is_reported_once(channel: Any) -> None:
     assert len(caught) == 1
 
 
+def test_a_deprecated_channel_publishes_like_any_other() -> None:
+    """With every verb, and with its name in the error of a wrong call."""
+    bus = Bus()
+    with pytest.warns(DeprecationWarning):
+        subscribe(bus, order_made, lambda sku, count: f"{count} {sku}")
+    bound: Any = bus[order_made]
+
+    assert bound.publish("tea", count=2) == ["2 tea"]
+    assert bound.first("tea") == "1 tea"
+    assert bound.fold("tea") == "1 tea"
+    assert bound.attempt("tea").results == ("1 tea",)
+    with pytest.raises(TypeError, match=r"order_made.*: publish\(\) missing 1 required positional argument: 'sku'"):
+        bound.publish()
+
+
 def test_a_function_that_is_decorated_as_a_listener_is_reported() -> None:
     """Also a nested one."""
     with pytest.warns(DeprecationWarning, match=r"<locals>\.listen listens to it"):

@@ -51,6 +51,16 @@ _UntypedBoundChannel.__name__ = _UntypedBoundChannel.__qualname__ = BoundChannel
 
 
 def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -> Callable[..., AnyBoundChannel]:
+    """Return the class of a bound channel for *channel*, a subclass of *base* that publishes with *texts*."""
+    publishing = _publishing_class(channel, base, texts)
+    if not channel.deprecated:
+        return publishing
+    from typedbus._channels.deprecated import reporting_class  # few programs have a deprecated channel
+
+    return reporting_class(publishing)
+
+
+def _publishing_class(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -> type[AnyBoundChannel]:
     """
     Return a subclass of *base* with the generated methods in *texts*, whose `publish` has the parameters of *channel*.
 

@@ -117,7 +117,19 @@ if TYPE_CHECKING:
         def subscribe(self, listener: Any = ..., /, *, priority: int = ...) -> Any: ...
 
 
-def warn_of(subscription: Subscription) -> None:
+def reporting_class(bound_class: type[Any]) -> type[Any]:
+    """Return a subclass of *bound_class* that warns of each listener; other channels have no check for it."""
+
+    def add(bound: Any, subscription: Subscription) -> Subscription:
+        if bound.subscription_of(subscription.listener) is None:
+            _warn_of(subscription)
+        added: Subscription = bound_class._add(bound, subscription)  # noqa: SLF001  # the method that this one overrides
+        return added
+
+    return type(bound_class.__name__, (bound_class,), {"__slots__": (), "_add": add})
+
+
+def _warn_of(subscription: Subscription) -> None:
     """
     Warn that the listener of *subscription* uses a deprecated channel.
 

@@ -271,10 +271,6 @@ class AnyBoundChannel(Generic[Declaration_co]):
             return tuple(sorted(self._subscriptions.values(), key=_running_order))
 
     def _add(self, subscription: Subscription) -> Subscription:
-        if self.channel.deprecated and self.subscription_of(subscription.listener) is None:
-            from typedbus._channels.deprecated import warn_of  # few programs have a deprecated channel
-
-            warn_of(subscription)
         # A `with` would take a quarter of the time of a subscription. Inside the
         # `try`, an interrupt right after the lock was acquired releases it.
         try:
