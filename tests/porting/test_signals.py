@@ -76,6 +76,40 @@ class TestBlinker:
                 @Channel.declare
                 def placed(sender: Desk, /, *, order: Order, sku: str, number: int) -> None: ...""")
 
+    def test_a_lazy_object_is_not_evaluated(self, reports: Write) -> None:
+        """Such as the request of Flask, or the settings of Django."""
+        each = reports(
+            lazy="""
+            from blinker import Signal
+            class Lazy:
+                __class__ = property(lambda self: 1 / 0)
+                def __getattr__(self, name): 1 / 0
+            request = Lazy()
+            done = Signal()
+            def end():
+                current = request
+                done.send(request, call=request("x"), user=request.user, path=current.path.name)
+            """
+        )["lazy.done"]
+
+        assert each.declaration == (
+            "from lazy import Lazy\n# unknown types: call, user, path\n"
+            "@Channel.declare\ndef done(sender: Lazy, /, *, call: object, user: object, path: object) -> None: ..."
+        )
+
+    def test_a_call_that_passes_the_signal_to_a_function_is_reported(self, reports: Write) -> None:
+        """The function may send it."""
+        each = reports(
+            passes="""
+            from blinker import Signal
+            read = Signal()
+            def parse(signal): signal.send(None, path="x")
+            parse(signal=read)
+            """
+        )["passes.read"]
+
+        assert lines_of(each)[1:] == ["  no receivers", "  passed to a function at passes.py:5"]
+
     def test_a_signal_is_found_by_its_name_in_the_namespace(self, reports: Write) -> None:
         """`signal("ready")` is the same object wherever it is written."""
         (each,) = reports(
@@ -230,6 +264,7 @@ class TestDjango:
             "  dj.index(sender, order: dj.Order, **kwargs) connected at dj.py:8 for the sender Order",
             "  sent at dj.py:15 by send_robust",
         ]
+        assert found["dj.gone"].handovers == ()
         assert [each.connected for each in found["dj.gone"].receivers] == [f"{Path.cwd()}/dj.py:{at}" for at in (8, 12)]
         assert found["dj.saved"].declaration == (
             "from dj import Order\n@Channel.declare\ndef saved(*, sender: type[Order], order: Order) -> None: ..."

@@ -27,8 +27,9 @@ from typedbus._base.exports import export
 from typedbus._base.failures import describe
 from typedbus.porting._declarations import signature_text
 from typedbus.porting._modules import CannotReport, import_quietly, is_installed, short, trees_of
+from typedbus.porting._scope import definition_of
 from typedbus.porting._signal_declaration import signal_declaration
-from typedbus.porting._source import Connection, Definition, Send, definition_of, definitions, uses
+from typedbus.porting._source import Connection, Definition, Handover, Send, definitions, uses
 
 __all__ = ["SignalReceiver", "SignalReport", "report"]
 
@@ -66,6 +67,7 @@ class SignalReport:
         place: File and line where it is created; None if that was not found.
         receivers: Its receivers: those that are connected, in the order of the library, and then other ones.
         sends: File, line and method of each call that sends it.
+        handovers: File and line of each call that passes it to a function, which may send or connect it.
         declaration: The code that declares the channel; None for a signal of an installed package.
     """
 
@@ -74,6 +76,7 @@ class SignalReport:
     place: str | None
     receivers: tuple[SignalReceiver, ...]
     sends: tuple[tuple[str, str], ...]
+    handovers: tuple[str, ...]
     declaration: str | None
 
     def __str__(self) -> str:
@@ -90,6 +93,7 @@ class SignalReport:
         lines += [
             f"  sent at {short(place)}" + (f" by {method}" if method != "send" else "") for place, method in self.sends
         ]
+        lines += [f"  passed to a function at {short(place)}" for place in self.handovers]
         declaration = f"# {self.name.partition('.')[0]} sends it" if self.declaration is None else self.declaration
         return "\n".join([*lines, *(f"    {line}" for line in declaration.splitlines())])
 
@@ -135,6 +139,7 @@ def report(modules: Iterable[ModuleType]) -> list[SignalReport]:
                 None if definition is None else definition.place,
                 tuple(dict.fromkeys(receivers)),  # connected twice, for two senders of one call
                 tuple((send.place, send.method) for send in sends),
+                tuple(use.place for other, use in used if other is signal and isinstance(use, Handover)),
                 signal_declaration(signal, variable, functions, sends) if is_own else None,
             )
         )

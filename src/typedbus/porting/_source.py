@@ -3,19 +3,16 @@
 from __future__ import annotations
 
 import ast
-import builtins
 import sys
-import types
-from collections import ChainMap, deque
+from collections import deque
 from collections.abc import Iterator, Mapping
-from types import ModuleType
+from types import MethodType, ModuleType
 from typing import Any, Final
 
 import attrs
 
-from typedbus._base.failures import place_of
-from typedbus._base.static import MISSING, inherits, lookup, stored
-from typedbus.porting._declarations import is_specific, known_signature
+from typedbus._base.static import inherits, is_a
+from typedbus.porting._scope import Scope
 
 _CLASSES: Final = (
     ("blinker.base", "Signal"),
@@ -64,6 +61,18 @@ class Send:
 
 
 @attrs.frozen
+class Handover:
+    """
+    A call that has a signal as an argument, and may send or connect it.
+
+    Attributes:
+        place: File and line.
+    """
+
+    place: str
+
+
+@attrs.frozen
 class Connection:
     """
     A call or a decorator that connects a receiver.
@@ -93,15 +102,9 @@ def takes_sender_by_position(signal: object) -> bool:
     return type(signal).__module__.startswith("blinker")
 
 
-def definition_of(function: object) -> str | None:
-    """Return file and line of the definition of a callable; None if that is unknown."""
-    place = place_of(function)
-    return None if place == "no file" else place
-
-
 def definitions(module: ModuleType, file: str, tree: ast.Module) -> Iterator[Definition]:
     """Yield the signals that *module* assigns to its variables, and to those of its classes."""
-    scope = _Scope(module, _names_of(module), {})
+    scope = Scope.of_module(module)
     pending: deque[tuple[ast.AST, Mapping[str, object], str]] = deque([(tree, vars(module), module.__name__)])
     while pending:
         node, namespace, path = pending.popleft()
@@ -110,28 +113,28 @@ def definitions(module: ModuleType, file: str, tree: ast.Module) -> Iterator[Def
                 continue
             case ast.ClassDef(name=name):
                 cls = namespace.get(name)
-                namespace, path = (vars(cls) if isinstance(cls, type) else {}), f"{path}.{name}"
+                namespace, path = (vars(cls) if is_a(cls, type) else {}), f"{path}.{name}"
             case (
                 ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=function))
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=function))
             ) if is_signal(signal := namespace.get(name)):
                 creator = scope.value_of(function)
                 # A namespace of blinker is a dict of its signals.
-                is_creation = isinstance(creator, type) or isinstance(getattr(creator, "__self__", None), dict)
+                is_creation = is_a(creator, type) or (is_a(creator, MethodType) and is_a(creator.__self__, dict))
                 yield Definition(signal, f"{path}.{name}", f"{file}:{node.lineno}", is_creation)
             case _:
                 pass
         pending.extend((child, namespace, path) for child in ast.iter_child_nodes(node))
 
 
-def uses(module: ModuleType, file: str, tree: ast.Module) -> Iterator[tuple[Any, Send | Connection]]:
+def uses(module: ModuleType, file: str, tree: ast.Module) -> Iterator[tuple[Any, Send | Connection | Handover]]:
     """
-    Yield the signals that *module* sends and connects, with each call.
+    Yield the signals that *module* sends, connects, and passes to functions, with each call.
 
     A signal is found by a variable of the module, an attribute of such a variable or of
     ``self``, an import or an assignment in the function, or its name in blinker's namespace.
     """
-    pending: deque[tuple[ast.AST, _Scope, ast.AST]] = deque([(tree, _Scope(module, _names_of(module), {}), tree)])
+    pending: deque[tuple[ast.AST, Scope, ast.AST]] = deque([(tree, Scope.of_module(module), tree)])
     while pending:
         node, scope, parent = pending.popleft()
         inner = scope
@@ -164,17 +167,17 @@ def uses(module: ModuleType, file: str, tree: ast.Module) -> Iterator[tuple[Any,
                     yield signal, Connection(place, ast.unparse(receiver), scope.definition_of(receiver, file), text)
             case _:
                 pass
+        if isinstance(node, ast.Call) and not _is_receiver_decorator(node):
+            for argument in [*node.args, *(word.value for word in node.keywords)]:
+                if is_signal(signal := scope.value_of(argument)):
+                    yield signal, Handover(f"{file}:{argument.lineno}")
         # An await is part of the same statement.
         above = parent if isinstance(node, ast.Await) else node
         # In the order of the source.
         pending.extendleft((child, inner, above) for child in reversed([*ast.iter_child_nodes(node)]))
 
 
-def _names_of(module: ModuleType) -> ChainMap[str, object]:
-    return ChainMap(vars(module), builtins.__dict__)
-
-
-def _connected_by(decorator: ast.expr, scope: _Scope) -> Iterator[tuple[Any, str | None]]:
+def _connected_by(decorator: ast.expr, scope: Scope) -> Iterator[tuple[Any, str | None]]:
     """Yield the signals that *decorator* connects a function to, with the sender."""
     senders: list[ast.expr] = []
     match decorator:
@@ -182,7 +185,7 @@ def _connected_by(decorator: ast.expr, scope: _Scope) -> Iterator[tuple[Any, str
             signals = [owner]
         case ast.Call(func=ast.Attribute(value=owner, attr="connect_via" | "connect"), args=senders):
             signals = [owner]
-        case ast.Call(func=ast.Name(id="receiver") | ast.Attribute(attr="receiver"), args=[argument, *senders]):
+        case ast.Call(args=[argument, *senders]) if _is_receiver_decorator(decorator):
             signals = argument.elts if isinstance(argument, (ast.List, ast.Tuple)) else [argument]
         case _:
             return
@@ -193,122 +196,6 @@ def _connected_by(decorator: ast.expr, scope: _Scope) -> Iterator[tuple[Any, str
             yield signal, ast.unparse(senders[0]) if senders else None
 
 
-@attrs.frozen
-class _Scope:
-    """
-    What is known about the names at a point of the source.
-
-    Attributes:
-        module: The module.
-        values: The values of names; `MISSING` for a parameter or a variable whose value is unknown.
-        types: The types of such names, as far as they are known.
-        cls: The class around the point.
-    """
-
-    module: ModuleType
-    values: ChainMap[str, object]
-    types: Mapping[str, object]
-    cls: object = None
-
-    def of_class(self, node: ast.ClassDef) -> _Scope:
-        """Return the scope of the body of a class."""
-        # A class inside a function cannot be found by its name.
-        cls = self.values.get(node.name) if self.cls is None else stored(self.cls, node.name)
-        return attrs.evolve(self, cls=cls if isinstance(cls, type) else MISSING)
-
-    def of_function(self, function: ast.FunctionDef | ast.AsyncFunctionDef) -> _Scope:
-        """Return the scope of the body of a function: its parameters, imports and assignments are known as well."""
-        values, known_types = self.values.new_child(), dict(self.types)
-        inner = _Scope(self.module, values, known_types)
-        arguments = function.args
-        for at, parameter in enumerate([*arguments.posonlyargs, *arguments.args, *arguments.kwonlyargs]):
-            values[parameter.arg] = MISSING
-            known_types.pop(parameter.arg, None)
-            if parameter.annotation is not None:
-                known_types[parameter.arg] = self._evaluated(parameter.annotation)
-            elif at == 0 and isinstance(self.cls, type):
-                if parameter.arg == "cls":
-                    values["cls"] = self.cls
-                else:
-                    known_types[parameter.arg] = self.cls
-        for node in ast.walk(function):
-            match node:
-                case ast.ImportFrom(module=str(name), level=level, names=aliases):
-                    package = (self.module.__package__ or "").split(".")
-                    prefix = package[: len(package) - level + 1] if level else []
-                    imported = sys.modules.get(".".join([*prefix, name]))
-                    for alias in aliases:
-                        value = getattr(imported, "__dict__", {}).get(alias.name, MISSING)
-                        values[alias.asname or alias.name] = value
-                case ast.AnnAssign(target=ast.Name(id=name), annotation=annotation):
-                    values[name], known_types[name] = MISSING, self._evaluated(annotation)
-                case ast.Assign(targets=[ast.Name(id=name)], value=expression):
-                    value, known_type = inner.value_of(expression), inner.type_of(expression)
-                    if name in known_types and known_types[name] != known_type:
-                        known_type = MISSING
-                    values[name], known_types[name] = value, known_type
-                case _:
-                    pass
-        return inner
-
-    def value_of(self, expression: ast.expr) -> Any:
-        """Return the object that *expression* names, or `MISSING`; no code of the application is called."""
-        match expression:
-            case ast.Name(id=name):
-                return self.values.get(name, MISSING)
-            case ast.Attribute(value=owner, attr=name):
-                value = self.value_of(owner)
-                if value is not MISSING:
-                    return vars(value).get(name, MISSING) if isinstance(value, ModuleType) else stored(value, name)
-                cls = self.type_of(owner)
-                return lookup(cls, name) if isinstance(cls, type) else MISSING
-            case ast.Call(func=function, args=[ast.Constant(value=str(name)), *_]):
-                # `signal("order-placed")` of blinker is a method of the dict of all named signals.
-                signals = getattr(self.value_of(function), "__self__", None)
-                return signals.get(name, MISSING) if isinstance(signals, dict) else MISSING
-            case _:
-                return MISSING
-
-    def type_of(self, expression: ast.expr) -> Any:
-        """Return the annotation for the value of *expression*, or `MISSING`."""
-        match expression:
-            case ast.Constant(value=value):
-                return None if value is None else type(value)
-            case ast.JoinedStr():
-                return str
-            case ast.Name(id=name) if name in self.types:
-                return self.types[name]
-            case ast.Attribute(value=owner, attr="__class__") | ast.Call(func=ast.Name(id="type"), args=[owner]):
-                cls = self.type_of(owner)
-                return type[cls] if isinstance(cls, type) else MISSING
-            case ast.Call(func=function):
-                value = self.value_of(function)
-                if isinstance(value, type):
-                    return value
-                if isinstance(value, types.FunctionType):
-                    signature = known_signature(value)
-                    if signature is not None and is_specific(signature.return_annotation):
-                        return signature.return_annotation
-                return MISSING
-            case _:
-                value = self.value_of(expression)
-                if isinstance(value, type):
-                    return type[value]
-                # A function, a property or another descriptor is not the value that an object gives.
-                is_unknown = value is MISSING or value is None or isinstance(value, ModuleType)
-                return MISSING if is_unknown or hasattr(type(value), "__get__") else type(value)
-
-    def definition_of(self, receiver: ast.expr, file: str) -> str | None:
-        """Return file and line of the function that *receiver* names, or None."""
-        if isinstance(receiver, ast.Lambda):
-            return f"{file}:{receiver.lineno}"
-        return definition_of(self.value_of(receiver))
-
-    def _evaluated(self, annotation: ast.expr) -> object:
-        """Return the value of an annotation, or its text if that cannot be evaluated; `MISSING` for Any."""
-        text = ast.unparse(annotation)
-        try:
-            value: object = eval(text, dict(vars(self.module)))  # noqa: S307  # an annotation of the application
-        except Exception:
-            return text
-        return value if is_specific(value) else MISSING
+def _is_receiver_decorator(call: ast.Call) -> bool:
+    """Return whether *call* is that of ``receiver`` of Django."""
+    return isinstance(call.func, (ast.Name, ast.Attribute)) and ast.unparse(call.func).rpartition(".")[2] == "receiver"
