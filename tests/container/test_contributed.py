@@ -420,3 +420,51 @@ def test_a_deep_copy_has_separate_contributions(gauges: Any) -> None:
 
     assert component(copied, GAUGE)().needed[0] is copied.database()
     assert component(copied, GAUGE)() is not component(shop, GAUGE)()
+
+
+FUNCTIONS = """
+from host import ring
+from typedbus import Listeners
+
+listeners = Listeners()
+
+
+@listeners.on(ring, priority=10)
+def hum() -> str:
+    return "hum"
+"""
+
+
+def test_an_entry_point_may_name_listeners(install: Install) -> None:
+    """Their functions listen in each instance, and are named after the distribution."""
+    install("shop-sounds", "sounds", FUNCTIONS, sounds="sounds:listeners")
+    module = host()
+
+    for _ in range(2):
+        with running(module.Shop()) as shop:
+            assert list(shop.plugins) == ["shop-sounds:sounds"]
+            assert shop.bus()[module.ring].publish() == ["hum", "database"]
+            first = shop.bus()[module.ring].subscriptions[0]
+            assert (first.path, first.name) == (
+                "Shop.plugins[shop-sounds:sounds]",
+                "Shop.plugins[shop-sounds:sounds].hum",
+            )
+
+
+def test_a_contributed_function_that_does_not_fit_is_reported_with_its_place(install: Install) -> None:
+    """The fault has the path of the contribution, and the line of the registration."""
+    install("shop-sounds", "sounds", FUNCTIONS.replace("hum()", "hum(volume)"), sounds="sounds:listeners")
+
+    (fault,) = faults(host().Shop())
+
+    assert fault.path == "Shop.plugins[shop-sounds:sounds]"
+    assert fault.place.endswith("sounds.py:8")
+
+
+def test_listeners_are_contributed_once(install: Install) -> None:
+    """A second entry point for the same object is a fault."""
+    install("shop-sounds", "sounds", FUNCTIONS, sounds="sounds:listeners", tunes="sounds:listeners")
+
+    (fault,) = faults(host().Shop())
+
+    assert "is contributed as shop-sounds:sounds already; name it once" in str(fault)

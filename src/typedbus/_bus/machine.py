@@ -136,7 +136,7 @@ class StateMachine:
     @property
     def is_too_late_to_start(self) -> bool:
         """Whether a listener of `START` that is subscribed now is not called before the next start."""
-        return self._has_called_starts and self.state in (State.STARTING, State.STARTED, State.STOPPING)
+        return self._has_called_starts and self.state in (State.STARTING, State.STARTED)
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""
@@ -267,7 +267,7 @@ class StateMachine:
         try:
             while (reached := self._finish(current)) is None:
                 # The state is STOPPING here after an interrupt between two listeners.
-                if self.state in (State.STARTING, State.STARTED, State.STOPPING):
+                if self.state in (State.STARTING, State.STARTED):
                     self._stop(current)
                 elif current.goal is State.STARTED:
                     self._start(current)

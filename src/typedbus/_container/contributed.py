@@ -1,4 +1,4 @@
-"""Containers that other distributions contribute to a container."""
+"""Containers, and functions that listen, which other distributions contribute to a container."""
 
 from __future__ import annotations
 
@@ -6,7 +6,10 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING, Any, Self
 
 from typedbus._base.places import calling_place
+from typedbus._base.static import is_a
+from typedbus._bus.listeners import Listeners
 from typedbus._container.body import Declarations, body_of, inner_of, path_of
+from typedbus._container.component import Component
 from typedbus._container.declarations import DeclaredContainer, copy_class, copy_members
 from typedbus._container.faults import ContributionFault, Fault
 from typedbus._container.providers import OWN
@@ -25,12 +28,13 @@ class Contributed(DeclaredContainer):
     container class that the entry point names; its components become a part of
     each instance of this container. They refer to declarations of this container's
     class, as in ``Component(Gauge, Shop.database.provided)``, and receive the
-    components of the instance, overrides included.
+    components of the instance, overrides included. An entry point may also name a
+    `Listeners`, whose functions are a component of their own.
 
     Entry points are looked up and loaded when an instance is created, in order of
     distribution and name. The paths of their components name the distribution,
     ``Shop.plugins[shop-metrics:gauges].gauge``. `validate()` reports an entry point
-    that cannot be loaded, or is not a container class, as a `ContributionFault`.
+    that cannot be loaded, or is neither a container class nor a `Listeners`, as a `ContributionFault`.
 
     Args:
         group: The name of a group of entry points; by convention it begins with
@@ -45,7 +49,7 @@ class Contributed(DeclaredContainer):
         copy_members(self, {}, {})
 
     def __iter__(self) -> Iterator[str]:
-        """Yield ``distribution:name`` for each contributed container."""
+        """Yield ``distribution:name`` for each contribution."""
         return (name[1:-1] for name in self._body.members)
 
     def __deepcopy__(self, memo: dict[int, Any]) -> Self:
@@ -55,15 +59,15 @@ class Contributed(DeclaredContainer):
         copied = memo[id(self)] = type(self).__new__(type(self))
         copied._group, copied.place = self._group, self.place  # noqa: SLF001  # a copy, of this class
         problems = copied._problems = []  # noqa: SLF001
-        members: dict[str, Declarations] = {}
-        names: dict[type, str] = {}
+        members: dict[str, Any] = {}
+        names: dict[object, str] = {}
         # Another `Contributed` may load the same classes; it has components of its own.
         memo = dict(memo)
         for entry in _entry_points(self._group):
             distribution = entry.dist.name if entry.dist is not None else "?"
             name = f"[{distribution}:{entry.name}]"
             try:
-                cls = entry.load()
+                loaded = entry.load()
             except Exception as error:
                 # Not the repr of the exception, which differs between versions of Python.
                 reason = f"{type(error).__name__}: {error}"
@@ -71,16 +75,24 @@ class Contributed(DeclaredContainer):
                     (name, f"{entry.value} of distribution {distribution} cannot be loaded: {reason}", "correct it")
                 )
                 continue
-            if not (isinstance(cls, type) and issubclass(cls, Declarations) and cls is not Contributed):
-                problems.append(
-                    (name, f"{entry.value} of distribution {distribution} is {cls!r}", "name a container class")
-                )
+            is_listeners = is_a(loaded, Listeners)
+            is_class = is_a(loaded, type) and issubclass(loaded, Declarations) and loaded is not Contributed
+            if not (is_class or is_listeners):
+                problem = f"{entry.value} of distribution {distribution} is {loaded!r}"
+                problems.append((name, problem, "name a container class or a Listeners"))
                 continue
-            if cls in names:
-                problem = f"{entry.value} of distribution {distribution} is contributed as {names[cls][1:-1]} already"
+            if loaded in names:
+                problem = (
+                    f"{entry.value} of distribution {distribution} is contributed as {names[loaded][1:-1]} already"
+                )
                 problems.append((name, problem, "name it once"))
                 continue
-            names[cls] = name
+            names[loaded] = name
+            if is_listeners:
+                members[name] = functions = Component(loaded)
+                functions.place = loaded.place
+                continue
+            cls: type[Declarations] = loaded
             part = cls.__new__(cls)
             # Anonymous providers may be shared; named declarations are found through references.
             shared = {
@@ -95,8 +107,9 @@ class Contributed(DeclaredContainer):
             memo.update((id(own), own) for own in (*body_of(part).copies.values(), *body_of(part).references))
             members[name] = part
         copy_members(copied, members, memo)
-        for part in members.values():
-            body_of(copied).contributed.update(body_of(part).copies)
+        for member in members.values():
+            if isinstance(member, Declarations):
+                body_of(copied).contributed.update(body_of(member).copies)
         return copied
 
 
