@@ -496,3 +496,36 @@ def test_functions_may_log() -> None:
         shop.bus().log("hello")  # type: ignore[attr-defined]
 
     assert "hello" in messages
+
+
+class Ledger:
+    """An object whose methods listen as functions do."""
+
+    def record(self, order: str, /) -> str:
+        return f"ledger {order}"
+
+    def forget(self) -> str:
+        return "ledger"
+
+
+def test_methods_of_objects_listen_as_functions() -> None:
+    """A bound method has its object, and is called with the published arguments alone."""
+    listeners = Listeners()
+    listeners.on(placed)(Ledger().record)
+
+    with running(shop_of(listeners)) as shop:
+        assert shop.bus()[placed].publish("tea") == ["ledger tea"]  # type: ignore[attr-defined]
+
+
+def test_methods_of_objects_are_validated_as_functions() -> None:
+    """The parameters of a bound method are those that a caller sees."""
+    listeners = Listeners()
+    method: Any = Ledger().forget
+    listeners.on(placed)(method)
+
+    with pytest.raises(InvalidContainer) as raised:
+        shop_of(listeners)().validate()
+
+    (fault,) = raised.value.exceptions
+    assert isinstance(fault, HookFault)
+    assert fault.problem.endswith("is called with (arg0: str, /) and takes (): too many positional arguments")

@@ -26,7 +26,8 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     """Return why a method cannot be called with the published arguments, or None if it can."""
     call = hook.channel.signature()
     method: Any = hook.method
-    if type(method) is types.MethodType:
+    is_function = isinstance(hook, FunctionHook)
+    if type(method) is types.MethodType and not is_function:
         method = method.__func__
     deferred = _deferred(function_of(method))
     if deferred is not None and deferred[0] is types.CoroutineType:
@@ -40,7 +41,7 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     if signature is None:
         return None  # its signature is unknown, as for most methods written in C
     name = hook.attribute or (method.__name__ if is_a(method, types.FunctionType) else "")
-    owner = [] if isinstance(hook, FunctionHook) or type(lookup(cls, name)) is staticmethod else [None]
+    owner = [] if is_function or type(lookup(cls, name)) is staticmethod else [None]
     for args, kwargs in _calls(call):
         try:
             bound = signature.bind(*owner, *args, **kwargs)
