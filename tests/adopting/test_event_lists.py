@@ -12,7 +12,7 @@ import attrs
 import pytest
 from tests.adopting.facts import PROGRAMS, Fact
 
-from typedbus import BoundChannel, Bus, Channel, Component, Container, running
+from typedbus import BoundChannel, Bus, Channel, Component, Container, Listeners, running
 
 AnySignature: TypeAlias = Channel[..., Any]
 Call: TypeAlias = tuple[tuple[object, ...], dict[str, object]]
@@ -60,15 +60,18 @@ def heard() -> Generator[Mapping[AnySignature, Heard]]:
     by_channel: dict[AnySignature, Heard] = {}
     with ExitStack() as stack:
         for program in PROGRAMS:
+            listeners = Listeners()
+            recorders = {channel: (Recorder(), Recorder(), Recorder()) for channel in channels_of(program)}
+            for channel, three in recorders.items():
+                for recorder in three:
+                    listeners.on(channel)(recorder.listen)
 
             class Program(Container):
                 bus = Component(Bus)
+                plugins = Component(listeners)
 
             bus = stack.enter_context(running(Program())).bus()
-            for channel in channels_of(program):
-                by_channel[channel] = Heard(bus[channel], (Recorder(), Recorder(), Recorder()))
-                for listener in by_channel[channel].listeners:
-                    bus[channel].subscribe(listener.listen)
+            by_channel |= {channel: Heard(bus[channel], three) for channel, three in recorders.items()}
         yield by_channel
 
 
