@@ -9,6 +9,7 @@ from typedbus._container.analysis import Analysis, is_bus
 from typedbus._container.body import Declarations, blueprint_of, body_of, in_library_containers, paths_in, providers_of
 from typedbus._container.component import Component, cycle_fault, reference_faults
 from typedbus._container.contributed import contribution_faults
+from typedbus._container.descriptions import class_of
 from typedbus._container.faults import BusFault, CycleFault, DisabledFault, Fault
 from typedbus._container.providers import IfEnabled, needs
 from typedbus._container.references import Every, Reference
@@ -122,7 +123,8 @@ def _bus_faults(
         for component in components:
             cls, hooks = analysis.listening(component)
             if cls is not None and hooks:
-                yield no_bus(home.name, place, component)
+                unknown = next((one for one in components if one.path.endswith("bus") and class_of(one) is None), None)
+                yield no_bus(home.name, place, component, unknown)
                 return
     if len(buses) > 1:
         yield several_buses(home.name, buses)
@@ -172,14 +174,25 @@ def _disabled_faults(scoped: OfScope[object], analysis: Analysis) -> Iterator[Di
             yield DisabledFault(scoped.path, scoped.place, node.path, reason)
 
 
-def no_bus(container: str, place: str, needing: Component[object] | None) -> BusFault:
-    """Return the fault of a container without a bus; *needing* is a component that listens to channels, or None."""
+def no_bus(
+    container: str, place: str, needing: Component[object] | None, unknown: Component[object] | None = None
+) -> BusFault:
+    """
+    Return the fault of a container without a bus.
+
+    Args:
+        container: The name of the container.
+        place: File and line of the container.
+        needing: A component that listens to channels, or None.
+        unknown: A component with the name of a bus whose function does not declare what it returns, or None.
+    """
+    annotate = f"; if {unknown.path} is one, annotate its function with '-> Bus'" if unknown else ""
     reason = f"{needing.path} listens to channels" if needing else "a start needs one"
     return BusFault(
         container,
         needing.place if needing else place,
         f"it has no bus, and {reason}",
-        "declare one: bus = Component(Bus)",
+        f"declare one: bus = Component(Bus){annotate}",
     )
 
 
