@@ -529,3 +529,27 @@ def test_methods_of_objects_are_validated_as_functions() -> None:
     (fault,) = raised.value.exceptions
     assert isinstance(fault, HookFault)
     assert fault.problem.endswith("is called with (arg0: str, /) and takes (): too many positional arguments")
+
+
+def test_a_start_warns_of_listeners_without_a_function() -> None:
+    """A module that was never imported leaves a trace in the log; an override that silences the functions does not."""
+    messages: list[str] = []
+    listeners = Listeners()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners)
+
+    shop = Shop()
+    shop.bus()[LOG].subscribe(lambda message, level, /: messages.append(f"{level} {message}"))
+    with shop.override(Shop.analytics).by(Listeners()), running(shop):
+        pass
+    assert messages == []
+    with running(shop):
+        pass
+
+    (message,) = messages
+    assert message.startswith("30 Shop.analytics (")
+    assert message.endswith(
+        "listens to nothing: no module has registered a function; import the modules whose functions must listen"
+    )

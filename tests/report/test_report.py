@@ -15,7 +15,7 @@ from typing import TypeAlias
 
 import pytest
 
-from typedbus import Bus, Component, Container, State, TransitionFailures
+from typedbus import START, Bus, Channel, Component, Container, Listeners, State, TransitionFailures
 from typedbus.events import (
     LIFECYCLE,
     ComponentStarted,
@@ -459,6 +459,7 @@ def test_json_has_all_data_in_a_stable_order() -> None:
         ("reason", ""),
         ("needs", []),
         ("after", []),
+        ("functions", None),
         ("construct", None),
         ("subscribe", {"began": 0.0, "seconds": 0.0}),
         ("starts", [{"began": 0.0, "seconds": 2.0}]),
@@ -671,3 +672,37 @@ def test_the_hooks_of_a_mixed_container_are_reported_alike() -> None:
     assert (failure.path, failure.seconds) == ("Shop.mail", 4.0)
     assert record.rolled_back == ("Shop.web", "Shop.database")
     assert record.rollback == 1.0
+
+
+def test_a_report_lists_the_functions_of_listeners() -> None:
+    """Each function is listed with its channel in every start; a component without functions is shown as such."""
+    placed = Channel[[str]]("placed")
+    listeners, empty = Listeners(), Listeners()
+
+    @listeners.on(placed)
+    def record(order: str, /) -> None: ...
+
+    @listeners.on(START)
+    def connect() -> None: ...
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners)
+        again = Component(listeners)
+        mail = Component(empty)
+
+    shop = Shop()
+    bus = shop.attach()
+    with Report.of(bus) as report, running(shop):
+        bus.stop()
+        bus.start()
+        functions = {component.path: component.functions for component in report.record().components}
+        table = report.table()
+
+    assert functions == {
+        "Shop.bus": None,
+        "Shop.analytics": ("record on placed", "connect on start"),
+        "Shop.again": None,
+        "Shop.mail": (),
+    }
+    assert "functions that listen\n  Shop.analytics: record on placed, connect on start\n  Shop.mail: none\n" in table

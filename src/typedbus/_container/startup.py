@@ -8,17 +8,21 @@ import time
 from typedbus._base.events import Disabled, Subscribed
 from typedbus._base.limits import StartNode
 from typedbus._base.ordering import listeners_first, start_order
-from typedbus._bus.bus import Bus
+from typedbus._base.static import is_a
+from typedbus._bus.builtin import WARNING
+from typedbus._bus.bus import Bus, parts_of
+from typedbus._bus.listeners import Listeners
 from typedbus._bus.participants import StartContext
 from typedbus._channels.subscriptions import next_position
 from typedbus._container.analysis import Analysis, disabled_faults
 from typedbus._container.body import Declarations
 from typedbus._container.choosing import choice_faults, current_key
+from typedbus._container.component import Component
 from typedbus._container.faults import InvalidContainer
-from typedbus._container.hooks import channels_between, phase_of
+from typedbus._container.hooks import channels_between, hooks_of, phase_of
 from typedbus._container.replaceable import Home
 from typedbus._container.resources import Shutdowns
-from typedbus._container.subscribers import Subscriber
+from typedbus._container.subscribers import Subscriber, name_of_listener
 from typedbus._container.turns import Turn, forget_turns, hooks_of_instance, kept_positions
 
 
@@ -95,7 +99,26 @@ def build_all(home: Home, bus: Bus, start: StartContext, analysis: Analysis, shu
             subscriber.subscribe(listeners)
         paths = tuple([node.path for node in before])
         after = tuple(dict.fromkeys([path for gate in gates for path in behind[gate] if path not in paths]))
-        start.publish(Subscribed(component.path, time.monotonic() - began, paths, after))
+        functions = _functions_of(bus, component, instance)
+        start.publish(Subscribed(component.path, time.monotonic() - began, paths, after, functions))
+
+
+def _functions_of(bus: Bus, component: Component[object], instance: object) -> tuple[str, ...] | None:
+    """
+    Return the functions that listen as *component*, and log a warning if there are none.
+
+    None if it is not a `Listeners`, or if another component has subscribed the functions.
+    """
+    if not is_a(instance, Listeners):
+        return None
+    owner = Subscriber.of(bus, instance)
+    if owner is None or owner.component is not component:
+        return None
+    hooks = hooks_of(component, Listeners, instance)
+    if not hooks and component.overriding is None:
+        text = f"{component.path} ({component.place}) listens to nothing: no module has registered a function; import "
+        parts_of(bus).registry.log(f"{text}the modules whose functions must listen", WARNING)
+    return tuple(f"{name_of_listener(hook.method)} on {hook.channel.name}" for hook in hooks)
 
 
 def _enabled(home: Home, start: StartContext, analysis: Analysis) -> list[bool | None]:

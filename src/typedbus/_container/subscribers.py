@@ -60,7 +60,7 @@ class ComponentSubscription(Subscription):
     def name(self) -> str:
         """The component's path and the method's name."""
         method = "" if self.hook is None else self.hook.attribute
-        return f"{self.subscriber.node.path}.{method or _name_of(self.listener)}"
+        return f"{self.subscriber.node.path}.{method or name_of_listener(self.listener)}"
 
     @property
     def path(self) -> str:
@@ -111,7 +111,7 @@ class ComponentSubscription(Subscription):
         return subscription
 
 
-def _name_of(listener: object) -> str:
+def name_of_listener(listener: object) -> str:
     """Return the name of the function that *listener* calls."""
     function = getattr(listener, "__func__", listener)
     while isinstance(function, functools.partial):

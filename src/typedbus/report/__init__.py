@@ -149,6 +149,9 @@ def _table(record: StartRecord) -> str:
     publishers = [component for component in record.components if component.after]
     lines += ["", "after the listeners of their channels"] if publishers else []
     lines += [f"  {component.path} after {', '.join(component.after)}" for component in publishers]
+    listeners = [component for component in record.components if component.functions is not None]
+    lines += ["", "functions that listen"] if listeners else []
+    lines += [f"  {component.path}: {', '.join(component.functions or ()) or 'none'}" for component in listeners]
     path = record.critical_path
     lines += ["", f"critical path: {path.seconds * 1000:.1f} ms", "  began ms     start  component"]
     lines += [f"{_ms(link.starts[0].began)}{_ms(link.start_seconds)}  {link.path}" for link in path.links]
@@ -173,6 +176,7 @@ def _json(record: StartRecord) -> str:
                     "reason": component.reason,
                     "needs": component.needs,
                     "after": component.after,
+                    "functions": component.functions,
                     "construct": None if component.construct is None else values(component.construct),
                     "subscribe": None if component.subscribe is None else values(component.subscribe),
                     "starts": [values(span) for span in component.starts],

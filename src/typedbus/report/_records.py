@@ -74,6 +74,7 @@ class ComponentRecord:
             that needs one, it is a part of the first span in *starts*.
         subscribe: The subscription of its listeners; None if they were subscribed before.
         starts: Its start hooks, in the order in which they were called.
+        functions: The functions of a `Listeners`, as in ``"record on order_placed"``; None for any other component.
     """
 
     path: str
@@ -84,6 +85,7 @@ class ComponentRecord:
     construct: Span | None
     subscribe: Span | None
     starts: tuple[Span, ...]
+    functions: tuple[str, ...] | None = None
 
     @property
     def spans(self) -> tuple[tuple[str, Span], ...]:
@@ -198,6 +200,7 @@ class _Part:
     reason: str = ""
     needs: tuple[str, ...] = ()
     after: tuple[str, ...] = ()
+    functions: tuple[str, ...] | None = None
     construct: Span | None = None
     subscribe: Span | None = None
     starts: list[Span] = attrs.field(factory=list)
@@ -208,7 +211,7 @@ class _Part:
     def begin_construction(self, now: float) -> None:
         self.outcome, self.reason, self.construct = Outcome.NOT_STARTED, "", None
         if self.subscribe is None:
-            self.needs, self.after, self.since = (), (), now
+            self.needs, self.after, self.functions, self.since = (), (), None, now
         else:
             # A resource, or a component that needs one: it is subscribed before, and its start goes on.
             self.constructing_since = now
@@ -247,6 +250,7 @@ class _Part:
             self.construct,
             self.subscribe,
             tuple(self.starts),
+            self.functions,
         )
 
 
@@ -272,7 +276,7 @@ def record_of(events: Sequence[TimedEvent], earlier_events: Iterable[Subscribed 
     for earlier in earlier_events:
         part = part_of(earlier.path)
         if isinstance(earlier, Subscribed):
-            part.needs, part.after = earlier.needs, earlier.after
+            part.needs, part.after, part.functions = earlier.needs, earlier.after, earlier.functions
         else:
             part.outcome, part.reason = Outcome.DISABLED, earlier.reason
     for time, event in events:
@@ -282,10 +286,10 @@ def record_of(events: Sequence[TimedEvent], earlier_events: Iterable[Subscribed 
                 part_of(path).begin_construction(offset)
             case Constructed(path, seconds):
                 part_of(path).add_construction(offset, seconds)
-            case Subscribed(path, seconds, needs, after):
+            case Subscribed(path, seconds, needs, after, functions):
                 part = part_of(path)
                 part.subscribe = part.span(offset, seconds)
-                part.needs, part.after = needs, after
+                part.needs, part.after, part.functions = needs, after, functions
             case Disabled(path, reason):
                 parts[path] = _Part(path, Outcome.DISABLED, reason)
             case ComponentStarting(path):
