@@ -2,7 +2,9 @@
 
 from by_class import Image, Page, Saved, exactly, only, only_async, opened, post_save, saved, sent_by, stored
 
-from typedbus import Bus, on
+from typedbus import Bus, Listeners, on
+
+listeners = Listeners()
 
 
 def index(page: Page, /, *, created: bool) -> None: ...
@@ -41,6 +43,11 @@ def an_async_listener_that_is_not_awaited(bus: Bus) -> None:
     only(Page)(send)  # E
     only_async(Image)(send)  # E
     bus[stored].subscribe(send)  # E
+
+
+@listeners.on(saved)  # E
+@only(Page)
+def warm(page: Page, /) -> None: ...
 
 
 class Cache:

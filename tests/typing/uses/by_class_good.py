@@ -2,7 +2,9 @@
 
 from by_class import BlogPage, Image, Page, Saved, exactly, only, only_async, opened, post_save, saved, sent_by, stored
 
-from typedbus import Bus, on
+from typedbus import Bus, Listeners, on
+
+listeners = Listeners()
 
 
 def index(page: Page, /, *, created: bool) -> None: ...
@@ -44,6 +46,11 @@ def a_listener_of_an_async_channel_is_filtered(bus: Bus) -> None:
 
 
 def index_event(event: Saved[Page], /) -> None: ...
+
+
+@listeners.on(saved)
+@only(Page)
+def warm(page: Page, /, *, created: bool) -> None: ...
 
 
 class Cache:
