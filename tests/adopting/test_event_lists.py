@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import importlib
 import inspect
+import re
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeAlias
@@ -12,7 +13,8 @@ import attrs
 import pytest
 from tests.adopting.facts import PROGRAMS, Fact
 
-from typedbus import BoundChannel, Bus, Channel, Component, Container, Listeners, running
+from typedbus import BoundChannel, Bus, Channel, Component, Container, InvalidContainer, Listeners, running
+from typedbus.faults import HookFault
 
 AnySignature: TypeAlias = Channel[..., Any]
 Call: TypeAlias = tuple[tuple[object, ...], dict[str, object]]
@@ -122,6 +124,29 @@ def test_each_event_has_a_channel_with_its_parameters(program: str) -> None:
     assert {name for name, signature in signatures.items() if signature and signature.return_annotation} == {
         name for name, fact in facts.items() if fact.has_result
     }
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_validation_reports_each_listener_that_drops_the_parameters(program: str) -> None:
+    """A function without annotations is compared with the declaration before the program starts."""
+    listeners = Listeners()
+
+    def drop():  # type: ignore[no-untyped-def]
+        """Return nothing, and receive nothing."""
+
+    for channel in channels_of(program):
+        listeners.on(channel)(drop)
+
+    class Program(Container):
+        bus = Component(Bus)
+        plugins = Component(listeners)
+
+    with pytest.raises(InvalidContainer) as caught:
+        Program().validate()
+
+    refused = {match[1] for fault in caught.value.exceptions if (match := re.search("channel '(.+?)'", str(fault)))}
+    assert refused == {name for name, fact in PROGRAMS[program][1].items() if fact.signature.parameters}
+    assert all(isinstance(fault, HookFault) for fault in caught.value.exceptions)
 
 
 @pytest.mark.parametrize(("channel", "fact"), events("", "results"))
