@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 
 from typedbus._base.errors import (
     ChannelError,
+    ChannelNameError,
     ComponentDisabled,
     ConstructionCycle,
     DeclarationError,
@@ -71,7 +72,7 @@ if TYPE_CHECKING:
     from typedbus._channels.async_channel import AsyncChannel, in_thread
     from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes
     from typedbus._channels.attempt import Answer, Attempt
-    from typedbus._channels.watching import Watch
+    from typedbus._channels.watching import Published, Watch
     from typedbus._container.choice import Choice
     from typedbus._container.component import Component
     from typedbus._container.container import Container
@@ -104,6 +105,7 @@ _LATER = {
     "SESSION": "typedbus._container.scoped",
     "Scope": "typedbus._container.scope",
     "Scoped": "typedbus._container.scoped",
+    "Published": "typedbus._channels.watching",
     "Watch": "typedbus._channels.watching",
     "every": "typedbus._container.stand_ins",
     "in_thread": "typedbus._channels.async_channel",
@@ -154,6 +156,7 @@ __all__ = (
     "Channel",
     "ChannelError",
     "ChannelFailures",
+    "ChannelNameError",
     "Choice",
     "Component",
     "ComponentDisabled",
@@ -182,6 +185,7 @@ __all__ = (
     "OutsideContainer",
     "OutsideScope",
     "OverrideError",
+    "Published",
     "Publishes",
     "RegistrationError",
     "ResetError",

@@ -27,6 +27,7 @@ from typedbus import (
     Channel,
     ChannelError,
     ChannelFailures,
+    ChannelNameError,
     Choice,
     Component,
     ComponentDisabled,
@@ -502,6 +503,18 @@ def an_invalid_container() -> BaseException:
 )
 def a_channel_error() -> BaseException:
     return met_in(lambda: Bus()["square"])  # type: ignore[index]  # the error
+
+
+@said_by(
+    ChannelNameError,
+    ChannelError,
+    "'squere' is not the name of a channel of this bus; similar names are 'square'; "
+    "a bus has the built-in channels, and those that were looked up with bus[channel]",
+)
+def a_channel_name_error() -> BaseException:
+    bus = Bus()
+    bus[square].subscribe(lambda number: number**2)
+    return met_in(lambda: bus.channel("squere"))
 
 
 @said_by(

@@ -11,7 +11,7 @@ from __future__ import annotations
 from typing import Final, Literal
 
 from typedbus._base.states import State
-from typedbus._base.structured import StructuredError
+from typedbus._base.structured import StructuredError, computed
 
 #: How many of the components that wait for a hook `HookTimeout` names.
 _NAMED: Final = 5
@@ -239,6 +239,35 @@ class ChannelError(StructuredError, TypeError):
 
     def __str__(self) -> str:
         return f"{self.given!r} {self.reason}"
+
+
+class ChannelNameError(ChannelError, LookupError):
+    """
+    Raised by `Bus.channel` for a name that no channel of the bus has, or that several have.
+
+    Attributes:
+        given: The name.
+        similar: The similar names of channels, if no channel has the name.
+        places: File and line of each channel of that name, if there are several; "unknown place" for a channel that
+            was not declared with a function.
+    """
+
+    similar: tuple[str, ...] = ()
+    places: tuple[str, ...] = ()
+    reason: str = computed()
+
+    def __post_init__(self) -> None:
+        if self.places:
+            self.reason = (
+                f"is the name of {len(self.places)} channels of this bus ({', '.join(self.places)}); "
+                "give them different names, or index the bus with the channel object"
+            )
+            return
+        similar = f"similar names are {', '.join(map(repr, self.similar))}; " if self.similar else ""
+        self.reason = (
+            f"is not the name of a channel of this bus; {similar}"
+            "a bus has the built-in channels, and those that were looked up with bus[channel]"
+        )
 
 
 class ListenerError(StructuredError, TypeError):

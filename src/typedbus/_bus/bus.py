@@ -35,6 +35,7 @@ if TYPE_CHECKING:
 
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.deprecated import TakesDeprecated
+    from typedbus._channels.watching import Published, Watch
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
@@ -44,12 +45,11 @@ class Bus:
     """
     The channels of a process with their listeners, and its state.
 
-    A process usually has one bus and may have several; they share nothing. A bus lives as long as it is
-    referenced, and leaves nothing behind: it registers nothing with the interpreter, installs no signal
-    handler, and starts threads only for hooks that have a time limit or run in parallel, which end with
-    the transition, for its own event loop, which ends with the exit, and for its async methods. Every
-    method may be called from any thread. A sync method raises `LoopError` where it would block the event
-    loop on which async hooks have to run.
+    A process usually has one bus and may have several; they share nothing. A bus lives as long as it is referenced, and
+    leaves nothing behind: it registers nothing with the interpreter, installs no signal handler, and starts threads
+    only for hooks that have a time limit or run in parallel, which end with the transition, for its own event loop,
+    which ends with the exit, and for its async methods. Every method may be called from any thread. A sync method
+    raises `LoopError` where it would block the event loop on which async hooks have to run.
 
     Args:
         clock: The source of time for durations, limits and ticks.
@@ -130,6 +130,24 @@ class Bus:
             raise no_channel(channel, "give the channel object, as in bus.subscribe(START, listener)")
         return self[channel]
 
+    def watch(self, watcher: Callable[[Published], object], /) -> Watch:
+        """
+        Call *watcher* with each later publish on this bus, until the watch ends; see `BoundChannel.watch`.
+
+        It receives one `Published`, also for channels that are first used later. The channels on which the bus itself
+        publishes are not watched: `LOG`, `START`, the other life-cycle channels, and those of `typedbus.events`.
+        """
+        return self._parts.registry.watch(watcher)
+
+    def channel(self, name: str, /) -> Channel[..., Any] | AsyncChannel[..., Any]:
+        """
+        Return the channel *name*: a built-in channel, or one that was looked up with ``bus[channel]``.
+
+        Raises:
+            ChannelNameError: The bus has no channel of that name, or several.
+        """
+        return self._parts.registry.channel(name)
+
     @property
     def channels(self) -> tuple[AnyChannel, ...]:
         """The channels that the bus had from the beginning, then those that were looked up with ``bus[channel]``."""
@@ -158,9 +176,9 @@ class Bus:
         """
         How many components may start, or stop, in parallel; 1 means one after the other.
 
-        With more, each component starts as soon as all its dependencies have started, in a
-        worker thread; a component of a higher priority waits for all components of lower
-        priorities, and a listener outside all components runs alone, in its place.
+        With more, each component starts as soon as all its dependencies have started, in a worker thread; a component
+        of a higher priority waits for all components of lower priorities, and a listener outside all components runs
+        alone, in its place.
 
         Raises:
             LimitError: The value is not a whole number from 1 up.
@@ -195,9 +213,8 @@ class Bus:
         """
         Return when the bus is in one of *states*, or passes through it.
 
-        A thread that a component waits for when it stops should also name the states
-        in which it must give up, and check which state was returned: a start may
-        fail.
+        A thread that a component waits for when it stops should also name the states in which it must give up, and
+        check which state was returned: a start may fail.
 
         Args:
             states: One state or several.
@@ -207,8 +224,8 @@ class Bus:
             The state that was reached, or None if the timeout passed first.
 
         Raises:
-            WaitError: *states* is empty or contains something that is not a state, or
-                the caller is a listener of the transition that it would wait for.
+            WaitError: *states* is empty or contains something that is not a state, or the caller is a listener of the
+                transition that it would wait for.
         """
         return self._parts.machine.wait(states, timeout)
 
@@ -216,18 +233,15 @@ class Bus:
         """
         Bring the bus to STARTED, in the calling thread.
 
-        The listeners of `START` are called in running order; a listener with a
-        time limit runs in a worker thread. At the first failure the start is
-        rolled back: the listeners of `STOP` are called in reverse order, except
-        listeners of an object whose own start had not returned, and the bus is
-        STOPPED. A caller in another thread joins a start that is under way and
-        gets its outcome; a call from a listener of this start returns at once.
+        The listeners of `START` are called in running order; a listener with a time limit runs in a worker thread. At
+        the first failure the start is rolled back: the listeners of `STOP` are called in reverse order, except
+        listeners of an object whose own start had not returned, and the bus is STOPPED. A caller in another thread
+        joins a start that is under way and gets its outcome; a call from a listener of this start returns at once.
 
         Raises:
             TransitionError: The bus is neither STOPPED nor EXITED.
             TransitionFailures: A listener raised; failures of the rollback are included.
-            StartCancelled: A stop or an exit was requested meanwhile; raised from
-                the cause given to `request_exit`.
+            StartCancelled: A stop or an exit was requested meanwhile; raised from the cause given to `request_exit`.
             BaseException: `SystemExit`, `KeyboardInterrupt` or similar from a listener, after the rollback.
         """
         self._parts.machine.bring_to(State.STARTED)
@@ -236,11 +250,10 @@ class Bus:
         """
         Bring the bus to STOPPED; do nothing if it is STOPPED or EXITED.
 
-        The listeners of `STOP` are called in the reverse of running order, so
-        that the component that started last stops first. All of them are called,
-        even if some fail. A stop during a start cancels the start after the listener
-        that is running. Called from a listener of a transition, it is a request: it
-        returns at once and is carried out when that listener has returned.
+        The listeners of `STOP` are called in the reverse of running order, so that the component that started last
+        stops first. All of them are called, even if some fail. A stop during a start cancels the start after the
+        listener that is running. Called from a listener of a transition, it is a request: it returns at once and is
+        carried out when that listener has returned.
 
         Raises:
             TransitionFailures: After the last listener, if any raised.
@@ -251,10 +264,9 @@ class Bus:
         """
         Stop the bus and bring it to EXITED; do nothing if it is EXITED.
 
-        After the stop the listeners of `EXIT` are called, in the same way as listeners
-        of `STOP`. A bus that has exited may be started again; its containers then
-        construct new components. To end a process from one of the
-        bus's own threads, which a component's stop() waits for, use `request_exit`.
+        After the stop the listeners of `EXIT` are called, in the same way as listeners of `STOP`. A bus that has exited
+        may be started again; its containers then construct new components. To end a process from one of the bus's own
+        threads, which a component's stop() waits for, use `request_exit`.
 
         Raises:
             TransitionFailures: At the end, if any listener of `STOP` or `EXIT` raised.
@@ -268,8 +280,8 @@ class Bus:
 
         The other hooks run in a daemon thread, or in worker threads. If the caller is cancelled, as by
         `asyncio.timeout`, the start is called off: async hooks that run are cancelled, what has started is stopped
-        again, and then the same `CancelledError` is raised. At a second cancellation the hooks that run are given
-        up. If other code has begun the start, a cancellation ends only the wait for it.
+        again, and then the same `CancelledError` is raised. At a second cancellation the hooks that run are given up.
+        If other code has begun the start, a cancellation ends only the wait for it.
 
         Raises:
             LoopError: The components of the bus were built for another event loop; exit the bus first.
@@ -283,8 +295,8 @@ class Bus:
         """
         Do the same as `stop`, without blocking the event loop of the caller.
 
-        The async hooks run on the loop on which the bus was started. If the caller is cancelled, the stop goes on,
-        and the same `CancelledError` is raised at its end. At a second cancellation the hooks that run are given up.
+        The async hooks run on the loop on which the bus was started. If the caller is cancelled, the stop goes on, and
+        the same `CancelledError` is raised at its end. At a second cancellation the hooks that run are given up.
         """
         from typedbus._bus.async_methods import bring_to
 
@@ -308,8 +320,8 @@ class Bus:
         """
         Do the same as `block`, in a daemon thread, without blocking the event loop of the caller.
 
-        If the caller is cancelled, the bus exits in order, and the same `CancelledError` is raised at the end.
-        At a second cancellation the hooks that run are given up.
+        If the caller is cancelled, the bus exits in order, and the same `CancelledError` is raised at the end. At a
+        second cancellation the hooks that run are given up.
         """
         from typedbus._bus.async_methods import block
 
@@ -320,8 +332,8 @@ class Bus:
         """
         Publish `GRACEFUL`, for components to load new settings or reopen files.
 
-        Each component is called after its dependencies, in the order of the start.
-        All of them are called, even if some fail. Async listeners run on the event loop of the bus, one by one.
+        Each component is called after its dependencies, in the order of the start. All of them are called, even if some
+        fail. Async listeners run on the event loop of the bus, one by one.
 
         Raises:
             ChannelFailures: As `BoundChannel.publish`.
@@ -343,8 +355,8 @@ class Bus:
         """
         Creates the bus's own event loop; None, the default, for `asyncio.new_event_loop`.
 
-        The bus creates a loop with its first coroutine, unless it was started with
-        `start_async`, whose caller has a loop already.
+        The bus creates a loop with its first coroutine, unless it was started with `start_async`, whose caller has a
+        loop already.
 
         Raises:
             LoopError: The value cannot be called.
@@ -359,8 +371,8 @@ class Bus:
         """
         Run *coroutine* as a task on the event loop of the bus, and return a future for its result at once.
 
-        For sync hooks and listeners that need a coroutine. May be called from any thread but the
-        loop's own. The bus's own loop cancels the task, if it still runs, when the bus exits.
+        For sync hooks and listeners that need a coroutine. May be called from any thread but the loop's own. The bus's
+        own loop cancels the task, if it still runs, when the bus exits.
 
         Raises:
             LoopError: The caller runs on the loop, where a wait for the future would never end, or the bus has exited.
@@ -374,19 +386,16 @@ class Bus:
         """
         Ask the thread in `block` to exit the bus, and return at once.
 
-        Safe from a signal handler, from a listener and from a thread that a
-        component will wait for when it stops. A start in progress is cancelled,
-        a stop continues to the exit. If no thread is in `block`, the request
-        is kept until a thread enters it, or until the bus has exited.
+        Safe from a signal handler, from a listener and from a thread that a component will wait for when it stops. A
+        start in progress is cancelled, a stop continues to the exit. If no thread is in `block`, the request is kept
+        until a thread enters it, or until the bus has exited.
 
         Args:
-            cause: The error that makes the exit necessary, if there is one.
-                `block` raises it after the exit, `running` at the end of its
-                block, and a start that it cancels raises `StartCancelled` from
-                it. It is also logged on `LOG`, as an error with its
-                traceback, before the bus has EXITED; `run` leaves that line out
-                on stderr, because it prints the error when it ends. The next start
-                after the exit discards causes that have not been raised.
+            cause: The error that makes the exit necessary, if there is one. `block` raises it after the exit, `running`
+                at the end of its block, and a start that it cancels raises `StartCancelled` from it. It is also logged
+                on `LOG`, as an error with its traceback, before the bus has EXITED; `run` leaves that line out on
+                stderr, because it prints the error when it ends. The next start after the exit discards causes that
+                have not been raised.
         """
         notice()
         self._parts.main_loop.request_exit(cause)
@@ -395,14 +404,12 @@ class Bus:
         """
         Ask the thread in `block` to call *action*, and return at once.
 
-        Safe from a signal handler and from any thread. Actions are called one
-        by one, in the order of the requests, between the ticks; actions that
-        are pending when `block` begins an exit are called before it. An exception
-        from an action is logged on `LOG`, as an error with its traceback, and the
-        bus continues; `SystemExit`, `KeyboardInterrupt` and similar exceptions exit
-        the bus in order and are raised by `block`. If no thread is in `block`, an
-        action is kept until the bus has exited. Then it is discarded, and a warning
-        on `LOG` names it; so is an action that is requested after the exit.
+        Safe from a signal handler and from any thread. Actions are called one by one, in the order of the requests,
+        between the ticks; actions that are pending when `block` begins an exit are called before it. An exception from
+        an action is logged on `LOG`, as an error with its traceback, and the bus continues; `SystemExit`,
+        `KeyboardInterrupt` and similar exceptions exit the bus in order and are raised by `block`. If no thread is in
+        `block`, an action is kept until the bus has exited. Then it is discarded, and a warning on `LOG` names it; so
+        is an action that is requested after the exit.
 
         Raises:
             TypeError: *action* cannot be called.
@@ -416,13 +423,11 @@ class Bus:
         """
         Request an exit of the bus, after which the same program replaces the process, and return at once.
 
-        The thread in `block`, the main thread, exits the bus in order and then calls
-        the `replacement` with the error of the exit, if there is one. Safe from
-        a listener, an action and a thread that a component will wait for, and from a
-        signal handler that can handle the error below. A start that is under way is
-        cancelled. An exit takes precedence: if `exit`, `request_exit`, `SystemExit` or a
-        similar exception requests an exit before the bus has exited, earlier or later
-        than the restart, the process ends.
+        The thread in `block`, the main thread, exits the bus in order and then calls the `replacement` with the error
+        of the exit, if there is one. Safe from a listener, an action and a thread that a component will wait for, and
+        from a signal handler that can handle the error below. A start that is under way is cancelled. An exit takes
+        precedence: if `exit`, `request_exit`, `SystemExit` or a similar exception requests an exit before the bus has
+        exited, earlier or later than the restart, the process ends.
 
         Raises:
             RestartError: The process cannot be replaced; nothing has been changed.
@@ -435,9 +440,8 @@ class Bus:
         """
         Whether the process will be replaced once the bus has exited.
 
-        It is True if a restart, and no exit, was requested since the last exit of the
-        bus. An exit that is requested later makes it False again; a component
-        that keeps something for the next program must be ready for that.
+        It is True if a restart, and no exit, was requested since the last exit of the bus. An exit that is requested
+        later makes it False again; a component that keeps something for the next program must be ready for that.
         """
         return self._parts.main_loop.is_restarting
 
@@ -445,13 +449,13 @@ class Bus:
         """
         Reset the bus in a forked child process.
 
-        Must be called in the child before other code there uses the bus; `run`, `running` and `typedbus.hosting` do
-        so. A child that was not forked by Python is recognised by its pid, the first time that it asks a bus for its
-        state or a transition. The resources of the components belong to the parent, which continues to use them, so
-        no listener is called. A bus that had been started is EXITED in the child: a stop or an exit does nothing, and
-        a start constructs new components. A bus that had not been started is unchanged. Locks are released, and
-        requests, owned threads, open scopes and the replacement are discarded. A start during which the process was
-        forked does not continue in the child.
+        Must be called in the child before other code there uses the bus; `run`, `running` and `typedbus.hosting` do so.
+        A child that was not forked by Python is recognised by its pid, the first time that it asks a bus for its state
+        or a transition. The resources of the components belong to the parent, which continues to use them, so no
+        listener is called. A bus that had been started is EXITED in the child: a stop or an exit does nothing, and a
+        start constructs new components. A bus that had not been started is unchanged. Locks are released, and requests,
+        owned threads, open scopes and the replacement are discarded. A start during which the process was forked does
+        not continue in the child.
         """
         self._parts.registry.renew_lock()
         self._parts.event_loop.detach()
@@ -463,11 +467,9 @@ class Bus:
         """
         Let `block` wait for *thread* after the exit, and name it if it does not end.
 
-        If an exception ends the thread, it is logged on `LOG`, as an error with
-        its traceback, in that thread; then `threading.excepthook` gets it, as
-        usual. The bus continues: a thread without which the process is useless
-        must call `request_exit` itself. May be called before or after the thread has
-        been started.
+        If an exception ends the thread, it is logged on `LOG`, as an error with its traceback, in that thread; then
+        `threading.excepthook` gets it, as usual. The bus continues: a thread without which the process is useless must
+        call `request_exit` itself. May be called before or after the thread has been started.
         """
         notice()
         self._parts.main_loop.own(thread)
@@ -476,9 +478,8 @@ class Bus:
         """
         Wait until the bus has EXITED, and carry out requests meanwhile.
 
-        While `MAIN` has listeners it is published every *interval*; otherwise
-        the thread sleeps until there is a request. An exception in this thread
-        (`KeyboardInterrupt`, `SystemExit`, a failing listener of `MAIN`) exits the
+        While `MAIN` has listeners it is published every *interval*; otherwise the thread sleeps until there is a
+        request. An exception in this thread (`KeyboardInterrupt`, `SystemExit`, a failing listener of `MAIN`) exits the
         bus in order and is raised afterwards. Only one thread serves requests and ticks; others in `block` merely wait.
 
         Args:
@@ -488,11 +489,9 @@ class Bus:
         Raises:
             ValueError: *interval* is not above 0.
             WaitError: The caller is a listener of a transition.
-            BaseException: The cause given to `request_exit`, an exception in this
-                thread, the error of the exit, or `StillRunning`; a
-                `BaseExceptionGroup` of these if there are several. The same exception
-                object is raised only once. After a `restart` the replacement
-                receives the error instead.
+            BaseException: The cause given to `request_exit`, an exception in this thread, the error of the exit, or
+                `StillRunning`; a `BaseExceptionGroup` of these if there are several. The same exception object is
+                raised only once. After a `restart` the replacement receives the error instead.
         """
         if interval <= 0:
             raise ValueError(f"the interval of ticks is {interval!r} s; pass a number greater than 0")

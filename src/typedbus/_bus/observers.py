@@ -32,10 +32,6 @@ class ObserverChannel(BoundChannel[Args, None]):
         # By thread, until its outermost publish has ended: the listener that recursed without end.
         self._endless: dict[int, Callable[Args, None]] = {}
 
-    def watch_refusal(self) -> str:
-        """Return what to do instead of watching the channel."""
-        return "the bus reports on it, and a listener there changes nothing for the publisher: subscribe the watcher"
-
     def publish(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[None]:
         """
         Call every listener; each failure is written to stderr, with the published arguments.

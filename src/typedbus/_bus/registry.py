@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeVar
 
-from typedbus._base.errors import ChannelError
+from typedbus._base.errors import ChannelError, ChannelNameError
+from typedbus._base.failures import place_of
 from typedbus._base.states import State
-from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LOG
+from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LIFECYCLE_CHANNELS, LOG
 from typedbus._bus.observers import ObserverChannel, Observers
 from typedbus._channels.binding import bind
-from typedbus._channels.channel import AnyChannel, Binds
+from typedbus._channels.channel import AnyChannel, Binds, Channel
 from typedbus._channels.subscriptions import (
     AnyBoundChannel,
     CoroutineRunner,
@@ -25,6 +26,8 @@ from typedbus._channels.subscriptions import (
 
 if TYPE_CHECKING:
     from typedbus._bus.slow_listeners import SlowListeners
+    from typedbus._channels.async_channel import AsyncChannel
+    from typedbus._channels.watching import Published, Watch
 
 AnyBound = TypeVar("AnyBound", bound=AnyBoundChannel)
 
@@ -59,6 +62,9 @@ class Registry:
         self.bound: dict[object, Any] = {LOG: log}
         for bound in self.observers.channels:
             self.bound[bound.channel] = bound
+        # The watches of all channels, and the number of their changes.
+        self._watches: dict[Watch, None] = {}
+        self._watch_changes = 0
 
     def look_up(self, channel: Binds[AnyBound]) -> AnyBound:
         """
@@ -80,9 +86,63 @@ class Registry:
                     self.admit(channel, new)
                 if self._slow_listeners is not None:
                     replace_calls(new, self._slow_listeners)
+                changes = 0
+                while changes != self._watch_changes:  # a signal handler may change the watches, too
+                    changes = self._watch_changes
+                    self._watch(new)
                 self.bound[channel] = new
         first: AnyBound = self.bound[channel]
         return first
+
+    def watch(self, watcher: Callable[[Published], object]) -> Watch:
+        """Call *watcher* with each later publish on a channel that can be watched; see `Bus.watch`."""
+        from typedbus._channels.watching import Watch, check_watcher  # a program without watchers does not need it
+
+        check_watcher(watcher, "")
+        watch = Watch(watcher, None, self._end_watch)
+        with self.lock:
+            self._watch_changes += 1
+            self._watches[watch] = None
+            for bound in list(self.bound.values()):
+                self._watch(bound)
+        return watch
+
+    def _end_watch(self, watch: Watch) -> None:
+        with self.lock:
+            self._watch_changes += 1
+            self._watches.pop(watch, None)
+            for bound in list(self.bound.values()):
+                self._watch(bound)
+
+    def _watch(self, bound: AnyBoundChannel) -> None:
+        """Let the publishes on *bound* call the watchers of all channels, and of those no others."""
+        from typedbus._channels.watching import synchronise
+
+        synchronise(bound, self._watches)
+
+    def channel(self, name: str) -> Channel[..., Any] | AsyncChannel[..., Any]:
+        """
+        Return the channel *name*.
+
+        Raises:
+            ChannelNameError: There is no such channel, or there are several.
+        """
+        if not isinstance(name, str):
+            raise ChannelError(name, "is not the name of a channel: pass a string, as in bus.channel('order_placed')")
+        channels: dict[Any, None] = dict.fromkeys((*self.channels, *LIFECYCLE_CHANNELS))
+        named = [channel for channel in channels if channel.name == name]
+        if len(named) == 1:
+            channel: Channel[..., Any] | AsyncChannel[..., Any] = named[0]
+            return channel
+        import difflib  # only needed for the error
+
+        raise ChannelNameError(
+            name,
+            similar=() if named else tuple(difflib.get_close_matches(name, {channel.name for channel in channels})),
+            places=tuple(
+                "unknown place" if channel.declaration is None else place_of(channel.declaration) for channel in named
+            ),
+        )
 
     @property
     def channels(self) -> tuple[AnyChannel, ...]:

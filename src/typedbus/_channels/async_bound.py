@@ -209,9 +209,9 @@ class AsyncBoundChannel(
         Raises:
             WatcherError: The watcher cannot be called or is async.
         """
-        from typedbus._channels.watching import decorator, watch  # a program without watchers does not need it
+        from typedbus._channels.watching import decorator  # a program without watchers does not need it
 
-        return decorator(self) if watcher is MISSING else watch(self, watcher)
+        return decorator(self) if watcher is MISSING else super().watch(watcher)
 
     def unsubscribe(self, listener: Callable[Args, Result | Awaitable[Result]], /) -> None:
         """End the subscription of *listener*, if there is one."""

@@ -232,9 +232,9 @@ class BoundChannel(
             WatcherError: The watcher cannot be called or is async, or the bus publishes on the channel itself, as on
                 `LOG`, `START` and the channels of events.
         """
-        from typedbus._channels.watching import decorator, watch  # a program without watchers does not need it
+        from typedbus._channels.watching import decorator  # a program without watchers does not need it
 
-        return decorator(self) if watcher is MISSING else watch(self, watcher)
+        return decorator(self) if watcher is MISSING else super().watch(watcher)
 
     async def publish_in_thread(self, /, *args: Args.args, **kwargs: Args.kwargs) -> list[Result]:
         """

@@ -240,6 +240,12 @@ class AnyBoundChannel(Generic[Declaration_co]):
         """Whether a publish would call a listener or a watcher, as `has_listeners`."""
         return self.has_listeners
 
+    def watch(self, watcher: Callable[..., object], /) -> Watch:
+        """Call *watcher* with the arguments of each later publish, until the watch ends; see `BoundChannel.watch`."""
+        from typedbus._channels.watching import watch  # a program without watchers does not need it
+
+        return watch(self, watcher)
+
     def _refusal(self, listener: object, priority: object) -> ListenerError:
         """Return the error for a *listener* that is not callable, or a *priority* that is not an int."""
         if callable(listener):
@@ -354,10 +360,6 @@ class AnyBoundChannel(Generic[Declaration_co]):
     def _watcher_failed(self, watch: Watch, error: Exception) -> None:
         if self._failures is not None:
             self._failures.watcher_failed(self.channel, watch.watcher, error)
-
-    def watch_refusal(self) -> str:
-        """Return why the channel cannot be watched, and what to do instead; "" if it can be watched."""
-        return "" if self._failures is None else self._failures.watch_refusal(self.channel)
 
     def name_of(self, listener: Callable[..., Any]) -> str:
         """Return the name of *listener* for messages: that of its component if it has one."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import functools
 import types
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
@@ -18,10 +18,13 @@ import attrs
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import WatcherError
 from typedbus._base.failures import describe, place_of
-from typedbus._channels.channel import P, R
+from typedbus._base.record import Record
+from typedbus._channels.channel import AnyChannel, P, R
 from typedbus._channels.codegen import Shape, compiled, function_with
 
 if TYPE_CHECKING:
+    from typedbus._channels.async_channel import AsyncChannel
+    from typedbus._channels.channel import Channel
     from typedbus._channels.subscriptions import AnyBoundChannel, Watches
 
 _PUBLISH: Final = """\
@@ -88,12 +91,16 @@ class Watch:
 
     Attributes:
         watcher: The function that receives each publish.
+        channel: The channel; None for all channels of a bus.
     """
 
-    __slots__ = ("_end", "watcher")
+    __slots__ = ("_end", "channel", "watcher")
 
-    def __init__(self, watcher: Callable[..., object], end: Callable[[Watch], None]) -> None:
+    def __init__(
+        self, watcher: Callable[..., object], channel: AnyChannel | None, end: Callable[[Watch], None]
+    ) -> None:
         self.watcher: Final = watcher
+        self.channel: Final = channel
         self._end = end
 
     @property
@@ -123,7 +130,25 @@ class Watch:
         self.cancel()
 
     def __repr__(self) -> str:
-        return f"<Watch of {self.name}>"
+        return f"<Watch of {self.name} on {'all channels' if self.channel is None else repr(self.channel.name)}>"
+
+
+@attrs.frozen(eq=False, repr=False)
+class Published(Record):
+    """
+    A publish, as a watcher of all channels receives it.
+
+    Later versions may add attributes.
+
+    Attributes:
+        channel: The channel.
+        args: The arguments that listeners receive by position.
+        kwargs: The arguments that they receive by name.
+    """
+
+    channel: Channel[..., Any] | AsyncChannel[..., Any]
+    args: tuple[Any, ...]
+    kwargs: Mapping[str, Any]
 
 
 @attrs.frozen
@@ -157,12 +182,16 @@ def watch(bound: AnyBoundChannel, watcher: Any) -> Watch:
         WatcherError: *watcher* cannot be called or is async, or the channel cannot be watched.
     """
     check_watcher(watcher, bound.channel.name)
-    refusal = bound.watch_refusal()
+    refusal = _refusal(bound)
     if refusal:
         raise WatcherError(bound.channel.name, watcher, refusal)
-    watch = Watch(watcher, functools.partial(end, bound))
-    begin(bound, watch, watcher)
+    watch = Watch(watcher, bound.channel, functools.partial(_end, bound))
+    _change(bound, lambda watches: (*watches, (watch, watcher)))
     return watch
+
+
+def _end(bound: AnyBoundChannel, watch: Watch) -> None:
+    _change(bound, lambda watches: tuple(pair for pair in watches if pair[0] is not watch))
 
 
 def decorator(bound: AnyBoundChannel) -> Callable[[Callable[P, R]], Callable[P, R]]:
@@ -193,14 +222,30 @@ def check_watcher(watcher: object, channel: str) -> None:
         )
 
 
-def begin(bound: AnyBoundChannel, watch: Watch, receive: Callable[..., object]) -> None:
-    """Let each later publish on *bound* call *receive* for *watch*."""
-    _change(bound, lambda watches: (*watches, (watch, receive)))
+def synchronise(bound: AnyBoundChannel, watches: Mapping[Watch, None]) -> None:
+    """Let publishes on *bound* call the watchers of *watches*, and no other watchers of all channels of its bus."""
+    if _refusal(bound):
+        return
+
+    def change(present: Watches) -> Watches:
+        kept = [pair for pair in present if pair[0].channel is not None or pair[0] in watches]
+        new = watches.keys() - {watch for watch, _ in kept}
+        return (*kept, *((watch, _receiver(watch, bound.channel)) for watch in list(watches) if watch in new))
+
+    _change(bound, change)
 
 
-def end(bound: AnyBoundChannel, watch: Watch) -> None:
-    """End *watch* on *bound*."""
-    _change(bound, lambda watches: tuple(pair for pair in watches if pair[0] is not watch))
+def _receiver(watch: Watch, channel: Any) -> Callable[..., object]:
+    """Return the function that passes the arguments of a publish on *channel* to the watcher of *watch*."""
+    return lambda *args, **kwargs: watch.watcher(Published(channel, args, kwargs))
+
+
+def _refusal(bound: AnyBoundChannel) -> str:
+    """Return why *bound* cannot be watched, and what to do instead; "" if it can be watched."""
+    failures = bound._failures  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    if failures is None:
+        return "the bus reports on it, and a listener there changes nothing for the publisher: subscribe the watcher"
+    return failures.watch_refusal(bound.channel)
 
 
 def _change(bound: AnyBoundChannel, change: Callable[[Watches], Watches]) -> None:

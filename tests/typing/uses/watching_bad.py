@@ -6,7 +6,7 @@ from typing import Protocol
 from declared import Order, RushOrder, closed, order_placed, stock_low
 from watching_good import Audit, priced, shipped
 
-from typedbus import AsyncBoundChannel, BoundChannel, Bus, Publishes
+from typedbus import AsyncBoundChannel, BoundChannel, Bus, Published, Publishes
 
 
 class ReadsLow(Protocol):
@@ -66,3 +66,19 @@ def a_bound_channel_is_watched_with_its_own_arguments(
 
 def a_component_that_only_publishes_watches_nothing(low: Publishes[ReadsLow]) -> None:
     low.watch(print)  # E
+
+
+def a_watcher_of_all_channels_takes_a_published(bus: Bus) -> None:
+    bus.watch(takes_text)  # E
+    bus.watch(takes_nothing)  # E
+    bus.watch(bus.log)  # E
+    bus.watch()  # E
+
+
+def a_published_is_frozen(published: Published) -> None:
+    published.args = ()  # E
+    published.kwargs["left"] = 1  # E
+
+
+def channels_are_found_by_name_alone(bus: Bus) -> None:
+    bus.channel(order_placed)  # E

@@ -1,11 +1,21 @@
 """Valid watchers, and questions for listeners."""
 
 from collections.abc import Callable
-from typing import Protocol, assert_type
+from typing import Any, Protocol, assert_type
 
 from declared import Order, Receipt, RushOrder, audited, closed, order_placed, quoted, stock_low
 
-from typedbus import AsyncBoundChannel, AsyncChannel, AsyncPublishes, BoundChannel, Bus, Channel, Publishes, Watch
+from typedbus import (
+    AsyncBoundChannel,
+    AsyncChannel,
+    AsyncPublishes,
+    BoundChannel,
+    Bus,
+    Channel,
+    Published,
+    Publishes,
+    Watch,
+)
 
 priced = AsyncChannel[[Order], float]("priced")
 
@@ -100,3 +110,29 @@ def the_truth_of_a_bound_channel(
     assert_type(price.has_listeners, bool)
     if low and price and bus[channel]:
         low.publish("tea", left=1)
+
+
+def log_all(published: Published) -> None:
+    assert_type(published.args, tuple[Any, ...])
+    print(published.channel.name, published.kwargs.get("left"))
+    if published.channel is order_placed:
+        print("an order")
+
+
+def a_watcher_of_all_channels_receives_a_published(bus: Bus) -> None:
+    assert_type(bus.watch(log_all), Watch)
+    with bus.watch(print) as watch:
+        print(watch.channel)
+    events: list[object] = []
+    bus.watch(events.append)
+    bus.watch(lambda published: published.channel)
+
+
+def a_channel_that_is_found_by_name_takes_any_watcher_and_argument(bus: Bus) -> None:
+    channel = bus.channel("order_placed")
+    assert_type(channel, Channel[..., Any] | AsyncChannel[..., Any])
+    bus[channel].watch(log_all)
+    if isinstance(channel, Channel):
+        bus[channel].publish("tea", left=1)
+    else:
+        bus[channel].publish_from_thread("tea")
