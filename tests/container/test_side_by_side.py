@@ -2,15 +2,27 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import AsyncIterator, Iterator
 from typing import Any
 
 import pytest
 from dependency_injector import containers, providers
 from dependency_injector.wiring import Provide, inject
 
-from typedbus import GRACEFUL, Bus, Component, Container, InvalidContainer, OutsideContainer, on, provided, running
+from typedbus import (
+    GRACEFUL,
+    Bus,
+    Component,
+    Container,
+    InvalidContainer,
+    OutsideContainer,
+    Resource,
+    on,
+    provided,
+    running,
+)
 from typedbus.faults import LibraryFault
 
 # The library's types know less than it does.
@@ -194,6 +206,47 @@ class TestTheOldContainerInsideTheNewOne:
             mended.bus().graceful()
             assert mended.inner().settings() is mended.settings()
         assert reread == ["settings"]
+
+
+def test_an_async_resource_in_the_old_one_is_a_fault_with_the_way_out() -> None:
+    """The new container declares it, and opens and closes it on the event loop of the bus."""
+    states = []
+
+    async def open_database() -> AsyncIterator[Database]:
+        database = Database("pool://")
+        database.start()
+        yield database
+        database.stop()
+        states.append(database.is_open)
+
+    class Pooled(theirs.DeclarativeContainer):  # type: ignore[misc]
+        database = providers.Resource(open_database)
+        orders = providers.Singleton(Orders, database)
+
+    class Site(Container):
+        bus = Component(Bus)
+        old: Any = library.Container(Pooled)
+
+    with pytest.raises(InvalidContainer) as invalid:
+        Site().validate()
+    (fault,) = invalid.value.exceptions
+    assert isinstance(fault, LibraryFault)
+    assert fault.path == "Site.old.database"
+    assert "declare database = Resource(" in fault.remedy
+    assert "above that container" in fault.remedy
+    assert "providers.Container(..., database=database)" in fault.remedy
+
+    class Mended(Container):
+        bus = Component(Bus)
+        database = Resource(open_database)
+        old: Any = library.Container(Pooled, database=database)
+
+    async def main() -> None:
+        async with running(Mended()) as mended:
+            states.append(mended.old().orders().database.is_open)
+
+    asyncio.run(main())
+    assert states == [True, False]
 
 
 class Books(Container):

@@ -66,17 +66,16 @@ def library_faults(
             path = paths[id(node)]
             if isinstance(node, _CALLED):
                 faults.extend(_undefined(node, path, place, paths, needed))
+            is_unported = id(node) in unported
             if is_resource(node) and _is_async(provider.provides):
-                faults.append(
-                    LibraryFault(
-                        path,
-                        place,
-                        f"{describe(provider.provides)} is asynchronous, but the bus opens and closes resources synchronously",
-                        "declare a Resource of typedbus with this function, or open it with a synchronous one",
-                    )
-                )
+                described = describe(provider.provides)
+                problem = f"{described} is asynchronous, but the bus opens and closes resources synchronously"
+                remedy = "declare a Resource of typedbus with this function, or open it with a synchronous one"
+                if is_unported:
+                    remedy = _above(path, f"Resource({described}, ...)")
+                faults.append(LibraryFault(path, place, problem, remedy))
             if isinstance(node, providers.BaseSingleton):
-                faults.extend(_uncalled(provider, path, place, users_of, is_unported=id(node) in unported))
+                faults.extend(_uncalled(provider, path, place, users_of, is_unported=is_unported))
     return faults
 
 
@@ -239,16 +238,20 @@ def _uncalled(
         hooks = [hook for hook in hooks if not isinstance(hook, NamedHook)]
     if hooks:
         shown = ", ".join(dict.fromkeys(describe(hook.method) for hook in hooks))
-        name = path.rpartition(".")[2]
         remedy = (
-            f"declare {name} = Component({cls.__name__}, ...) above that container, and pass it: "
-            f"providers.Container(..., {name}={name})"
-            if is_unported
-            else f"declare a Component({cls.__name__}, ...); if the program calls the method itself, "
+            f"declare a Component({cls.__name__}, ...); if the program calls the method itself, "
             "exclude it: Component(...).without(START)"
         )
+        if is_unported:
+            remedy = _above(path, f"Component({cls.__name__}, ...)")
         problem = f"the bus calls only methods of components, and {shown} would never be called"
         yield LibraryFault(path, place, problem, remedy)
+
+
+def _above(path: str, declaration: str) -> str:
+    """Return how to replace the provider *path*, in a container of the library, by *declaration*."""
+    name = path.rpartition(".")[2]
+    return f"declare {name} = {declaration} above that container, and pass it: providers.Container(..., {name}={name})"
 
 
 def _is_meant(hook: NamedHook, cls: type) -> bool:
