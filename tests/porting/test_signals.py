@@ -393,6 +393,16 @@ class TestCommand:
 
         assert (ended.stdout, ended.stderr) == ("no signals\n", "set()\n")
 
+    @pytest.mark.parametrize("name", ["app.py", "shop/app", "app:bus"])
+    def test_an_argument_that_is_not_the_name_of_a_module_is_an_error(self, tmp_path: Path, name: str) -> None:
+        """Nothing is imported."""
+        (tmp_path / "app.py").write_text("print('imported')", encoding="utf-8")
+
+        ended = run_command(tmp_path, name)
+
+        assert ended.stderr == f"cannot report on {name}: give the name of a module, without .py, as in shop.signals\n"
+        assert ended.returncode == 2
+
     def test_a_module_that_does_not_exist_is_an_error(self, tmp_path: Path) -> None:
         """The status is 2."""
         ended = run_command(tmp_path, "app", "absent")

@@ -45,8 +45,11 @@ def import_quietly(name: str, target: str) -> ModuleType:
         target: The argument of the command, for the error.
 
     Raises:
-        CannotReport: It does not exist, or its code raised an exception; the traceback of that is on stderr.
+        CannotReport: *name* is not the name of a module, it does not exist, or its code raised an exception; the
+            traceback of that is on stderr.
     """
+    if name.endswith(".py") or not all(part.isidentifier() for part in name.split(".")):
+        raise CannotReport(target, "give the name of a module, without .py, as in shop.signals")
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return importlib.import_module(name)
