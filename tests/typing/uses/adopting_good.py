@@ -45,10 +45,8 @@ def build_site(bus: Bus, site: pelican.Pelican, articles: pelican.ArticlesGenera
     bus[pelican.feed_written].publish("feed.xml", feed=pelican.Feed(), context={})
     generators: list[type[Generator]] = []
     for answer in bus[pelican.get_generators].publish(site):
-        if isinstance(answer, type):
-            generators.append(answer)
-        elif answer is not None:
-            generators.extend(generator for generator in answer if generator is not None)
+        several = answer if isinstance(answer, Sequence) else [answer]
+        generators.extend(generator for generator in several if generator is not None)
     writers = [writer for writer in bus[pelican.get_writer].publish(site) if writer is not None]
     return writers[0] if writers else bus[pelican.get_writer].first(site) or pelican.Writer
 
