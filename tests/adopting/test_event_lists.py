@@ -13,7 +13,7 @@ import attrs
 import pytest
 from tests.adopting.facts import PROGRAMS, Fact
 
-from typedbus import BoundChannel, Bus, Channel, Component, Container, InvalidContainer, Listeners, running
+from typedbus import BoundChannel, Bus, Channel, Component, Container, InvalidContainer, Listeners, Published, running
 from typedbus.faults import HookFault
 
 AnySignature: TypeAlias = Channel[..., Any]
@@ -37,16 +37,24 @@ class Recorder:
 
 @attrs.frozen
 class Heard:
-    """A channel on the bus of a program, and its three listeners."""
+    """A channel on the bus of a program, its three listeners, and what a watcher of the bus has received."""
 
     bound: BoundChannel[..., Any]
     listeners: tuple[Recorder, Recorder, Recorder]
+    published: list[Published]
+
+    @property
+    def watched(self) -> list[Call]:
+        """The arguments that the watcher has received, on this channel alone."""
+        assert {published.channel for published in self.published} <= {self.bound.channel}
+        return [(published.args, dict(published.kwargs)) for published in self.published]
 
     def answers(self, *results: object) -> tuple[list[Call], ...]:
         """Prepare the results of the listeners, and return the lists of their calls."""
         for listener, result in zip(self.listeners, results, strict=True):
             listener.result = result
             listener.calls.clear()
+        self.published.clear()
         return tuple(listener.calls for listener in self.listeners)
 
 
@@ -73,7 +81,9 @@ def heard() -> Generator[Mapping[AnySignature, Heard]]:
                 plugins = Component(listeners)
 
             bus = stack.enter_context(running(Program())).bus()
-            by_channel |= {channel: Heard(bus[channel], three) for channel, three in recorders.items()}
+            published: list[Published] = []
+            bus.watch(published.append)
+            by_channel |= {channel: Heard(bus[channel], three, published) for channel, three in recorders.items()}
         yield by_channel
 
 
@@ -160,7 +170,7 @@ def test_each_listener_receives_the_arguments(
     results = heard[channel].bound.publish(*positional, **named)
 
     assert results == ["one", None, "three"]
-    assert first == second == third == [(positional, named)]
+    assert first == second == third == heard[channel].watched == [(positional, named)]
 
 
 @pytest.mark.parametrize(("channel", "fact"), events("first"))
@@ -172,7 +182,7 @@ def test_the_first_answer_wins(channel: AnySignature, fact: Fact, heard: Mapping
     answer = heard[channel].bound.first(*positional, **named)
 
     assert answer == "answer"
-    assert silent == answering == [(positional, named)]
+    assert silent == answering == heard[channel].watched == [(positional, named)]
     assert not late
 
 
@@ -187,7 +197,7 @@ def test_the_first_argument_passes_through_all_listeners(
     folded: object = heard[channel].bound.fold(value, *others, **named)
 
     assert folded == "last"
-    assert changing == [((value, *others), named)]
+    assert changing == heard[channel].watched == [((value, *others), named)]
     assert keeping == last == [(("changed", *others), named)]
 
 
@@ -204,7 +214,7 @@ def test_a_failure_is_part_of_the_attempt(
 
     assert attempt.results == ("before", "after")
     assert [answer.error for answer in attempt] == [None, failure, None]
-    assert before == failing == after == [(positional, named)]
+    assert before == failing == after == heard[channel].watched == [(positional, named)]
 
 
 @pytest.mark.parametrize(("channel", "fact"), events())
@@ -226,4 +236,4 @@ def test_a_wrong_publish_calls_no_listener_and_names_the_channel(
         assert channel.name in names.split(" or ") or names.endswith(" or another")
         assert reason.startswith(f"{fact.verb}() ")
 
-    assert not (first or second or third)
+    assert not (first or second or third or heard[channel].watched)

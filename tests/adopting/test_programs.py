@@ -6,10 +6,10 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 import pytest
-from tests.adopting import beets, celery, flask, mkdocs, oscar, pelican, wagtail
+from tests.adopting import beets, celery, flask, mkdocs, mopidy, oscar, pelican, wagtail
 from tests.adopting.wagtail import HttpRequest, HttpResponse, Page, ServePage
 
-from typedbus import Bus, ChannelFailures, Listeners
+from typedbus import Bus, ChannelFailures, Listeners, Published
 
 
 class TagsGenerator(pelican.Generator): ...
@@ -143,7 +143,7 @@ def test_celery_raises_the_first_failure_of_an_import() -> None:
 
 @pytest.mark.parametrize("connected", [False, True])
 def test_celery_configures_logging_unless_a_receiver_has(connected: bool) -> None:
-    """An attempt is empty if no receiver was called."""
+    """An attempt is empty if no receiver was called; a watcher of the bus is not a receiver."""
     listeners = Listeners()
     if connected:
 
@@ -151,7 +151,7 @@ def test_celery_configures_logging_unless_a_receiver_has(connected: bool) -> Non
         def configure(**kwargs: Any) -> None: ...
 
     bus = Bus()
-    with listeners.subscribe(bus):
+    with listeners.subscribe(bus), bus.watch(lambda published: None):
         attempt = bus[celery.setup_logging].attempt(
             sender=None, loglevel=20, logfile=None, format="%(message)s", colorize=False
         )
@@ -229,6 +229,32 @@ def test_flask_records_the_templates_of_a_block() -> None:
     bus[flask.template_rendered].publish(app, template=flask.Template(), context={})
 
     assert recorded == [(template, {"title": "Tea"})]
+
+
+def test_mopidy_sends_all_events_to_on_event() -> None:
+    """A watcher of the bus gets the event's name and its arguments, also if a listener fails."""
+    listeners = Listeners()
+    events: list[tuple[str, Mapping[str, Any]]] = []
+
+    @listeners.on(mopidy.volume_changed)
+    @listeners.on(mopidy.mixer_volume_changed)
+    def fail(*, volume: mopidy.Percentage) -> None:
+        raise ValueError(volume)
+
+    def on_event(published: Published) -> None:
+        events.append((published.channel.name, published.kwargs))
+
+    bus = Bus()
+    with listeners.subscribe(bus), bus.watch(on_event):
+        bus[mopidy.volume_changed].attempt(volume=mopidy.Percentage(50))
+        bus[mopidy.mixer_volume_changed].attempt(volume=mopidy.Percentage(60))
+        bus[mopidy.tracklist_changed].attempt()
+
+    assert events == [
+        ("core.volume_changed", {"volume": 50}),
+        ("mixer.volume_changed", {"volume": 60}),
+        ("core.tracklist_changed", {}),
+    ]
 
 
 def test_wagtail_returns_the_first_response_of_a_hook() -> None:
