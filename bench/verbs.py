@@ -1,8 +1,8 @@
 # a program on its own, no part of a package
 """
-Measure `first`, `fold` and `attempt` against `publish` on the same listeners, beside other libraries and loops.
+Measure `first`, `fold`, `attempt` and watchers against `publish` on the same listeners, beside other libraries and loops.
 
-``python bench/verbs.py`` prints a table for sync and one for async channels. All contenders take turns in one run, and
+``python bench/verbs.py`` prints tables for sync and async channels. All contenders take turns in one run, and
 the fastest round of each counts. The listeners do nothing: the tables show the overhead of a call, not the work.
 """
 
@@ -85,24 +85,28 @@ class Loops:
         return outcomes
 
 
-def on_typedbus(listens: Listeners, *, is_async: bool) -> Any:
-    """Return a bound channel."""
+def on_typedbus(listens: Listeners, *, is_async: bool, watch: str = "") -> Any:
+    """Return a bound channel, with a watcher on the "channel" or on the "bus" if *watch* says so."""
     bus = Bus()
     bound: Any = (
         bus[AsyncChannel[[int], int | None]("measured")] if is_async else bus[Channel[[int], int | None]("measured")]
     )
     for listen in listens:
         bound.subscribe(listen)
+    if watch == "channel":
+        bound.watch(lambda value: None)
+    elif watch == "bus":
+        bus.watch(lambda published: None)
     return bound
 
 
-def on_pluggy(listens: Listeners) -> Any:
-    """Return a hook with ``firstresult``: keyword arguments only, the last plugin first."""
+def on_pluggy(listens: Listeners, *, firstresult: bool = True, watch: bool = False) -> Any:
+    """Return a hook: keyword arguments only, the last plugin first; with monitoring of all hooks if *watch* is True."""
     library = importlib.import_module("pluggy")
     plugins = library.PluginManager("bench")
 
     class Specifications:
-        @library.HookspecMarker("bench")(firstresult=True)
+        @library.HookspecMarker("bench")(firstresult=firstresult)
         def measured(self, value: int) -> None: ...
 
     plugins.add_hookspecs(Specifications)
@@ -110,14 +114,23 @@ def on_pluggy(listens: Listeners) -> Any:
         plugin = type(f"Plugin{number}", (), {})()
         plugin.measured = library.HookimplMarker("bench")(listen)
         plugins.register(plugin)
+    if watch:
+        plugins.add_hookcall_monitoring(lambda name, methods, kwargs: None, lambda outcome, name, methods, kwargs: None)
     return plugins.hook.measured
 
 
-def on_blinker(listens: Listeners) -> Any:
-    """Return a signal, which returns a list of receivers and results, and ends at the first failure."""
-    signal = importlib.import_module("blinker").Signal()
+def on_blinker(listens: Listeners, *, watch: bool = False) -> Any:
+    """
+    Return a signal, which returns a list of receivers and results, and ends at the first failure.
+
+    If *watch* is True, the listeners receive one sender, and a receiver more receives all of them.
+    """
+    library = importlib.import_module("blinker")
+    signal = library.Signal()
     for listen in listens:
-        signal.connect(listen, weak=False)
+        signal.connect(listen, sender=None if watch else library.ANY, weak=False)
+    if watch:
+        signal.connect(lambda sender, value: None, weak=False)
     return signal
 
 
@@ -152,6 +165,14 @@ def _sync(verb: str) -> Row:
     return Row(f"`{verb}`", f"channel.{verb}(1)", lambda listens: on_typedbus(listens, is_async=False))
 
 
+def _watched(watch: str) -> Row:
+    return Row(
+        f"`publish`, a watcher of the {watch}",
+        "channel.publish(1)",
+        lambda listens: on_typedbus(listens, is_async=False, watch=watch),
+    )
+
+
 def _async(verb: str) -> Row:
     return Row(f"`{verb}`", f"await channel.{verb}(1)", lambda listens: on_typedbus(listens, is_async=True))
 
@@ -173,6 +194,24 @@ VALUES = (
     Row("Django `send`", "channel.send(None, value=1)", on_django, "sender, value, **named"),
     Row("blinker `send`", "channel.send(None, value=1)", on_blinker, "sender, value"),
 )
+WATCHED = (
+    _sync("publish"),
+    _watched("channel"),
+    _watched("bus"),
+    Row("pluggy", "channel(value=1)", lambda listens: on_pluggy(listens, firstresult=False)),
+    Row(
+        "pluggy, `add_hookcall_monitoring`",
+        "channel(value=1)",
+        lambda listens: on_pluggy(listens, firstresult=False, watch=True),
+    ),
+    Row("blinker `send`", "channel.send(None, value=1)", on_blinker, "sender, value"),
+    Row(
+        "blinker `send`, a receiver of `ANY`",
+        "channel.send(None, value=1)",
+        lambda listens: on_blinker(listens, watch=True),
+        "sender, value",
+    ),
+)
 AWAITED_FIRST = (_async("publish"), _async("first"))
 AWAITED_VALUES = (
     _async("publish"),
@@ -183,6 +222,7 @@ AWAITED_VALUES = (
 TABLES = (
     ("Listeners that return None", "None", FIRST),
     ("Listeners that return their argument", "value", VALUES),
+    ("Listeners that return their argument, and one watcher", "value", WATCHED),
     ("Async listeners that return None", "None", AWAITED_FIRST),
     ("Async listeners that return their argument", "value", AWAITED_VALUES),
 )
