@@ -473,6 +473,27 @@ def test_a_watcher_may_end_its_own_watch_and_begin_others() -> None:
     assert calls == ["once", "later"]
 
 
+@every_verb
+@every_channel
+@cold_and_hot
+def test_a_listener_that_a_watcher_subscribes_is_called_by_the_next_publish(
+    channel: Any, verb: str, publishes: int
+) -> None:
+    """A publish calls the listeners of its beginning, although its watchers run first."""
+    bound = Bus()[channel]
+    calls: list[str] = []
+    warm_up(bound, verb, publishes)
+
+    def listen(sku: str) -> None:
+        calls.append(sku)
+
+    bound.watch(lambda _: bound.subscribe(listen))
+    call(bound, verb, "tea")
+    call(bound, verb, "milk")
+
+    assert calls == ["milk"]
+
+
 def test_the_watchers_do_not_keep_a_bus_alive() -> None:
     """A watcher that refers to the bus is freed with it."""
 

@@ -84,11 +84,11 @@ class BoundChannel(
         """
         # For a channel whose signature only type checkers know; for any other
         # channel `bind` generates a class with the same loop.
-        if self._watches:
-            self._call_watchers(self._watches, lambda watcher: watcher(*args, **kwargs))
         listeners = self._listeners
         if listeners is None:
             listeners = self._arrange()
+        if self._watches:
+            self._call_watchers(self._watches, lambda watcher: watcher(*args, **kwargs))
         results: list[Result] = []
         errors: list[Exception] = []
         blames: list[Blame] = []

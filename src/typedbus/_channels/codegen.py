@@ -67,14 +67,14 @@ def publish({parameters}):
     _tb_call = _tb_self._listeners
     if _tb_call is not None and not _tb_call:
         return []
-    return _tb_self._loop({passed})
+    return _tb_self._loop({passed}_tb_self._warm_up())
 """
 
 _LOOP: Final = """\
-def loop(_tb_self, {received}):
+def loop(_tb_self, {received}_tb_listeners):
     _tb_results, _tb_errors, _tb_blames = [], [], []
     try:
-        for _tb_listener in _tb_self._warm_up():
+        for _tb_listener in _tb_listeners:
             try:
                 _tb_results.append(_tb_listener({call}))
             except RecursionError as _tb_caught:

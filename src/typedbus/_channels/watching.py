@@ -27,8 +27,11 @@ if TYPE_CHECKING:
     from typedbus._channels.channel import Channel
     from typedbus._channels.subscriptions import AnyBoundChannel, Watches
 
-_PUBLISH: Final = """\
+# {loop} begins a call of the loop, {end} ends it. The listeners are those of the beginning, so they are read before a watcher
+# can change them.
+_SYNC: Final = """\
 def {verb}(_tb_self, {received}):
+    _tb_listeners = _tb_self._warm_up()
     for _tb_watch, _tb_watcher in _tb_self._watches:
         try:
             _tb_watcher({call})
@@ -36,35 +39,19 @@ def {verb}(_tb_self, {received}):
             raise
         except Exception as _tb_error:
             _tb_self._watcher_failed(_tb_watch, _tb_error)
-    return _tb_self._loop({received})
+    return _tb_self.{loop}({received}_tb_listeners{end})
 """
 
-_VERB: Final = """\
-def {verb}(_tb_self, {received}):
-    for _tb_watch, _tb_watcher in _tb_self._watches:
-        try:
-            _tb_watcher({call})
-        except RecursionError:
-            raise
-        except Exception as _tb_error:
-            _tb_self._watcher_failed(_tb_watch, _tb_error)
-    return _tb_self._loop_of_{verb}({received}_tb_self._warm_up(), None, 0, [])
-"""
-
-_ASYNC_PUBLISH: Final = """\
+_ASYNC: Final = """\
 def {verb}(_tb_self, {received}):
     return _tb_after_watchers(
         _tb_self,
         _tb_self._watches,
         lambda _tb_watcher: _tb_watcher({call}),
-        lambda _tb_listeners: _tb_self._loop({received}_tb_listeners),
+        lambda _tb_listeners: _tb_self.{loop}({received}_tb_listeners{end}),
         _tb_self._warm_up(),
     )
 """
-
-_ASYNC_VERB: Final = _ASYNC_PUBLISH.replace(
-    "_loop({received}_tb_listeners)", "_loop_of_{verb}({received}_tb_listeners, None, 0, [])"
-)
 
 
 async def _after_watchers(
@@ -163,12 +150,13 @@ class WatchedVerbs:
 @functools.cache
 def _watched(shape: Shape, is_async: bool) -> tuple[Callable[..., Any], WatchedVerbs]:
     """Return the functions that publish on a watched channel: that for `publish`, and those for the other verbs."""
+    text = _ASYNC if is_async else _SYNC
 
-    def function(verb: str, text: str) -> types.FunctionType:
-        return function_with(compiled(text, shape, verb=verb), _NAMES)
+    def function(verb: str, loop: str, end: str) -> types.FunctionType:
+        return function_with(compiled(text, shape, verb=verb, loop=loop, end=end), _NAMES)
 
-    publish, other = (_ASYNC_PUBLISH, _ASYNC_VERB) if is_async else (_PUBLISH, _VERB)
-    return function("publish", publish), WatchedVerbs(*(function(verb, other) for verb in ("first", "fold", "attempt")))
+    verbs = (function(verb, f"_loop_of_{verb}", ", None, 0, []") for verb in ("first", "fold", "attempt"))
+    return function("publish", "_loop", ""), WatchedVerbs(*verbs)
 
 
 _UNKNOWN: Final = Shape(rest="args", others="kwargs")
