@@ -25,6 +25,7 @@ from typedbus import AsyncChannel, Bus, Channel
 
 ROUNDS = 60
 SECONDS = 0.002
+SENDER = object()
 COUNTS = {"one": 1, "ten": 10, "a hundred": 100}
 Listeners = Sequence[Callable[..., Any]]
 
@@ -123,23 +124,29 @@ def on_blinker(listens: Listeners, *, watch: bool = False) -> Any:
     """
     Return a signal, which returns a list of receivers and results, and ends at the first failure.
 
-    If *watch* is True, the listeners receive one sender, and a receiver more receives all of them.
+    If *watch* is True, the listeners receive one sender, and another receiver receives all of them.
     """
     library = importlib.import_module("blinker")
     signal = library.Signal()
     for listen in listens:
-        signal.connect(listen, sender=None if watch else library.ANY, weak=False)
+        signal.connect(listen, sender=SENDER if watch else library.ANY, weak=False)
     if watch:
         signal.connect(lambda sender, value: None, weak=False)
     return signal
 
 
-def on_django(listens: Listeners) -> Any:
-    """Return a signal, which returns a list of receivers and results; `send_robust` has exceptions among the results."""
+def on_django(listens: Listeners, *, watch: bool = False) -> Any:
+    """
+    Return a signal, which returns a list of receivers and results; `send_robust` has exceptions among the results.
+
+    If *watch* is True, the listeners receive one sender, and another receiver receives all of them.
+    """
     logging.getLogger("django").addHandler(logging.NullHandler())
     signal = importlib.import_module("django.dispatch").Signal()
     for listen in listens:
-        signal.connect(listen, weak=False)
+        signal.connect(listen, sender=SENDER if watch else None, weak=False)
+    if watch:
+        signal.connect(lambda sender, value, **named: None, weak=False)
     return signal
 
 
@@ -165,11 +172,11 @@ def _sync(verb: str) -> Row:
     return Row(f"`{verb}`", f"channel.{verb}(1)", lambda listens: on_typedbus(listens, is_async=False))
 
 
-def _watched(watch: str) -> Row:
+def _watched(watch: str, *, is_async: bool = False) -> Row:
     return Row(
         f"`publish`, a watcher of the {watch}",
-        "channel.publish(1)",
-        lambda listens: on_typedbus(listens, is_async=False, watch=watch),
+        f"{'await ' if is_async else ''}channel.publish(1)",
+        lambda listens: on_typedbus(listens, is_async=is_async, watch=watch),
     )
 
 
@@ -204,10 +211,17 @@ WATCHED = (
         "channel(value=1)",
         lambda listens: on_pluggy(listens, firstresult=False, watch=True),
     ),
-    Row("blinker `send`", "channel.send(None, value=1)", on_blinker, "sender, value"),
+    Row("Django `send`", "channel.send(SENDER, value=1)", on_django, "sender, value, **named"),
+    Row(
+        "Django `send`, a receiver of all senders",
+        "channel.send(SENDER, value=1)",
+        lambda listens: on_django(listens, watch=True),
+        "sender, value, **named",
+    ),
+    Row("blinker `send`", "channel.send(SENDER, value=1)", on_blinker, "sender, value"),
     Row(
         "blinker `send`, a receiver of `ANY`",
-        "channel.send(None, value=1)",
+        "channel.send(SENDER, value=1)",
         lambda listens: on_blinker(listens, watch=True),
         "sender, value",
     ),
@@ -217,6 +231,8 @@ AWAITED_VALUES = (
     _async("publish"),
     _async("fold"),
     _async("attempt"),
+    _watched("channel", is_async=True),
+    _watched("bus", is_async=True),
     Row("blinker `send_async`", "await channel.send_async(None, value=1)", on_blinker, "sender, value"),
 )
 TABLES = (
@@ -232,7 +248,12 @@ def timed(row: Row, count: int, result: str, loop: asyncio.AbstractEventLoop) ->
     """Return *row* with so many listeners, as a loop to measure."""
     is_async = row.statement.startswith("await")
     channel = row.make(listeners(count, row.parameters, result, is_async=is_async))
-    names: dict[str, Any] = {"channel": channel, "clock": time.thread_time, "repeat": itertools.repeat}
+    names: dict[str, Any] = {
+        "SENDER": SENDER,
+        "channel": channel,
+        "clock": time.thread_time,
+        "repeat": itertools.repeat,
+    }
     text = _TIMED.format(define="async def" if is_async else "def", statement=row.statement)
     exec(compile(text, f"<{row.name}>", "exec"), names)
     run = names["timed"]
