@@ -19,19 +19,21 @@ Write = Callable[..., dict[str, SignalReport]]
 @pytest.fixture
 def reports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Write]:
     """Give a function that writes modules, imports them, and returns the report of each signal by its variable."""
-    names: list[str] = []
+    before = set(sys.modules)
 
     def write(**sources: str) -> dict[str, SignalReport]:
         for name, source in sources.items():
             (tmp_path / f"{name}.py").write_text(textwrap.dedent(source), encoding="utf-8")
-        names.extend(sources)
-        return {each.name: each for each in report([importlib.import_module(name) for name in sources])}
+        return {
+            each.name: each for each in report([importlib.import_module(name.replace("/", ".")) for name in sources])
+        }
 
     monkeypatch.syspath_prepend(tmp_path)
     monkeypatch.chdir(tmp_path)
     yield write
-    for name in names:
-        sys.modules.pop(name, None)
+    for name in set(sys.modules) - before:
+        if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):
+            del sys.modules[name]
 
 
 def lines_of(each: SignalReport) -> list[str]:
@@ -343,6 +345,81 @@ class TestDjango:
             "  no receivers",
             "  sent at views.py:13",
         ]
+
+
+@pytest.mark.parametrize(
+    ("body", "annotation"),
+    [
+        ("done.send(None, value=1)", "int"),
+        ("done.send(None, value=f'{self}')", "str"),
+        ("done.send(None, value=len('x'))", "object"),
+        ("done.send(None, value=str(1))", "str"),
+        ("done.send(None, value=None)", "None"),
+        ("done.send(None, value=self)", "Part"),
+        ("done.send(None, value=type(self))", "type[Part]"),
+        ("done.send(None, value=Part)", "type[Part]"),
+        ("done.send(None, value=Part())", "Part"),
+        ("done.send(None, value=PART)", "Part"),
+        ("done.send(None, value=make())", "list[int]"),
+        ("done.send(None, value=number)", "int | None"),
+        ("done.send(None, value=late)", "Missing"),
+        ("done.send(None, value=anything)", "object"),
+        ("local: bytes = make()\n        done.send(None, value=local)", "bytes"),
+        ("local = 1\n        done.send(None, value=local)", "int"),
+        ("local = 1\n        local = 'x'\n        done.send(None, value=local)", "object"),
+        ("PART = unknown()\n        done.send(None, value=PART)", "object"),
+        ("done.send(None, value=make)", "object"),
+        ("done.send(None, value=self.count)", "object"),
+        ("done.send(None, value=self.LIMIT)", "int"),
+    ],
+)
+def test_the_type_of_an_argument_follows_from_the_value_that_is_sent(
+    reports: Write, body: str, annotation: str
+) -> None:
+    """As far as the source shows it; else it is object, and the comment lists it."""
+    each = reports(
+        values=f"""
+from __future__ import annotations
+from typing import Any
+from blinker import Signal
+done = Signal()
+def make() -> list[int]: ...
+class Part:
+    LIMIT = 3
+    count = property(lambda self: 1)
+    def run(self, number: int | None, late: Missing, anything: Any):
+        {body}
+PART = Part()
+"""
+    )["values.done"]
+
+    assert each.declaration is not None
+    assert each.declaration.endswith(f"def done(sender: None, /, *, value: {annotation}) -> None: ...")
+    assert ("# unknown types: value" in each.declaration) is (annotation == "object")
+
+
+def test_a_class_method_and_a_relative_import_lead_to_the_signal(reports: Write, tmp_path: Path) -> None:
+    """The import may be in the function."""
+    (tmp_path / "typedbus_shop").mkdir()
+    (tmp_path / "typedbus_shop" / "__init__.py").write_text("", encoding="utf-8")
+    (tmp_path / "typedbus_shop" / "signals.py").write_text("from blinker import Signal\ndone = Signal()\n", "utf-8")
+    each = reports(
+        **{
+            "typedbus_shop/views": """
+            from typedbus_shop import signals
+            class View:
+                done = signals.done
+                @classmethod
+                def close(cls):
+                    cls.done.send()
+            def end():
+                from .signals import done as finished
+                finished.send()
+            """
+        }
+    )["typedbus_shop.signals.done"]
+
+    assert [place for place, _ in each.sends] == [f"{tmp_path}/typedbus_shop/views.py:{line}" for line in (7, 10)]
 
 
 @pytest.mark.slow

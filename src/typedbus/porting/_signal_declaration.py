@@ -18,6 +18,7 @@ from typedbus.porting._modules import short
 from typedbus.porting._source import Send, takes_sender_by_position
 
 _BY_NAME: Final = (inspect.Parameter.POSITIONAL_OR_KEYWORD, inspect.Parameter.KEYWORD_ONLY)
+_AWAITED: Final = ("asend", "asend_robust", "send_async")
 _LONG: Final = 100
 
 
@@ -68,8 +69,8 @@ def signal_declaration(
     results = [signature.return_annotation for signature in signatures]
     is_used = any(send.is_result_used for send in sends)
     result = types.of_result(results) if is_used or any(map(is_specific, results)) else "None"
-    is_async = any(send.method in ("asend", "asend_robust", "send_async") for send in sends)
-    if is_async and not all(send.method in ("asend", "asend_robust", "send_async") for send in sends):
+    awaited = [send.method in _AWAITED for send in sends]
+    if any(awaited) and not all(awaited):
         types.comments.append("# it is sent both with and without an await")
     if unknown:
         types.comments.append(f"# unknown types: {', '.join(unknown)}")
@@ -81,5 +82,5 @@ def signal_declaration(
     header = f"{variable}({', '.join(parameters)}) -> {result}: ..."
     if len(header) > _LONG:
         header = "\n    ".join([f"{variable}(", *(f"{part}," for part in parameters)]) + f"\n) -> {result}: ..."
-    code = ["@AsyncChannel.declare", f"async def {header}"] if is_async else ["@Channel.declare", f"def {header}"]
+    code = ["@AsyncChannel.declare", f"async def {header}"] if any(awaited) else ["@Channel.declare", f"def {header}"]
     return "\n".join([*sorted(types.imports), *types.comments, *code])
