@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 import threading
-from collections.abc import AsyncIterator, Callable, Iterator
+from collections.abc import AsyncIterator, Awaitable, Callable, Coroutine, Iterator
 from contextlib import asynccontextmanager
 from typing import Any
 
 import pytest
 from dependency_injector import providers, resources
 
-from typedbus import GRACEFUL, START, STOP, Bus, Component, Container, InvalidContainer, on, provided, running
-from typedbus.faults import DependencyFault, Fault, LibraryFault, OverrideFault
+from typedbus import GRACEFUL, START, STOP, Bus, Component, Container, InvalidContainer, lazy, on, provided, running
+from typedbus.faults import DependencyFault, Fault, LibraryFault, OverrideFault, TypeFault
 
 # The library's types know less than it does.
 library: Any = providers
@@ -312,3 +312,102 @@ def test_a_component_declared_without_hooks_is_not_a_fault() -> None:
 
     with running(Site()):
         pass
+
+
+class Connection:
+    """Made by an async function."""
+
+    url = "db://"
+
+
+class Repo:
+    """Needs a connection."""
+
+    def __init__(self, connection: Connection) -> None:
+        self.connection = connection
+
+
+class Text:
+    """Needs a text."""
+
+    def __init__(self, text: str) -> None:
+        self.text = text
+
+
+async def open_connection() -> Connection:
+    """Make a connection."""
+    return Connection()
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: Component(Repo, provided(library.Singleton(open_connection))),
+        lambda: Component(Repo, provided(library.ThreadSafeSingleton(open_connection))),
+        lambda: Component(Repo, provided(library.Factory(open_connection))),
+        lambda: Component(Repo, provided(library.Callable(open_connection))),
+        lambda: Component(Repo, provided(library.Coroutine(open_connection))),
+        lambda: Component(Text, provided(library.Singleton(open_connection)).url),
+        lambda: Component(
+            Repo, provided(library.Factory(library.Singleton(Repo, library.Factory(open_connection)))).connection
+        ),
+        lambda: Component(Text, provided(library.Callable(str, library.List(library.Factory(open_connection))))),
+    ],
+)
+def test_the_awaitable_of_an_async_provider_is_not_the_object_of_a_component(declare: Callable[[], Any]) -> None:
+    """The library passes a future, or a coroutine, also through the providers between the two."""
+    site_class: Any = type("Site", (Container,), {"user": declare()})
+
+    (fault,) = faults_of(site_class())
+
+    assert isinstance(fault, TypeFault)
+    assert "is given collections.abc.Awaitable" in fault.problem
+
+
+class Waiting:
+    """Takes what can be awaited."""
+
+    def __init__(self, connection: Awaitable[Connection]) -> None: ...
+
+
+class Later:
+    """Takes functions."""
+
+    def __init__(
+        self,
+        make: Callable[[], Awaitable[Connection]],
+        other: Callable[[], Coroutine[Any, Any, Connection]] | None = None,
+    ) -> None: ...
+
+
+@pytest.mark.parametrize(
+    "declare",
+    [
+        lambda: Component(Waiting, provided(library.Factory(open_connection))),
+        lambda: Component(Waiting, provided(library.Singleton(open_connection))),
+        lambda: Component(Later, lazy(library.Factory(open_connection)), lazy(library.Coroutine(open_connection))),
+        lambda: Component(Holding, provided(library.Factory(open_connection))),
+        lambda: Component(Repo, provided(library.Selector(library.Object("a"), a=library.Factory(Connection)))),
+        lambda: Component(Later, provided(library.DelegatedFactory(open_connection))),
+        lambda: Component(Holding, library.Factory(Holding, library.Delegate(library.Factory(open_connection)))),
+    ],
+)
+def test_an_awaitable_may_be_passed_where_one_is_expected(declare: Callable[[], Any]) -> None:
+    """Also a provider of awaitables, uncalled."""
+    site_class: Any = type("Site", (Container,), {"user": declare()})
+
+    assert faults_of(site_class()) == []
+
+
+def test_an_override_of_an_async_provider_is_described_in_its_place() -> None:
+    """A test passes a plain object."""
+
+    class Site(Container):
+        connection: Any = library.Singleton(open_connection)
+        repo = Component(Repo, provided(connection))
+
+    site = Site()
+    site.connection.override(Connection())
+
+    assert faults_of(site) == []
+    assert isinstance(site.repo().connection, Connection)

@@ -313,6 +313,25 @@ def test_an_old_container_takes_a_whole_container_as_its_dependencies() -> None:
         assert old.inner().database is site.infra.database()
 
 
+class Sharing(Container):
+    """Shares an instance of the old container."""
+
+    bus = Component(Bus)
+    legacy: Any = Old()
+
+
+@inject
+def shared_orders(orders: Orders = Provide[Sharing.legacy.orders]) -> Orders:
+    """Take what the shared instance provides."""
+    return orders
+
+
+@inject
+def shared_url(url: str = Provide[Sharing.legacy.orders.provided.database.url]) -> str:
+    """Take an attribute of it."""
+    return url
+
+
 class TestAnInstanceOfTheOldContainerAsAnAttribute:
     """`legacy = old` in the body of the new one, where *old* is an instance."""
 
@@ -339,6 +358,16 @@ class TestAnInstanceOfTheOldContainerAsAnAttribute:
         assert one.infra.legacy is Infra.old
         assert one.infra.audit().orders is other.infra.audit().orders is sub.second().orders is Infra.old.orders()
         assert one.later().orders.database is Infra.old.database()
+
+    def test_markers_may_name_its_providers(self) -> None:
+        """After `wire` of the new container."""
+        site = Sharing()
+        site.wire(modules=[sys.modules[__name__]])
+        try:
+            assert shared_orders() is site.legacy.orders()
+            assert shared_url() == "memory://"
+        finally:
+            site.unwire()
 
     def test_a_component_that_overrides_one_of_them_stays_in_its_container(self) -> None:
         """It belongs to a third container, which starts it."""

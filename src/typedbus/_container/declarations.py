@@ -159,6 +159,7 @@ class DeclaredContainer(Declarations):
         for base in reversed(bases):
             for name, declared in blueprint_of(base).members.items():
                 pairs.extend(_counterparts(declared, self._body.members.get(name)))
+        pairs.extend((provider, provider) for provider in blueprint_of(cls).shared.values())
         view = self._body.view
         view.refer(cls, pairs)
         config = injector.wiring_config
@@ -289,7 +290,7 @@ def settle(container: Declarations, home: Home | None, path: str) -> None:
     def needed(node: object) -> list[object]:
         return [need for need in declared_needs(node) if id(need) not in shared]
 
-    for node in dependencies_first(providers_of(body.members), needed)[0]:
+    for node in dependencies_first(providers_of(body.members), needed if shared else declared_needs)[0]:
         if isinstance(node, Component):
             node.home = home
 

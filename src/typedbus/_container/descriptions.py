@@ -3,8 +3,12 @@
 from __future__ import annotations
 
 import types
+from collections.abc import Awaitable
 from typing import Any, Final
 
+from dependency_injector import providers
+
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.static import is_a
 from typedbus._container.annotations import (
     Later,
@@ -19,6 +23,7 @@ from typedbus._container.annotations import (
 )
 from typedbus._container.component import Component
 from typedbus._container.forms import opened_by
+from typedbus._container.providers import is_delegated, is_provider, needs
 from typedbus._container.results import (
     Attribute,
     Either,
@@ -39,6 +44,8 @@ from typedbus._container.results import (
 
 #: Limit for the providers that a search follows, since overrides may form a cycle.
 DEPTH: Final = 50
+#: The providers of the library that call a class or a function.
+_CALLING: Final = (providers.BaseSingleton, providers.Factory, providers.Callable)
 
 
 def class_of(component: Component[object]) -> type | None:
@@ -61,7 +68,31 @@ def description_of(node: object, depth: int = DEPTH) -> object:
 
     For an overridden provider, the override is described. Nothing is called.
     """
-    return _described(result_of(node), depth)
+    return Awaitable if _is_awaitable(node) else _described(result_of(node), depth)
+
+
+def _is_awaitable(node: object) -> bool:
+    """
+    Whether a call of the library's provider *node* returns an awaitable.
+
+    It does if its function is async, or that of a provider among its arguments: the library passes awaitables on.
+    """
+    if not is_provider(node) or isinstance(node, Component):
+        return False  # nearly all arguments
+    pending, seen = [node], set[int]()
+    while pending:
+        provider: Any = pending.pop()
+        # The branch that a selector takes is not known.
+        is_end = isinstance(provider, (Component, providers.Selector)) or is_delegated(provider)
+        if is_end or id(provider) in seen:
+            continue
+        seen.add(id(provider))
+        is_call = isinstance(provider, _CALLING) and provider.last_overriding is None
+        if is_call and is_async_callable(provider.provides):
+            return True
+        called: list[Any] = needs(provider)
+        pending.extend(need for need in called if not need.is_async_mode_disabled())
+    return False
 
 
 def declared_type_of(component: Component[object]) -> object:
