@@ -329,7 +329,7 @@ def a_hook_fault() -> BaseException:
     HookFault,
     Exception,
     "Wrong.late (HERE): Late.hear does not fit channel 'square': it takes 'number' as str and "
-    "is given int; correct the method, or remove the mark or declaration that makes it a listener",
+    "is given int; correct the method (HERE), or remove the mark or declaration that makes it a listener",
 )
 def a_hook_fault_of_a_mark() -> BaseException:
     class Wrong(Container):

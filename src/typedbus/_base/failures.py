@@ -5,7 +5,7 @@ from __future__ import annotations
 import types
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, Generic, Self, TypeAlias
+from typing import Any, Final, Generic, Self, TypeAlias
 
 import attrs
 from typing_extensions import TypeVar
@@ -15,6 +15,10 @@ from typedbus._base.states import State
 
 Error = TypeVar("Error", bound=BaseException)
 Result_co = TypeVar("Result_co", covariant=True, default=Any)
+
+
+#: The beginning of the file names of generated code.
+GENERATED: Final = "<typedbus: "
 
 
 def describe(listener: object) -> str:
@@ -44,6 +48,22 @@ def place_of(listener: object) -> str:
 def note_of(name: str, channel: str) -> str:
     """Return the note for an exception that the listener *name* raised."""
     return f"raised by {name} on channel {channel!r}"
+
+
+def note_refusal(error: TypeError, listener: object, name: str, channel: str) -> None:
+    """Add the place of *listener* and the remedy to *error*, if the call itself failed and no line of the listener ran."""
+    trace, place = error.__traceback__, place_of(listener)
+    if trace is None or place == "no file":
+        return  # a listener that is written in C may have raised the error itself
+    innermost = trace
+    while innermost.tb_next is not None:
+        innermost = innermost.tb_next
+    if innermost is trace or innermost.tb_frame.f_code.co_filename.startswith(GENERATED):
+        put_note(
+            error,
+            f"{name} ({place}) does not accept the arguments of channel {channel!r}; "
+            "add the parameters that it lacks, or **_: object",
+        )
 
 
 def put_note(error: Exception, note: str) -> None:

@@ -24,6 +24,7 @@ from collections.abc import Callable, Mapping
 from typing import Any, Final, NamedTuple, TypeVar, cast
 
 from typedbus._base.coroutines import CO_COROUTINE, mark_coroutine_function
+from typedbus._base.failures import GENERATED
 
 Method = TypeVar("Method", bound=Callable[..., Any])
 
@@ -300,7 +301,7 @@ def compiled(text: str, shape: Shape, **parts: str) -> types.CodeType:
         call=shape.call(),
         **parts,
     )
-    filename = f"<typedbus: {parts.get('verb', 'publish')}({shape.parameters()}) {len(linecache.cache)}>"
+    filename = f"{GENERATED}{parts.get('verb', 'publish')}({shape.parameters()}) {len(linecache.cache)}>"
     linecache.cache[filename] = (len(source), None, source.splitlines(keepends=True), filename)
     module = compile(source, filename, "exec")
     return next(constant for constant in module.co_consts if isinstance(constant, types.CodeType))

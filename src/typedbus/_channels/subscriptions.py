@@ -17,7 +17,16 @@ from typing_extensions import TypeVar
 
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import ListenerError
-from typedbus._base.failures import Blame, ChannelFailures, chain_failure, describe, note_of, place_of, put_note
+from typedbus._base.failures import (
+    Blame,
+    ChannelFailures,
+    chain_failure,
+    describe,
+    note_of,
+    note_refusal,
+    place_of,
+    put_note,
+)
 from typedbus._base.limits import StartNode
 from typedbus._channels.channel import AnyChannel, R, marked_inline
 from typedbus._channels.codegen import HEAT, UNROLLED, Shape
@@ -324,6 +333,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
                     cache = self._blames = {}
                 cache[id(listener)] = blame
         put_note(error, blame[2])
+        if type(error) is TypeError:
+            note_refusal(error, blame[1], blame[0], self.channel.name)
         errors.append(error)
         blames.append(blame)
         if self._failures is not None:

@@ -7,6 +7,8 @@ import types
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any, Final
 
+from typedbus._base.failures import place_of
+from typedbus._base.signatures import function_of
 from typedbus._base.static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, namespace_of, stored
 from typedbus._bus.bus import Bus
 from typedbus._bus.listeners import FunctionHook
@@ -32,7 +34,7 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
                 f"has priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
                 "and its other life-cycle hooks are called at the same priority"
             )
-        remedy = "correct the method, or remove the mark or declaration that makes it a listener"
+        remedy = f"correct the method ({_place_of(hook)}), or remove the mark or declaration that makes it a listener"
         if hook.inline and hook.limit is not None:
             problem = f"is inline, where a limit cannot interrupt it, and has a limit of {hook.limit:g} s"
             remedy = "remove inline=True or the limit"
@@ -57,6 +59,12 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
                 )
             )
     return faults
+
+
+def _place_of(hook: Hook[object]) -> str:
+    """Return the file and line of the method of *hook*, or "no file"."""
+    function = function_of(hook.method)
+    return "no file" if function is None else place_of(function)
 
 
 def _hidden_marks(component: Component[object], cls: type) -> Iterator[HookFault]:
