@@ -18,6 +18,7 @@ from typedbus import (
     ChannelError,
     Component,
     Container,
+    Listeners,
     Subscription,
     TransitionFailures,
     on,
@@ -45,6 +46,10 @@ def order_taken(sku: str, /, *, count: int = 1) -> None:
 
 
 def record(sku: str, /, *, count: int = 1) -> None:
+    """Listen."""
+
+
+async def async_record(sku: str, /) -> None:
     """Listen."""
 
 
@@ -147,6 +152,36 @@ def test_hooks_of_components_are_reported_with_their_paths() -> None:
     assert sorted(str(warning.message) for warning in caught) == [
         f"channel 'order_made' is deprecated: use order_placed; Shop.mail.confirm listens to it ({FILE}:{line_of(Mail.confirm)})",
         f"channel 'order_shipped' is deprecated: use order_sent; Shop.mail.follow listens to it ({FILE}:{line_of(Mail.follow)})",
+    ]
+
+
+def register(listeners: Listeners, channel: Any, function: Callable[..., Any]) -> None:
+    """Register *function*."""
+    listeners.on(channel)(function)
+
+
+def test_functions_of_a_registry_are_reported() -> None:
+    """When they are subscribed, on a bus and in a container."""
+    registry = Listeners()
+    register(registry, order_made, record)
+    register(registry, order_shipped, async_record)
+
+    class Analytics(Container):
+        bus = Component(Bus)
+        listeners = Component(registry)
+
+    with pytest.warns(DeprecationWarning) as on_a_bus:
+        registry.subscribe(Bus()).cancel()
+    with pytest.warns(DeprecationWarning) as in_a_container, running(Analytics()):
+        pass
+
+    assert [str(warning.message) for warning in on_a_bus] == [
+        f"channel 'order_made' is deprecated: use order_placed; {__name__}.record listens to it ({FILE}:{line_of(record)})",
+        f"channel 'order_shipped' is deprecated: use order_sent; {__name__}.async_record listens to it ({FILE}:{line_of(async_record)})",
+    ]
+    assert [str(warning.message).partition("; ")[2].partition(" (")[0] for warning in in_a_container] == [
+        "Analytics.listeners.record listens to it",
+        "Analytics.listeners.async_record listens to it",
     ]
 
 

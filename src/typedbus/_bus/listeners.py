@@ -25,7 +25,10 @@ from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Channel, Ho
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription, add
 
 if TYPE_CHECKING:
+    from typing_extensions import deprecated
+
     from typedbus._channels.async_channel import AsyncChannel
+    from typedbus._channels.deprecated import DeprecatedAsyncChannel, DeprecatedChannel
 
 
 class FunctionHook(Hook[object]):
@@ -89,6 +92,20 @@ class Listeners:
     def __call__(self, bus: Bus | None = None, /) -> Listeners:
         """Return the object itself: ``Component(listeners)`` or ``Component(listeners, bus.provided)`` calls it."""
         return self
+
+    if TYPE_CHECKING:  # the decorator imports asyncio when it is called
+
+        @overload
+        @deprecated("the channel is deprecated; its declaration names the replacement")
+        def on(  # type: ignore[overload-overlap]  # a deprecated channel may have awaitable results
+            self, channel: DeprecatedChannel[P, R], /, *, priority: int | None = ...
+        ) -> Callable[[Callable[P, R]], Callable[P, R]]: ...
+
+        @overload
+        @deprecated("the channel is deprecated; its declaration names the replacement")
+        def on(
+            self, channel: DeprecatedAsyncChannel[P, R], /, *, priority: int | None = ...
+        ) -> _AsyncRegister[P, R]: ...
 
     @overload
     def on(self, channel: Channel[P, Awaitable[R] | R], /, *, priority: int | None = ...) -> _AsyncRegister[P, R]: ...

@@ -13,7 +13,7 @@ from evolving_good import (
     order_taken,
 )
 
-from typedbus import AsyncChannel, Bus, Channel, Component, Container, on
+from typedbus import AsyncChannel, Bus, Channel, Component, Container, Listeners, on
 
 
 def v1(*, album: str) -> None: ...
@@ -74,6 +74,17 @@ def listeners_of_deprecated_channels_are_reported(bus: Bus) -> None:
     async def listen_later(sku: str, /, *, count: int = 1) -> None: ...
 
     listen("tea")
+
+
+listeners = Listeners()
+
+
+@listeners.on(order_made)  # E
+def register(sku: str, /, *, count: int = 1) -> None: ...
+
+
+@listeners.on(order_shipped, priority=10)  # E
+async def async_register(sku: str, /, *, count: int = 1) -> None: ...
 
 
 class Mail:
