@@ -29,7 +29,10 @@ AsyncListener = TypeVar("AsyncListener", bound=Callable[..., object], default=As
 
 
 class AsyncChannel(
-    Takes[AsyncListens[Args, Result]], Binds["AsyncBoundChannel[Args, Result]"], Generic[Args, Result, AsyncListener]
+    Takes[AsyncListens[Args, Result]],
+    # As for `Channel`.
+    Binds["AsyncBoundChannel[Args, Result, AsyncListens[Args, Result]]"],
+    Generic[Args, Result, AsyncListener],
 ):
     """
     The declaration of a channel whose publish is awaited: ``await bus[order_placed].publish(order)``.

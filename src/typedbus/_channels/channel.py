@@ -180,7 +180,12 @@ class Binds(Generic[Bound_co]):
     __slots__ = ()
 
 
-class Channel(Takes[Listens[Args, Result]], Binds["BoundChannel[Args, Result]"], Generic[Args, Result, Listener]):
+class Channel(
+    Takes[Listens[Args, Result]],
+    # With the default, pyright leaves it out if it first evaluates this class in a cycle with `BoundChannel`.
+    Binds["BoundChannel[Args, Result, Listens[Args, Result]]"],
+    Generic[Args, Result, Listener],
+):
     """
     The declaration of a channel: the arguments that are published on it, and the result of its listeners.
 
