@@ -676,6 +676,34 @@ def test_a_listener_on_a_bus_that_outlives_the_test_is_reported(run: Run, scope:
     assert "append" not in text_of(result)
 
 
+def test_a_watcher_on_a_bus_that_outlives_the_test_is_reported(run: Run) -> None:
+    """Of one channel and of all; one that was there before the test is not."""
+    result = run("""
+@pytest.fixture(scope="module")
+def bus():
+    bus = Bus()
+    bus.watch(journal.append)
+    return bus
+
+
+def test_it_leaves_watchers(typedbus_leaks, bus):
+    bus[order_placed].watch(note)
+    bus.watch(note)
+    with bus.watch(note):
+        pass
+""")
+
+    result.assert_outcomes(passed=1, errors=1)
+    assert "ListenersLeft: the test left 2 listener(s) on a bus that outlives it" in text_of(result)
+    result.stdout.re_match_lines(
+        [
+            r".*shop\.note on 'all channels' \(.*shop\.py:\d+\)",
+            r".*shop\.note on 'order_placed' \(.*shop\.py:\d+\)",
+        ]
+    )
+    assert "append" not in text_of(result)
+
+
 def test_listeners_on_the_bus_of_the_test_end_with_it(run: Run) -> None:
     """They are not leaks."""
     result = run(

@@ -43,6 +43,7 @@ class Registry:
             or a finaliser may run while its thread holds it. `renew_lock` replaces it, so it is read at each use.
         bound: Each channel with its bound channel; the bus reads it at each ``bus[channel]``.
         observers: The channels of events.
+        watches: The watches of all channels, in their order.
         failures: Receives each failure of a listener in a publish.
         run_on_loop: Runs the publishes of async channels for which threads wait.
         admit: Called under the lock with each channel that is about to be bound for the first time, and with its
@@ -62,8 +63,8 @@ class Registry:
         self.bound: dict[object, Any] = {LOG: log}
         for bound in self.observers.channels:
             self.bound[bound.channel] = bound
-        # The watches of all channels, and the number of their changes.
-        self._watches: dict[Watch, None] = {}
+        self.watches: dict[Watch, None] = {}
+        #: The number of changes of `watches`.
         self._watch_changes = 0
 
     def look_up(self, channel: Binds[AnyBound]) -> AnyBound:
@@ -102,7 +103,7 @@ class Registry:
         watch = Watch(watcher, None, self._end_watch)
         with self.lock:
             self._watch_changes += 1
-            self._watches[watch] = None
+            self.watches[watch] = None
             for bound in list(self.bound.values()):
                 self._watch(bound)
         return watch
@@ -110,7 +111,7 @@ class Registry:
     def _end_watch(self, watch: Watch) -> None:
         with self.lock:
             self._watch_changes += 1
-            self._watches.pop(watch, None)
+            self.watches.pop(watch, None)
             for bound in list(self.bound.values()):
                 self._watch(bound)
 
@@ -118,7 +119,7 @@ class Registry:
         """Let the publishes on *bound* call the watchers of all channels, and of those no others."""
         from typedbus._channels.watching import synchronise
 
-        synchronise(bound, self._watches)
+        synchronise(bound, self.watches)
 
     def channel(self, name: str) -> Channel[..., Any] | AsyncChannel[..., Any]:
         """

@@ -285,6 +285,11 @@ class AnyBoundChannel(Generic[Declaration_co]):
         with self._lock:
             return tuple(sorted(self._subscriptions.values(), key=_running_order))
 
+    @property
+    def watches(self) -> tuple[Watch, ...]:
+        """The watches, in their order, with those of all channels of the bus."""
+        return tuple(watch for watch, _ in self._watches)
+
     def _add(self, subscription: Subscription) -> Subscription:
         # A `with` would take a quarter of the time of a subscription. Inside the
         # `try`, an interrupt right after the lock was acquired releases it.

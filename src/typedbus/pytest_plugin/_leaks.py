@@ -34,6 +34,7 @@ from typedbus._channels.subscriptions import Subscription
 if TYPE_CHECKING:
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.event_loop import EventLoop
+    from typedbus._channels.watching import Watch
     from typedbus._container.container import Container
     from typedbus._container.scope import Scope
 
@@ -206,9 +207,9 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
 
         leaks.append(ScopesLeft(tuple(described(scopes))))
     subscribed = [
-        (subscription.name, subscription.channel.name, subscription.place)
-        for subscription in _listening(lasting)
-        if subscription not in listeners
+        (listening.name, "all channels" if listening.channel is None else listening.channel.name, listening.place)
+        for listening in _listening(lasting)
+        if listening not in listeners
     ]
     if subscribed:
         leaks.append(ListenersLeft(tuple(subscribed)))
@@ -261,16 +262,20 @@ def _open_scopes(containers: Sequence[Bus | Container]) -> list[Scope]:
     return [scope for core in cores for scope in core.open_scopes]
 
 
-def _listening(lasting: list[Bus | Container]) -> list[Subscription]:
-    """Return the subscriptions on the buses of *lasting*, except those of containers and their components."""
+def _listening(lasting: list[Bus | Container]) -> list[Subscription | Watch]:
+    """Return the subscriptions and watches on the buses of *lasting*, except subscriptions of containers and components."""
     owners = {id(value) for value in lasting}
-    return [
+    registries = [parts_of(bus).registry for bus in _buses_of(lasting)]
+    channels = [bound for registry in registries for bound in list(registry.bound.values())]
+    subscriptions = [
         subscription
-        for bus in _buses_of(lasting)
-        for bound in list(parts_of(bus).registry.bound.values())
+        for bound in channels
         for subscription in bound.subscriptions
         if subscription.node is None and id(getattr(subscription.listener, "__self__", None)) not in owners
     ]
+    watches = dict.fromkeys(watch for registry in registries for watch in list(registry.watches))
+    watches |= dict.fromkeys(watch for bound in channels for watch in bound.watches)
+    return [*subscriptions, *watches]
 
 
 def _handlers() -> dict[str, object]:
