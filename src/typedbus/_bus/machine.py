@@ -267,7 +267,7 @@ class StateMachine:
         try:
             while (reached := self._finish(current)) is None:
                 # The state is STOPPING here after an interrupt between two listeners.
-                if self.state in (State.STARTING, State.STARTED):
+                if self.state in (State.STARTING, State.STARTED, State.STOPPING):
                     self._stop(current)
                 elif current.goal is State.STARTED:
                     self._start(current)
