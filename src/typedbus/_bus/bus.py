@@ -1,9 +1,4 @@
-"""
-The bus: the interface of its parts.
-
-`_bus.parts` puts them together: `_bus.registry` holds the channels, `_bus.machine` the state, `_bus.event_loop` the
-event loop of async hooks, and `_bus.main_loop` the thread in `block`.
-"""
+"""The bus: the interface of its parts, which `_bus.parts` puts together."""
 
 from __future__ import annotations
 
@@ -21,7 +16,7 @@ from typedbus._bus.builtin import INFO
 from typedbus._bus.forked import BUSES
 from typedbus._bus.parts import Parts
 from typedbus._bus.policy import TransitionPolicy, TypedPolicy
-from typedbus._bus.registry import AnyBound, Registry, no_channel
+from typedbus._bus.registry import AnyBound, Registry, bindable
 from typedbus._bus.wakeup import Replacement, report_discarded
 from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
 from typedbus._channels.subscriptions import Subscription
@@ -118,17 +113,12 @@ class Bus:
 
     def subscribe(self, channel: Takes[AnyListener], listener: AnyListener, /, *, priority: int = 50) -> Subscription:
         """Same as ``bus[channel].subscribe(listener)``, but type checkers report errors less clearly."""
-        subscription: Subscription = self._look_up(channel).subscribe(listener, priority=priority)
+        subscription: Subscription = self[bindable(channel)].subscribe(listener, priority=priority)
         return subscription
 
     def unsubscribe(self, channel: Takes[AnyListener], listener: AnyListener, /) -> None:
         """Same as ``bus[channel].unsubscribe(listener)``."""
-        self._look_up(channel).unsubscribe(listener)
-
-    def _look_up(self, channel: Takes[AnyListener]) -> Any:
-        if not isinstance(channel, Binds):
-            raise no_channel(channel, "give the channel object, as in bus.subscribe(START, listener)")
-        return self[channel]
+        self[bindable(channel)].unsubscribe(listener)
 
     def watch(self, watcher: Callable[[Published], object], /) -> Watch:
         """
@@ -414,8 +404,6 @@ class Bus:
         Raises:
             TypeError: *action* cannot be called.
         """
-        if not callable(action):
-            raise TypeError(f"{action!r} is not callable; pass a function that can be called without arguments")
         notice()
         report_discarded(self._parts.main_loop.request(action), self.log)
 
@@ -457,11 +445,7 @@ class Bus:
         owned threads, open scopes and the replacement are discarded. A start during which the process was forked does
         not continue in the child.
         """
-        self._parts.registry.renew_lock()
-        self._parts.event_loop.detach()
-        self._parts.machine.detach()
-        self._parts.main_loop.detach()
-        self._parts.participants.detach()
+        self._parts.detach()
 
     def own(self, thread: threading.Thread) -> None:
         """
@@ -493,10 +477,7 @@ class Bus:
                 `StillRunning`; a `BaseExceptionGroup` of these if there are several. The same exception object is
                 raised only once. After a `restart` the replacement receives the error instead.
         """
-        if interval <= 0:
-            raise ValueError(f"the interval of ticks is {interval!r} s; pass a number greater than 0")
         notice()
-        self._parts.machine.refuse_on_loop("block")
         self._parts.main_loop.block(interval, patience)
 
     def __repr__(self) -> str:

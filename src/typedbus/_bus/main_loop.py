@@ -70,6 +70,8 @@ class MainLoop:
 
     def request(self, action: Callable[[], object]) -> list[Callable[[], object]]:
         """Request the call of *action*, and return the actions that are discarded: the bus may have exited."""
+        if not callable(action):
+            raise TypeError(f"{action!r} is not callable; pass a function that can be called without arguments")
         wakeup, machine = self._requests.wakeup, self._machine
         with self._registry.lock:
             wakeup.actions.append(action)
@@ -119,6 +121,9 @@ class MainLoop:
 
     def block(self, interval: float, patience: float) -> None:
         """Serve requests until the bus has EXITED; see `Bus.block`."""
+        if interval <= 0:
+            raise ValueError(f"the interval of ticks is {interval!r} s; pass a number greater than 0")
+        self._machine.refuse_on_loop("block")
         refuse_in_transition(self._machine, frozenset({State.EXITED}))
         with self._registry.lock:
             serving = self._requests.wakeup.attendant is None

@@ -56,6 +56,14 @@ class Parts:
         # A weak reference, because the machine refers to the registry.
         registry.run_on_loop = functools.partial(_run_on_loop, weakref.ref(self.machine))
 
+    def detach(self) -> None:
+        """Reset the parts in a forked child process; see `Bus.detach`."""
+        self.registry.renew_lock()
+        self.event_loop.detach()
+        self.machine.detach()
+        self.main_loop.detach()
+        self.participants.detach()
+
 
 def _run_on_loop(
     machine: weakref.ref[StateMachine], action: str, function: Callable[[], Coroutine[Any, Any, Result]]

@@ -14,7 +14,7 @@ from typedbus._base.states import State
 from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LIFECYCLE_CHANNELS, LOG
 from typedbus._bus.observers import ObserverChannel, Observers
 from typedbus._channels.binding import bind
-from typedbus._channels.channel import AnyChannel, Binds, Channel
+from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
 from typedbus._channels.subscriptions import (
     AnyBoundChannel,
     CoroutineRunner,
@@ -179,6 +179,19 @@ class Registry:
     def log(self, message: str, level: int = INFO) -> None:
         """Publish *message* on `LOG`."""
         self.bound[LOG].publish(message, level)
+
+
+def bindable(channel: Takes[AnyListener]) -> Binds[Any]:
+    """
+    Return *channel* as a key of ``bus[...]``; one with `Takes` is annotated for its listeners alone.
+
+    Raises:
+        ChannelError: It is not a channel.
+    """
+    if not isinstance(channel, Binds):
+        raise no_channel(channel, "give the channel object, as in bus.subscribe(START, listener)")
+    bindable: Binds[Any] = channel
+    return bindable
 
 
 def no_channel(given: object, expected: str) -> ChannelError:
