@@ -553,3 +553,17 @@ def test_a_start_warns_of_listeners_without_a_function() -> None:
     assert message.endswith(
         "listens to nothing: no module has registered a function; import the modules whose functions must listen"
     )
+
+
+def test_validate_checks_functions_that_were_registered_since_the_last_time() -> None:
+    """A valid container is validated again after a registration, by `validate` and before a start."""
+    for check in (Container.validate, lambda shop: running(shop).__enter__()):
+        listeners = registered()
+        shop = shop_of(listeners)()
+        shop.validate()
+
+        wrong: Any = lambda: "no order"
+        listeners.on(placed)(wrong)
+
+        with pytest.raises(InvalidContainer):
+            check(shop)

@@ -10,8 +10,9 @@ import attrs
 from dependency_injector import providers
 
 from typedbus._base.ordering import dependencies_first
-from typedbus._base.static import is_a
+from typedbus._base.static import inherits, is_a
 from typedbus._bus.bus import Bus
+from typedbus._bus.listeners import Listeners, functions_of
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.choice import Choice
 from typedbus._container.choosing import Choices, choice_faults, foreseen_key
@@ -77,6 +78,8 @@ class Analysis:
     _overrides: list[tuple[Any, object]]
     _library_needs: list[tuple[object, list[int]]]
     _listening: dict[int, tuple[type | None, list[Hook[object]]]] = attrs.field(factory=dict, init=False)
+    #: Each `Listeners` among the components, with the number of its functions when its hooks were read.
+    _registered: dict[int, tuple[Listeners, int]] = attrs.field(factory=dict, init=False)
 
     @classmethod
     def of(cls, homes: Sequence[Home], roots: Sequence[Any]) -> Analysis:
@@ -207,11 +210,16 @@ class Analysis:
         entry = self._listening.get(id(component))
         if entry is None:
             cls = class_of(component)
-            entry = self._listening[id(component)] = (
-                cls,
-                hooks_of(component, cls or object, foreseen_listeners(component)),
-            )
+            listeners = foreseen_listeners(component) if cls is not None and inherits(cls, Listeners) else None
+            if listeners is not None:
+                self._registered[id(listeners)] = listeners, len(functions_of(listeners))
+            entry = self._listening[id(component)] = cls, hooks_of(component, cls or object, listeners)
         return entry
+
+    @property
+    def has_new_functions(self) -> bool:
+        """Whether a function was registered with a `Listeners` among the components since its hooks were last read."""
+        return any(len(functions_of(listeners)) != count for listeners, count in self._registered.values())
 
     def forget_hooks(self) -> None:
         """Read the hooks of the classes again at their next use."""

@@ -181,6 +181,9 @@ class Core:
         """Raise `InvalidContainer` with the faults of the container; see `Container.validate`."""
         group = self.group
         analysis = group.analysis
+        if analysis.has_new_functions:
+            analysis.forget_hooks()
+            group.validated.clear()
         if self in group.validated and not assigned(self.container):
             return
         faults = container_faults(

@@ -70,8 +70,10 @@ class ComponentSubscription(Subscription):
     @property
     def owner(self) -> object:
         """The object of the method, which may be a part of the component; the component for a function."""
-        owner = self.subscriber.instance if isinstance(self.hook, FunctionHook) else self
-        return getattr(self.listener, "__self__", owner)
+        owner = getattr(self.listener, "__self__", None)
+        if owner is None:
+            owner = self.subscriber.instance if isinstance(self.hook, FunctionHook) else self
+        return owner
 
     @property
     def node(self) -> StartNode:
