@@ -10,7 +10,7 @@ from __future__ import annotations
 import types
 import weakref
 from collections.abc import Awaitable, Callable, Coroutine
-from typing import TYPE_CHECKING, Any, Final, Protocol, Self, overload
+from typing import TYPE_CHECKING, Any, Final, Protocol, Self, final, overload
 
 import attrs
 
@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from typedbus._channels.deprecated import DeprecatedAsyncChannel, DeprecatedChannel
 
 
+@final
 class FunctionHook(Hook[object]):
     """
     The declaration that a function listens to a channel; made by `Listeners.on`.
@@ -70,6 +71,7 @@ class _AsyncRegister(Protocol[P, Result]):
         ...
 
 
+@final
 class Listeners:
     """
     Functions that listen to channels, for a module that has no bus at hand: ``@listeners.on(order_placed)``.

@@ -10,7 +10,7 @@ import attrs
 from dependency_injector import providers
 
 from typedbus._base.ordering import dependencies_first
-from typedbus._base.static import inherits, is_a
+from typedbus._base.static import is_a
 from typedbus._bus.bus import Bus
 from typedbus._bus.listeners import Listeners, functions_of
 from typedbus._channels.channel import AnyChannel, Hook
@@ -210,7 +210,7 @@ class Analysis:
         entry = self._listening.get(id(component))
         if entry is None:
             cls = class_of(component)
-            listeners = foreseen_listeners(component) if cls is not None and inherits(cls, Listeners) else None
+            listeners = foreseen_listeners(component) if cls is Listeners else None
             if listeners is not None:
                 self._registered[id(listeners)] = listeners, len(functions_of(listeners))
             entry = self._listening[id(component)] = cls, hooks_of(component, cls or object, listeners)

@@ -75,7 +75,7 @@ class Contributed(DeclaredContainer):
                     (name, f"{entry.value} of distribution {distribution} cannot be loaded: {reason}", "correct it")
                 )
                 continue
-            is_listeners = is_a(loaded, Listeners)
+            is_listeners = type(loaded) is Listeners
             is_class = is_a(loaded, type) and issubclass(loaded, Declarations) and loaded is not Contributed
             if not (is_class or is_listeners):
                 problem = f"{entry.value} of distribution {distribution} is {loaded!r}"

@@ -127,7 +127,7 @@ def foreseen_listeners(component: Component[object]) -> Listeners | None:
     """Return the `Listeners` with which *component* is declared, or which overrides it; None if it has none."""
     override: Any = component.overriding
     provided = component.builds if override is None else getattr(override, "provides", None)
-    return provided if is_a(provided, Listeners) else None
+    return provided if type(provided) is Listeners else None
 
 
 def _name_of(hook: Hook[object], cls: type, component: Component[object]) -> str:

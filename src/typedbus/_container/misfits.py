@@ -26,7 +26,7 @@ def misfit(hook: Hook[object], cls: type) -> str | None:
     """Return why a method cannot be called with the published arguments, or None if it can."""
     call = hook.channel.signature()
     method: Any = hook.method
-    is_function = isinstance(hook, FunctionHook)
+    is_function = type(hook) is FunctionHook
     if type(method) is types.MethodType and not is_function:
         method = method.__func__
     deferred = _deferred(function_of(method))

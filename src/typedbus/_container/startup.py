@@ -8,7 +8,6 @@ import time
 from typedbus._base.events import Disabled, Subscribed
 from typedbus._base.limits import StartNode
 from typedbus._base.ordering import listeners_first, start_order
-from typedbus._base.static import is_a
 from typedbus._bus.builtin import WARNING
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.listeners import Listeners
@@ -99,22 +98,20 @@ def build_all(home: Home, bus: Bus, start: StartContext, analysis: Analysis, shu
             subscriber.subscribe(listeners)
         paths = tuple([node.path for node in before])
         after = tuple(dict.fromkeys([path for gate in gates for path in behind[gate] if path not in paths]))
-        functions = _functions_of(bus, component, instance)
+        functions = _functions_of(bus, component, instance) if type(instance) is Listeners else None
         start.publish(Subscribed(component.path, time.monotonic() - began, paths, after, functions))
 
 
-def _functions_of(bus: Bus, component: Component[object], instance: object) -> tuple[str, ...] | None:
+def _functions_of(bus: Bus, component: Component[object], listeners: Listeners) -> tuple[str, ...] | None:
     """
     Return the functions that listen as *component*, and log a warning if there are none.
 
-    None if it is not a `Listeners`, or if another component has subscribed the functions.
+    None if another component has subscribed the functions.
     """
-    if not is_a(instance, Listeners):
-        return None
-    owner = Subscriber.of(bus, instance)
+    owner = Subscriber.of(bus, listeners)
     if owner is None or owner.component is not component:
         return None
-    hooks = hooks_of(component, Listeners, instance)
+    hooks = hooks_of(component, Listeners, listeners)
     if not hooks and component.overriding is None:
         text = f"{component.path} ({component.place}) listens to nothing: no module has registered a function; import "
         parts_of(bus).registry.log(f"{text}the modules whose functions must listen", WARNING)

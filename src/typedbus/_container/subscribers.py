@@ -72,7 +72,7 @@ class ComponentSubscription(Subscription):
         """The object of the method, which may be a part of the component; the component for a function."""
         owner = getattr(self.listener, "__self__", None)
         if owner is None:
-            owner = self.subscriber.instance if isinstance(self.hook, FunctionHook) else self
+            owner = self.subscriber.instance if type(self.hook) is FunctionHook else self
         return owner
 
     @property
@@ -104,7 +104,7 @@ class ComponentSubscription(Subscription):
         earlier = self._bound.subscription_of(self.listener)
         if isinstance(earlier, ComponentSubscription) and earlier.subscriber.component is not self.subscriber.component:
             return None
-        if isinstance(earlier, FunctionSubscription):
+        if type(earlier) is FunctionSubscription:
             # From now on it is a function of the component, as long as that is subscribed.
             earlier.cancel()
         subscription = add(self)
@@ -167,18 +167,18 @@ class Subscriber:
     def of(cls, bus: Bus, instance: object) -> Subscriber | None:
         """Return the record of the component that subscribed the methods of *instance* on *bus*, or None."""
         record = parts_of(bus).participants.owners.get(id(instance))
-        return record if isinstance(record, cls) else None
+        return record if type(record) is cls else None
 
     def subscribe(self, hooks: Sequence[Hook[object]]) -> None:
         """Subscribe the methods that *hooks* name, except methods that another component subscribed."""
-        listeners = self.instance if isinstance(self.instance, Listeners) else None
+        listeners = self.instance if type(self.instance) is Listeners else None
         if hooks or self.component.unheard or listeners is not None:
             self.claim()
         listened = [hook.channel for hook in hooks]
+        subscriptions = []
         if STOP in listened and START not in listened:
-            self._add(ComponentSubscription(self.bus[START], _Place(self.instance), self.phase, self))
-        for hook in hooks:
-            self._subscribe(hook)
+            subscriptions.append(ComponentSubscription(self.bus[START], _Place(self.instance), self.phase, self))
+        self._add([*subscriptions, *self._subscriptions_of(hooks)])
         if listeners is not None and self.of(self.bus, listeners) is self:
             join(listeners, self.bus)
             for hook in functions_of(listeners):
@@ -187,20 +187,24 @@ class Subscriber:
                     self.check(hook)
                     self.add(hook)
 
-    def _subscribe(self, hook: Hook[object]) -> None:
-        channel: Any = hook.channel  # its own class declares what it binds
-        bound: AnyBoundChannel = self.bus[channel]
-        priority = self.phase if hook.channel in PHASED else hook.priority
-        if priority is None:
-            priority = DEFAULT_PRIORITY
-        self._add(ComponentSubscription(bound, hook.bind(self.instance), priority, self, hook))
+    def _subscriptions_of(self, hooks: Sequence[Hook[object]]) -> list[ComponentSubscription]:
+        subscriptions = []
+        for hook in hooks:
+            channel: Any = hook.channel  # its own class declares what it binds
+            bound: AnyBoundChannel = self.bus[channel]
+            priority = self.phase if hook.channel in PHASED else hook.priority
+            if priority is None:
+                priority = DEFAULT_PRIORITY
+            subscriptions.append(ComponentSubscription(bound, hook.bind(self.instance), priority, self, hook))
+        return subscriptions
 
-    def _add(self, subscription: ComponentSubscription) -> None:
-        if self.position is not None:
-            subscription.position = self.position
-        added = subscription.added()
-        if added is not None:
-            self._subscriptions.append(added)
+    def _add(self, subscriptions: Sequence[ComponentSubscription]) -> None:
+        for subscription in subscriptions:
+            if self.position is not None:
+                subscription.position = self.position
+            added = subscription.added()
+            if added is not None:
+                self._subscriptions.append(added)
 
     def check(self, hook: FunctionHook) -> None:
         """Raise `RegistrationError` if *hook*, which was registered after the component was built, cannot be added."""
@@ -214,7 +218,7 @@ class Subscriber:
         """Subscribe the function of *hook*, which was registered after the component was built, until `cancel`."""
         with parts_of(self.bus).registry.lock:
             if self.of(self.bus, self.instance) is self and hook.channel not in self.component.unheard:
-                self._subscribe(hook)
+                self._add(self._subscriptions_of([hook]))
 
     def claim(self) -> None:
         """Record the component as the one that subscribes the methods of the instance, unless another one is recorded."""

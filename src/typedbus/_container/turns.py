@@ -21,7 +21,6 @@ import attrs
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.failures import place_of
 from typedbus._base.limits import StartNode
-from typedbus._base.static import is_a
 from typedbus._bus.builtin import EXIT, START, STOP, HookResult
 from typedbus._bus.bus import Bus
 from typedbus._bus.listeners import Listeners
@@ -352,7 +351,7 @@ def hooks_of_instance(
         # The component that built the object has already subscribed its methods, by its own declaration.
         declared = [hook for hook in component.hooks if hook.channel not in component.unheard]
         hooks = [*closing_hooks(component), *declared]
-    elif is_a(instance, Listeners):
+    elif type(instance) is Listeners:
         # Constructors may have imported modules that register functions.
         hooks = hooks_of(component, cls, instance)
     elif cls is not expected_class:

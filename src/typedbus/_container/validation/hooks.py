@@ -44,7 +44,7 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
         elif is_async(hook.method) and not (hook.channel.is_async or hook.channel.returns_awaitables()):
             remedy = "declare the channel as an AsyncChannel, or make it a plain function"
         place = component.place
-        if isinstance(hook, FunctionHook):
+        if type(hook) is FunctionHook:
             place = hook.place
             remedy = "correct the function, or remove @listeners.on above it"
         if problem is not None:
