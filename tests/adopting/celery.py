@@ -173,7 +173,7 @@ def task_unknown(
 ) -> None: ...
 
 
-@Channel.declare
+@Channel.declare(deprecated="use `after_task_publish`")
 def task_sent(
     *,
     signal: str = "task_sent",

@@ -3,7 +3,7 @@ The events of eight programs: name, parameters, and what the program does with t
 
 A line is ``name(parameters)``, and after ``->`` how the program publishes: *results* uses each result, *first* takes the
 first answer, *fold* passes the first argument on, *attempt* never raises and ignores the results. Without an arrow the
-listeners return nothing. ``...`` is a default.
+listeners return nothing. ``...`` is a default. *deprecated* events have another one in their place.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ pre_template(template, /, *, template_name, config) -> fold
 template_context(context, /, *, template_name, config) -> fold
 post_template(output_content, /, *, template_name, config) -> fold
 pre_page(page, /, *, config, files) -> fold
-page_read_source(*, page, config) -> first
+page_read_source(*, page, config) -> first, deprecated
 page_markdown(markdown, /, *, page, config, files) -> fold
 page_content(html, /, *, page, config, files) -> fold
 page_context(context, /, *, page, config, nav) -> fold
@@ -81,7 +81,7 @@ task_internal_error(*, signal=..., sender, task_id, args, kwargs, request, excep
 task_revoked(*, signal=..., sender, request, terminated, signum, expired) -> attempt
 task_rejected(*, signal=..., sender, message, exc) -> attempt
 task_unknown(*, signal=..., sender, message, exc, name, id) -> attempt
-task_sent(*, signal=..., sender, task_id, task, args, kwargs, eta, taskset) -> attempt
+task_sent(*, signal=..., sender, task_id, task, args, kwargs, eta, taskset) -> attempt, deprecated
 celeryd_init(*, signal=..., sender, instance, conf, options) -> attempt
 celeryd_after_setup(*, signal=..., sender, instance, conf) -> attempt
 import_modules(*, signal=..., sender) -> attempt
@@ -319,11 +319,13 @@ class Fact:
 
     Attributes:
         signature: The parameters with which its listeners are called.
-        use: What follows the arrow; "" if there is none.
+        use: The word after the arrow; "" if there is none.
+        is_deprecated: Whether the program advises against new listeners.
     """
 
     signature: inspect.Signature
     use: str
+    is_deprecated: bool
 
     @property
     def verb(self) -> str:
@@ -338,8 +340,11 @@ class Fact:
 
 def facts(text: str) -> Mapping[str, Fact]:
     """Return the facts in *text* by the name of the event."""
-    lines = re.findall(r"^(\S+?)\((.*)\)(?: -> (.+))?$", text, re.MULTILINE)
-    return {name: Fact(inspect.signature(eval(f"lambda {parameters}: 0")), use) for name, parameters, use in lines}
+    lines = re.findall(r"^(\S+?)\((.*)\)(?: -> (\w+))?(, deprecated)?$", text, re.MULTILINE)
+    return {
+        name: Fact(inspect.signature(eval(f"lambda {parameters}: 0")), use, bool(deprecated))
+        for name, parameters, use, deprecated in lines
+    }
 
 
 #: The number of events beside the list, which no line can leave unnoticed.

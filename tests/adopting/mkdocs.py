@@ -91,7 +91,7 @@ def post_template(output_content: str, /, *, template_name: str, config: Config)
 def pre_page(page: Page, /, *, config: Config, files: Files) -> Page | None: ...
 
 
-@Channel.declare
+@Channel.declare(deprecated="set the content of a file in `files`, or use `page_markdown`")
 def page_read_source(*, page: Page, config: Config) -> str | None: ...
 
 

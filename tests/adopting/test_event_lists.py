@@ -5,6 +5,7 @@ from __future__ import annotations
 import importlib
 import inspect
 import re
+import warnings
 from collections.abc import Generator, Mapping
 from contextlib import ExitStack
 from typing import Any, TypeAlias
@@ -80,7 +81,9 @@ def heard() -> Generator[Mapping[AnySignature, Heard]]:
                 bus = Component(Bus)
                 plugins = Component(listeners)
 
-            bus = stack.enter_context(running(Program())).bus()
+            with warnings.catch_warnings():
+                warnings.simplefilter("ignore", DeprecationWarning)
+                bus = stack.enter_context(running(Program())).bus()
             published: list[Published] = []
             bus.watch(published.append)
             by_channel |= {channel: Heard(bus[channel], three, published) for channel, three in recorders.items()}
@@ -134,6 +137,24 @@ def test_each_event_has_a_channel_with_its_parameters(program: str) -> None:
     assert {name for name, signature in signatures.items() if signature and signature.return_annotation} == {
         name for name, fact in facts.items() if fact.has_result
     }
+
+
+@pytest.mark.parametrize("program", PROGRAMS)
+def test_each_listener_of_a_deprecated_event_is_reported(program: str) -> None:
+    """The program runs as before, and a warning for each listener names the channel and what to use instead."""
+    channels = channels_of(program)
+    bus = Bus()
+
+    with warnings.catch_warnings(record=True) as reports:
+        warnings.simplefilter("always")
+        for channel in channels:
+            bus[channel].subscribe(Recorder().listen)
+
+    deprecated = [channel for channel in channels if PROGRAMS[program][1][channel.name].is_deprecated]
+    assert len(reports) == len(deprecated)
+    for report, channel in zip(reports, deprecated, strict=True):
+        assert report.category is DeprecationWarning
+        assert str(report.message).startswith(f"channel {channel.name!r} is deprecated: {channel.deprecated}; ")
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -64,6 +64,10 @@ class MkdocsPlugin:
     @on(mkdocs.build_error)  # E
     def takes_an_os_error(self, *, error: OSError) -> None: ...
 
+    @on(mkdocs.page_read_source)  # E
+    def listens_to_a_deprecated_event(self, *, page: mkdocs.Page, config: mkdocs.Config) -> str:
+        return "# Tea"
+
 
 def build_page(bus: Bus, config: mkdocs.Config, page: mkdocs.Page, files: mkdocs.Files) -> None:
     bus[mkdocs.startup].publish(command="deploy", dirty=False)  # E
@@ -88,6 +92,9 @@ class CeleryReceivers:
 
     @on(celery.task_failure)  # E
     def takes_a_value_error(self, *, exception: ValueError, **_: object) -> None: ...
+
+    @on(celery.task_sent)  # E
+    def listens_to_a_deprecated_signal(self, *, task_id: str, **_: object) -> None: ...
 
     @on(celery.worker_ready)  # E
     def returns_true(self, **kwargs: Any) -> bool:

@@ -63,10 +63,6 @@ class MkdocsPlugin:
     def on_page_markdown(self, markdown: str, *, page: mkdocs.Page, **_: object) -> str | None:
         return markdown.upper() if page else None
 
-    @on(mkdocs.page_read_source)
-    def on_page_read_source(self, page: mkdocs.Page, config: mkdocs.Config) -> str:
-        return "# Tea"
-
     @on(mkdocs.post_build)
     @on(mkdocs.pre_build)
     def on_build(self, config: mkdocs.Config) -> None: ...
