@@ -2,7 +2,7 @@
 
 from typing import Any, assert_type
 
-from dependency_injector import providers
+from dependency_injector import containers, providers
 from dependency_injector.wiring import Provide, inject
 
 from typedbus import Component, Container, provided
@@ -56,3 +56,24 @@ shop.unwire()
 shop.database.set_args("url").add_kwargs(size=2)
 assert_type(shop.database(), Database)
 assert_type(shop.database.provided, Database)
+
+
+class Old(containers.DeclarativeContainer):
+    """A container of the library."""
+
+    database = providers.Singleton(Database, "old")
+    repo = providers.Singleton(Repo, database)
+
+
+class New(Container):
+    """Uses the old one in three ways."""
+
+    database = Component(Database, "new")
+    given = providers.Dependency(instance_of=Repo)
+    shared = Old()
+    old = providers.Container(Old, database=database)
+    first = Component(list[Repo], [provided(given), provided(shared.repo)])
+    second = Component(Repo, provided(old.database))
+
+
+assert_type(New(given=Old().repo).old(), Old)
