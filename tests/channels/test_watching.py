@@ -363,6 +363,28 @@ def test_the_watches_of_a_concurrent_channel_without_listeners_may_change(verb: 
     assert calls == ["one", "one", "two", "two"]
 
 
+@every_verb
+@pytest.mark.parametrize("channel", [awaited, together], ids=["sequential", "concurrent"])
+def test_a_watcher_that_meets_a_cancelled_future_does_not_cancel_the_publish(channel: Any, verb: str) -> None:
+    """It is logged, as any other failure."""
+    bus = Bus()
+    lines = lines_of(bus)
+    calls: list[str] = []
+
+    async def main() -> None:
+        future = asyncio.get_running_loop().create_future()
+        future.cancel()
+        bus[channel].watch(lambda _: future.result())
+        bus[channel].subscribe(calls.append)
+        await getattr(bus[channel], verb)("tea")
+
+    asyncio.run(main())
+
+    assert calls == ["tea"]
+    [(text, _)] = lines
+    assert "ended with CancelledError" in text
+
+
 def test_publishes_in_and_from_threads_call_the_watcher() -> None:
     """Each in the thread of the publish."""
     bus = Bus()
@@ -444,11 +466,14 @@ def test_a_bound_channel_is_true_if_a_publish_would_call_a_listener_or_a_watcher
     bound = Bus()[channel]
     assert (bool(bound), bound.has_listeners) == (False, False)
 
+    assert bound.watches == ()
+
     subscription: Subscription = bound.subscribe(str.upper)
     assert (bool(bound), bound.has_listeners) == (True, True)
 
     watch: Watch = bound.watch(print)
     subscription.cancel()
+    assert bound.watches == (watch,)
     assert (bool(bound), bound.has_listeners) == (True, True)
 
     watch.cancel()

@@ -372,6 +372,11 @@ class AnyBoundChannel(Generic[Declaration_co]):
                 raise
             except Exception as error:
                 self._watcher_failed(watch, error)
+            except BaseException as error:
+                failure = self._own_cancellation(error)
+                if failure is None:
+                    raise
+                self._watcher_failed(watch, failure)
 
     def _watcher_failed(self, watch: Watch, error: Exception) -> None:
         if self._failures is not None:
