@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 import gc
 import weakref
+from collections.abc import Iterator
 from typing import Any
 
 import pytest
-from tests.doubles import HookRecorder
+from hypothesis import given
+from hypothesis.strategies import booleans, integers, lists
+from tests.doubles import HookRecorder, ThreadCall
 
 from typedbus import (
     EXIT,
@@ -22,9 +26,12 @@ from typedbus import (
     ChannelFailures,
     Component,
     Container,
+    DeclarationError,
     InvalidContainer,
     Listeners,
     RegistrationError,
+    Resource,
+    Scoped,
     TransitionFailures,
     on,
     running,
@@ -567,3 +574,161 @@ def test_validate_checks_functions_that_were_registered_since_the_last_time() ->
 
         with pytest.raises(InvalidContainer):
             check(shop)
+
+
+def test_listeners_in_the_body_of_a_container_must_be_a_component() -> None:
+    """An attribute that is not declared as a component, so that its functions would not listen, is an error."""
+    listeners = registered()
+
+    with pytest.raises(DeclarationError, match=r"Shop.analytics \(.*\): it is a Listeners, .* analytics = Component"):
+
+        class Shop(Container):
+            bus = Component(Bus)
+            analytics = listeners
+
+
+def test_a_container_may_hold_the_listeners_of_its_component() -> None:
+    """Functions may be registered with an attribute of the class: `@Shop.listeners.on(placed)`."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        listeners = Listeners()
+        functions = Component(listeners)
+
+    Shop.listeners.on(placed)(record)
+    with running(Shop) as shop:
+        assert shop.bus()[placed].publish("x") == ["record x"]
+
+
+def test_listeners_of_a_scope_are_a_fault() -> None:
+    """A `Scoped` declaration of functions would not listen."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        functions = Scoped(registered())
+
+    with pytest.raises(InvalidContainer) as raised:
+        Shop().validate()
+
+    (fault,) = raised.value.exceptions
+    assert isinstance(fault, HookFault)
+    assert fault.problem == "it is a Listeners, and no bus calls the functions of an object of a scope"
+
+
+def test_an_argument_is_the_object_itself() -> None:
+    """`Listeners` that are passed to a component, alone or in a list, are not copied."""
+    listeners = registered()
+
+    class Plugins:
+        def __init__(self, listeners: Listeners, others: list[Listeners]) -> None:
+            self.all = [listeners, *others]
+
+    class Shop(Container):
+        bus = Component(Bus)
+        functions = Component(listeners)
+        plugins = Component(Plugins, listeners, [functions.provided, listeners])
+
+    assert all(each is listeners for each in Shop().plugins().all)
+
+
+def test_functions_that_a_component_in_need_of_a_resource_provides_are_hooks() -> None:
+    """They start and stop at the turn of the component, and late ones are called as well."""
+    notes: list[str] = []
+    listeners = Listeners()
+    listeners.on(START)(lambda: notes.append("start"))
+    listeners.on(STOP)(lambda: notes.append("stop"))
+    listeners.on(placed)(record)
+
+    def opened() -> Iterator[str]:
+        notes.append("open")
+        yield "resource"
+        notes.append("close")
+
+    def chosen(name: str) -> Listeners:
+        return listeners
+
+    class Shop(Container):
+        bus = Component(Bus)
+        resource = Resource(opened)
+        functions = Component(chosen, resource.provided)
+
+    with running(Shop) as shop:
+        listeners.on(placed)(lambda order, /: "late")
+        listeners.on(STOP)(lambda: notes.append("late stop"))
+        assert shop.bus()[placed].publish("x") == ["record x", "late"]
+
+    assert notes == ["open", "start", "late stop", "stop", "close"]
+
+
+@pytest.mark.slow
+@given(
+    functions=lists(integers(0, 3), max_size=8),
+    methods=lists(integers(0, 3), max_size=8),
+    is_first=booleans(),
+    late=lists(integers(0, 3), max_size=3),
+)
+def test_functions_are_called_in_the_order_of_methods(
+    functions: list[int], methods: list[int], is_first: bool, late: list[int]
+) -> None:
+    """The running order is that of priorities, then of components, then of registrations, late ones last."""
+    listeners = Listeners()
+
+    def register(priority: int, name: str) -> None:
+        listeners.on(placed, priority=priority)(lambda order, /: name)
+
+    for number, priority in enumerate(functions):
+        register(priority, f"function {number}")
+    marked = {
+        f"method{number}": on(placed, priority=priority)(_method(f"method {number}"))
+        for number, priority in enumerate(methods)
+    }
+    component, own = Component(type("Marked", (), marked)), Component(listeners)
+
+    class Shop(Container):
+        bus = Component(Bus)
+        first, second = (own, component) if is_first else (component, own)
+
+    with running(Shop) as shop:
+        for number, priority in enumerate(late):
+            register(priority, f"late {number}")
+        results = shop.bus()[placed].publish("x")
+
+    groups = [
+        [(priority, f"function {number}") for number, priority in enumerate(functions)],
+        [(priority, f"method {number}") for number, priority in enumerate(methods)],
+    ]
+    entries = [entry for group in (groups if is_first else groups[::-1]) for entry in group]
+    entries += [(priority, f"late {number}") for number, priority in enumerate(late)]
+    assert results == [name for _, name in sorted(entries, key=lambda entry: entry[0])]
+
+
+def _method(name: str) -> Any:
+    def listen(self: object, order: str, /) -> str:
+        return name
+
+    return listen
+
+
+def test_registrations_in_threads_while_containers_start_are_not_lost() -> None:
+    """Functions that other threads register during starts and exits listen in the next run, each once."""
+    listeners = Listeners()
+    shop, market = shop_of(listeners)(), shop_of(listeners)()
+    functions = [functools.partial(record) for _ in range(60)]
+
+    def run(container: Container) -> None:
+        for _ in range(5):
+            with running(container):
+                pass
+
+    def register(some: list[functools.partial[str]]) -> None:
+        for function in some:
+            listeners.on(placed)(function)
+
+    calls = [ThreadCall(functools.partial(run, container)) for container in (shop, market)]
+    calls += [ThreadCall(functools.partial(register, functions[number::2])) for number in range(2)]
+    for call in calls:
+        assert call.finished().error is None
+
+    for container in (shop, market):
+        with running(container):
+            assert len(container.bus()[placed].publish("x")) == len(functions)  # type: ignore[attr-defined]

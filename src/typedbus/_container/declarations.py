@@ -21,6 +21,7 @@ from typedbus._base.failures import describe
 from typedbus._base.ordering import dependencies_first
 from typedbus._base.places import calling_place
 from typedbus._base.static import is_a
+from typedbus._bus.listeners import Listeners
 from typedbus._container.body import (
     RESERVED_NAMES,
     Blueprint,
@@ -89,6 +90,10 @@ class DeclaredContainer(Declarations):
                 # From here on it is a part of this declaration, so it must not build or read anything.
                 settle(inner, None, path)
                 unload(inner)
+        for name, value in vars(cls).items():
+            if type(value) is Listeners and not any(getattr(each, "builds", None) is value for each in new.values()):
+                reason = f"it is a Listeners, whose functions listen only as a component: {name} = Component(...)"
+                raise DeclarationError(f"{cls.__name__}.{name}", place, reason)
         members.update(new)
         declared = providers_of(new)
         declare(cls, declared, place, {id(value): name for name, value in new.items()})

@@ -10,7 +10,7 @@ from typedbus._container.component import Component
 from typedbus._container.descriptions import class_of
 from typedbus._container.faults import BuildFault, Fault, HookFault, LifetimeFault, OpenerFault
 from typedbus._container.forms import described_form, form_of, not_closing, transaction_of
-from typedbus._container.hooks import hooks_of
+from typedbus._container.hooks import foreseen_listeners, hooks_of
 from typedbus._container.misfits import NamedHook
 from typedbus._container.providers import reached
 from typedbus._container.scoped import AsyncOpener, Given, OfScope, Opener, Scoped, outlives_scopes
@@ -18,6 +18,13 @@ from typedbus._container.scoped import AsyncOpener, Given, OfScope, Opener, Scop
 
 def mark_faults(scoped: Scoped[object]) -> Iterator[HookFault]:
     """Yield a fault for each marked method in the class of *scoped*: no bus calls the methods of an object of a scope."""
+    if foreseen_listeners(scoped) is not None:
+        yield HookFault(
+            scoped.path,
+            scoped.place,
+            "it is a Listeners, and no bus calls the functions of an object of a scope",
+            "declare it as a Component",
+        )
     cls = None if scoped.overriding is not None else class_of(scoped)
     for hook in () if cls is None else hooks_of(scoped, cls):
         # A method that only has the name of a channel, such as `start`, may be meant for other callers.
