@@ -92,7 +92,7 @@ class Shop(Container):
     bus = Component(Bus)
     database = Component(Database, "shop://")
     old: Any = library.Container(Old, database=database)
-    audit = Component(Audit, provided(old.orders))
+    audit = Component(Audit, provided(old.container.orders))
 
 
 @inject

@@ -44,3 +44,5 @@ class New(Container):
     shared = Old()
     by_dependency = Component(Repo, provided(given))  # E
     by_attribute = Component(Repo, provided(shared.repo))  # E
+    nested = providers.Container(Old)
+    by_nesting = Component(Repo, provided(nested.container.repo))  # E

@@ -73,7 +73,7 @@ class New(Container):
     shared = Old()
     old = providers.Container(Old, database=database)
     first = Component(list[Repo], [provided(given), provided(shared.repo)])
-    second = Component(Repo, provided(old.database))
+    second = Component(list[Repo], [provided(old.container.repo)])
 
 
 assert_type(New(given=Old().repo).old(), Old)
