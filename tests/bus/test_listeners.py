@@ -210,6 +210,25 @@ def test_a_function_of_start_is_refused_once_the_bus_has_started() -> None:
     assert notes == ["disconnect", "connect", "disconnect"]
 
 
+def test_a_function_of_start_is_refused_while_the_hooks_of_start_are_called() -> None:
+    """A module that a hook of `START` imports is too late as well; the start goes on."""
+    listeners = Listeners()
+    errors: list[RegistrationError] = []
+
+    @listeners.on(START)
+    def load() -> None:
+        with pytest.raises(RegistrationError) as raised:
+            listeners.on(START)(lambda: None)
+        errors.append(raised.value)
+
+    bus = Bus()
+    with listeners.subscribe(bus):
+        bus.start()
+        bus.exit()
+
+    assert len(errors) == 1
+
+
 def test_functions_of_start_are_not_subscribed_on_a_bus_that_has_started() -> None:
     """`subscribe` fails if a function would miss the start, and leaves no subscription behind."""
     listeners = Listeners()

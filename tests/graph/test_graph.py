@@ -24,6 +24,7 @@ from typedbus import (
     Container,
     Contributed,
     Given,
+    Listeners,
     Scoped,
     every,
     on,
@@ -233,6 +234,23 @@ def test_a_channel_has_its_listeners_by_priority_and_its_holders() -> None:
         ),
         ChannelNode('order "refused" <&>', (), ("Shop.intake",)),
     )
+
+
+def test_functions_are_shown_as_the_listeners_of_their_component() -> None:
+    """A picture names each function of a `Listeners` below its channel, with its priority."""
+    placed = Channel[[str], None]("placed")
+    listeners = Listeners()
+
+    @listeners.on(placed, priority=20)
+    def record(order: str, /) -> None: ...
+
+    class Shop(Container):
+        bus = Component(Bus)
+        analytics = Component(listeners)
+
+    (channel,) = Graph.of(Shop()).channels
+
+    assert channel.listeners == (Listener("Shop.analytics", "record", 20),)
 
 
 def test_only_items_of_a_bus_are_channels() -> None:
