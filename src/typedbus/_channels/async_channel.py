@@ -31,7 +31,7 @@ AsyncListener = TypeVar("AsyncListener", bound=Callable[..., object], default=As
 class AsyncChannel(
     Takes[AsyncListens[Args, Result]],
     # As for `Channel`.
-    Binds["AsyncBoundChannel[Args, Result, AsyncListens[Args, Result]]"],
+    Binds["AsyncBoundChannel[Args, Result, AsyncListener]"],
     Generic[Args, Result, AsyncListener],
 ):
     """

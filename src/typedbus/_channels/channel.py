@@ -182,8 +182,8 @@ class Binds(Generic[Bound_co]):
 
 class Channel(
     Takes[Listens[Args, Result]],
-    # With the default, pyright leaves it out if it first evaluates this class in a cycle with `BoundChannel`.
-    Binds["BoundChannel[Args, Result, Listens[Args, Result]]"],
+    # With the listener: its default is not known to pyright while it evaluates this class in a cycle with `BoundChannel`.
+    Binds["BoundChannel[Args, Result, Listener]"],
     Generic[Args, Result, Listener],
 ):
     """
