@@ -2,6 +2,7 @@
 
 from evolving_good import (
     Shop,
+    art_cleared,
     art_fetched,
     art_set,
     async_order,
@@ -42,6 +43,8 @@ def a_listener_without_the_new_parameter_breaks(bus: Bus) -> None:
     bus[art_set].subscribe(with_a_required_parameter)  # E
     bus[art_fetched].subscribe(async_v1)  # E
     art_set.calls(Frame.v1)  # E
+    bus[art_cleared].subscribe(with_a_required_parameter)  # E
+    bus[art_cleared].publish(album="a", source="s")  # E
 
 
 # Deprecated channels

@@ -45,6 +45,11 @@ class ArtSet:
     source: str = ""
 
 
+@Channel.declare
+def art_cleared(*, album: str) -> None:
+    """The parameter *source* has been removed."""
+
+
 art = Channel[[ArtSet]]("art")
 
 
@@ -68,6 +73,8 @@ def listeners_that_fit_before_and_after(bus: Bus) -> None:
     bus[art_set].subscribe(with_any_others)
     bus[art_fetched].subscribe(async_with_any_others)
     bus[art].subscribe(with_an_event)
+    bus[art_cleared].subscribe(with_the_new_parameter)
+    bus[art_cleared].subscribe(with_any_others)
     bus[art_set].publish(album="a")
     bus[art_set].publish(album="a", source="s")
     bus[art].publish(ArtSet(album="a"))
