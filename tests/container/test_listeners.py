@@ -430,9 +430,13 @@ def test_functions_that_constructors_register_are_hooks_of_the_same_start() -> N
         analytics = Component(listeners)
         after = Component(Plugin, "after")
 
-    with running(Shop) as shop:
+    shop = Shop()
+    with running(shop):
         assert notes == ["start before", "start after"]
         assert shop.bus()[placed].publish("x") == ["before x", "after x"]
+    notes.clear()
+    with running(shop):  # which builds the plugins again
+        assert notes == ["start before", "start after"] * 2
 
 
 def test_a_component_takes_over_functions_that_are_subscribed_by_hand() -> None:

@@ -21,7 +21,20 @@ from typedbus._base.places import calling_place
 from typedbus._bus.builtin import START
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.registry import no_channel
-from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Channel, Hook, P, R, Result
+from typedbus._channels.channel import (
+    DEFAULT_PRIORITY,
+    AnyChannel,
+    Channel,
+    Hook,
+    Other_co,
+    Other_contra,
+    P,
+    Q,
+    R,
+    Result,
+    Result_co,
+    S,
+)
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription, add
 
 if TYPE_CHECKING:
@@ -67,6 +80,24 @@ class _AsyncRegister(Protocol[P, Result]):
     def __call__(self, function: Callable[P, Result], /) -> Callable[P, Result]: ...
 
     def __call__(self, function: Callable[P, Any], /) -> Callable[P, Any]:
+        """Register *function*, and return it."""
+        ...
+
+
+class _TakesBoth(Protocol[P, Result_co, Q, Other_co]):
+    """A function that can be called as a listener of either of two channels."""
+
+    @overload
+    def __call__(self, *args: P.args, **kwargs: P.kwargs) -> Result_co: ...
+
+    @overload
+    def __call__(self, *args: Q.args, **kwargs: Q.kwargs) -> Other_co: ...
+
+
+class _RegisterForTwo(Protocol[P, R, Q, Other_contra]):
+    """The decorator that `Listeners.on` returns for two channels."""
+
+    def __call__(self, function: _TakesBoth[P, R, Q, Other_contra], /) -> Callable[P, R]:
         """Register *function*, and return it."""
         ...
 
@@ -120,16 +151,28 @@ class Listeners:
     @overload
     def on(self, channel: AsyncChannel[P, R], /, *, priority: int | None = ...) -> _AsyncRegister[P, R]: ...
 
-    def on(self, channel: Any, /, *, priority: int | None = None) -> Any:
+    @overload
+    def on(
+        self, channel: Channel[P, R], other: Channel[Q, S], /, *, priority: int | None = ...
+    ) -> _RegisterForTwo[P, R, Q, S]: ...
+
+    @overload
+    def on(
+        self, channel: AsyncChannel[P, R], other: AsyncChannel[Q, S], /, *, priority: int | None = ...
+    ) -> _RegisterForTwo[P, R | Awaitable[R], Q, S | Awaitable[S]]: ...
+
+    def on(self, channel: Any, /, *others: Any, priority: int | None = None) -> Any:
         """
         Register the decorated function as a listener of *channel*.
 
-        The function itself is returned; for type checkers it has the channel's signature from then on. It may be
-        registered for several channels.
+        The function itself is returned; for type checkers it has the channel's signature from then on. For several
+        channels of one signature it has a decorator for each; two channels of different signatures are arguments
+        of one decorator, as for the mark `on`.
 
         Args:
             channel: Checked against the function by mypy and pyright. A listener of an `AsyncChannel`, or of a
                 channel with an awaitable result, may be async.
+            others: A second channel, checked in the same way.
             priority: Its place among the listeners of the channel, lower first; 50 by default. The functions for
                 `START`, `STOP`, `EXIT` and `GRACEFUL` share one priority in a container, that of the component.
 
@@ -140,20 +183,23 @@ class Listeners:
                 function does not fit the channel or listens to `START`.
         """
         place = calling_place()
-        if not isinstance(channel, AnyChannel):
-            raise no_channel(channel, "pass one to @listeners.on, as in @listeners.on(order_placed)")
+        for given in (channel, *others):
+            if not isinstance(given, AnyChannel):
+                raise no_channel(given, "pass one to @listeners.on, as in @listeners.on(order_placed)")
 
         def register(function: Callable[..., Any]) -> Callable[..., Any]:
-            hook = FunctionHook(channel, function, priority, place)
-            problem = self._problem_of(hook)
-            if problem:
-                raise hook.refused(problem)
-            for record in self._records():
-                record.check(hook)
+            hooks = [FunctionHook(each, function, priority, place) for each in (channel, *others)]
+            for hook in hooks:
+                problem = self._problem_of(hook)
+                if problem:
+                    raise hook.refused(problem)
+                for record in self._records():
+                    record.check(hook)
             # A bus on which the functions are being subscribed is recorded before it reads this list.
-            self._hooks.append(hook)
-            for record in self._records():
-                record.add(hook)
+            self._hooks.extend(hooks)
+            for hook in hooks:
+                for record in self._records():
+                    record.add(hook)
             return function
 
         return register
@@ -209,7 +255,7 @@ class Listeners:
             )
         for other in functions_of(self):
             if other.channel is hook.channel and other.method == function:
-                return f"it does already, by {other.place}; remove one of the two"
+                return f"it was registered for this channel at {other.place}; remove one of the two registrations"
         return ""
 
     def _join(self, bus: Bus) -> None:

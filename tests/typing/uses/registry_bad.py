@@ -1,5 +1,7 @@
 """Functions that cannot be registered as listeners of a channel."""
 
+from typing import Any
+
 from declared import Order, Receipt, closed, order_placed, quoted, stock_low
 
 from listeners import bill_rush, bill_text, bill_twice, bill_with_flag, bill_without_order
@@ -35,6 +37,14 @@ async def too_late(order: Order, /) -> Receipt:
 @listeners.on(order_shipped)  # E
 async def posts_number(order: int, /) -> Receipt:
     return Receipt(order)
+
+
+@listeners.on(stock_low, quoted)  # E
+def drops_left_of_two(sku: str, count: int = 1) -> Any: ...
+
+
+@listeners.on(order_placed, closed)  # E
+def needs_order_of_two(order: Order, /) -> Any: ...
 
 
 @listeners.on(START)  # E

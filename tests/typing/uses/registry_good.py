@@ -1,7 +1,7 @@
 """Functions that can be registered as listeners of a channel, and components of them."""
 
 from collections.abc import Callable
-from typing import assert_type
+from typing import Any, assert_type
 
 from declared import Order, PaidReceipt, Receipt, audited, closed, order_placed, quoted, stock_low
 
@@ -11,6 +11,7 @@ from typedbus.events import LIFECYCLE, LifecycleEvent
 from typedbus.types import ListenersSubscription
 
 order_shipped = AsyncChannel[[Order], Receipt]("order_shipped")
+orders_counted = AsyncChannel[[], int]("orders_counted")
 listeners = Listeners()
 
 
@@ -62,6 +63,18 @@ async def post(order: Order, /) -> Receipt:
 @listeners.on(order_shipped)
 def post_now(order: Order, /) -> Receipt:
     return Receipt(1)
+
+
+@listeners.on(order_placed, closed)
+def bill_or_close(*orders: Order) -> Any: ...
+
+
+@listeners.on(stock_low, quoted, priority=5)
+def note_both(sku: str, count: int = 1, *, left: int = 0) -> Any: ...
+
+
+@listeners.on(order_shipped, orders_counted)
+async def post_or_count(*orders: Order) -> Any: ...
 
 
 listeners.on(order_placed)(bill)
