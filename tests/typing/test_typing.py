@@ -107,6 +107,15 @@ def test_declarations_of_other_libraries_that_checkers_accept_have_no_faults(mon
     importlib.import_module("libraries_good").Site().validate()
 
 
+def test_listeners_of_other_programs_that_checkers_accept_have_no_faults(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """`validate()` compares them with the same declarations."""
+    monkeypatch.syspath_prepend(str(copied(tmp_path)))
+
+    importlib.import_module("adopting_good").Programs().validate()
+
+
 @pytest.mark.slow
 @pytest.mark.timeout(300)
 def test_the_type_of_every_public_name_is_known(tmp_path: Path) -> None:
