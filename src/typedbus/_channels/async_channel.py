@@ -127,7 +127,9 @@ class AsyncChannel(
             from typedbus._channels.deprecated import DeprecatedAsyncChannel  # few programs have one
 
             kind = DeprecatedAsyncChannel
-        return kind(name, concurrent=concurrent).declared_by(function, text)
+        channel: AsyncChannel[..., Any] = kind(name, concurrent=concurrent)
+        channel.declaration, channel.doc, channel.deprecated = function, function.__doc__ or "", text
+        return channel
 
     def calls(
         self,

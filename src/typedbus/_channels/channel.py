@@ -76,13 +76,6 @@ class AnyChannel:
         self.declaration = None
         self.deprecated = ""
 
-    def declared_by(self, function: Callable[..., object], deprecated: str) -> Self:
-        """Set what `declare` takes from *function*, and return the channel."""
-        self.declaration = function
-        self.doc = function.__doc__ or ""
-        self.deprecated = deprecated
-        return self
-
     def signature(self) -> inspect.Signature | None:
         """
         Return the signature with which a listener is called, if it is known at run time.
@@ -236,7 +229,7 @@ class Channel(
         A channel that is *deprecated* works as before, and a `DeprecationWarning` reports each listener when it is
         subscribed. The text says what to use instead: ``@Channel.declare(deprecated="use order_placed")``. Type
         checkers report the code that subscribes the listener. A function that `warnings.deprecated` decorates makes a
-        deprecated channel as well, which type checkers do not report.
+        deprecated channel as well, but pyright does not report its listeners then.
 
         Raises:
             ChannelError: *signature* is not a function, or has no name of its own, for example a lambda or a partial,
@@ -251,7 +244,9 @@ class Channel(
             from typedbus._channels.deprecated import DeprecatedChannel  # few programs have one
 
             kind = DeprecatedChannel
-        return kind(name).declared_by(function, text)
+        channel: Channel[..., Any] = kind(name)
+        channel.declaration, channel.doc, channel.deprecated = function, function.__doc__ or "", text
+        return channel
 
     def calls(
         self,

@@ -34,7 +34,7 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
                 f"has priority {hook.priority}, but the component starts at {phase_of(hooks)}, "
                 "and its other life-cycle hooks are called at the same priority"
             )
-        remedy = f"correct the method ({_place_of(hook)}), or remove the mark or declaration that makes it a listener"
+        remedy = ""
         if hook.inline and hook.limit is not None:
             problem = f"is inline, where a limit cannot interrupt it, and has a limit of {hook.limit:g} s"
             remedy = "remove inline=True or the limit"
@@ -50,6 +50,8 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
         if problem is not None:
             if isinstance(hook, NamedHook):
                 remedy = f"rename it, or declare that it does not listen: Component(...).without({hook.channel.name.upper()})"
+            if not remedy:
+                remedy = f"correct the method ({_place_of(hook)}), or remove the mark or declaration that makes it a listener"
             faults.append(
                 HookFault(
                     component.path,
