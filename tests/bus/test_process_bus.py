@@ -53,6 +53,14 @@ class Process(Container):
     bus = Component(Bus)
 
 
+PROCESS = Process()
+
+
+def process_bus() -> Bus:
+    """Return the bus of the module."""
+    return PROCESS.bus()
+
+
 @pytest.fixture(autouse=True)
 def notes() -> None:
     """Begin with no notes."""
@@ -97,24 +105,55 @@ def test_a_second_start_of_the_bus_is_an_error_and_the_first_continues(process: 
     assert NOTES == ["start", "ledger: tea", "stop"]
 
 
-def test_a_container_whose_own_component_returns_the_bus_stays_on_it(process: Process) -> None:
-    """As every container stays on its own bus; a second one starts its components again."""
+class Site(Container):
+    """Declares the bus of a module as its own."""
 
-    def process_bus() -> Bus:
-        return process.bus()
+    bus = Component(process_bus)
+    ledger = Component(Ledger)
 
-    class Site(Container):
-        bus = Component(process_bus)
-        ledger = Component(Ledger)
 
-    site = Site()
-    with running(site):
-        assert site.bus() is process.bus()
+def test_a_container_that_has_exited_leaves_the_bus_when_another_runs_on_it() -> None:
+    """Also if its own declaration returns the bus; it may run again afterwards."""
+    one, other = Site(), Site()
+    for site in (one, other, one, one):
+        with running(site):
+            assert site.bus() is PROCESS.bus()
+            PROCESS.bus()[order_placed].publish("tea")
+        assert NOTES == ["start", "ledger: tea", "stop"]
+        NOTES.clear()
+
+
+def test_an_override_by_the_bus_is_the_same() -> None:
+    """A container with a bus of its own runs on the other one."""
+    for _ in range(2):
+        shop = Shop()
+        with shop.override(Shop.bus).by(PROCESS.bus()), running(shop):
+            PROCESS.bus()[order_placed].publish("tea")
+        assert NOTES == ["start", "ledger: tea", "stop"]
+        NOTES.clear()
+
+
+def test_the_listeners_of_such_a_container_stay_until_another_runs() -> None:
+    """As those of every container stay on its own bus."""
+    with running(Site()):
+        pass
     NOTES.clear()
+    PROCESS.bus()[order_placed].publish("after")
+    with running(PROCESS):
+        PROCESS.bus()[order_placed].publish("later")
+
+    assert NOTES == ["ledger: after"]
+
+
+def test_a_container_that_was_attached_and_not_run_is_started_with_another() -> None:
+    """A program may attach several, and start the bus once."""
+    Site().attach()
+    with running(Site()):
+        pass
     with running(Site()):
         pass
 
-    assert NOTES == ["start", "start", "stop", "stop"]
+    assert NOTES == ["start", "start", "stop", "stop", "start", "stop"]
 
 
 @pytest.mark.parametrize("declare", [lambda bus: Component(lambda: bus), providers.Object])

@@ -15,7 +15,7 @@ from typedbus._bus.bus import Bus
 from typedbus._bus.forked import detach_children
 from typedbus._container.component import Component
 from typedbus._container.container import Container
-from typedbus._container.core import core_of, run_together
+from typedbus._container.core import attached_to, core_of, run_together
 from typedbus._container.faults import Fault, InvalidContainer
 
 
@@ -93,7 +93,8 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
     """
     Return the bus of the first of *containers*, with all of them attached to it, ready to be started.
 
-    From then on, buses are detached in forked child processes.
+    From then on, buses are detached in forked child processes. A container that has run on this bus, and is not among
+    *containers*, leaves it unless it is a guest there.
 
     Raises:
         InvalidContainer: With the faults of all of them.
@@ -116,6 +117,11 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
     if faults:
         raise InvalidContainer(", ".join(type(container).__name__ for container in containers), faults)
     bus = first.attach()
+    over = [core for core in attached_to(bus) if core not in (first, *others) and core.is_over]
+    for core in over:
+        core.leave(None, was_guest=False)
+    if over:
+        run_together([first, *others])
     for core in others:
         core.attach(bus)
     if bus.state in (State.STOPPED, State.EXITED):

@@ -175,6 +175,11 @@ class Core:
         core = self.whole
         return bool(core.subscribers) and core.bus is not None and core.bus.state is not State.EXITED
 
+    @property
+    def is_over(self) -> bool:
+        """Whether the container ran on a bus that its own declaration returns, and that has exited since."""
+        return not self.is_guest and self.bus is not None and self.run != parts_of(self.bus).machine.exits
+
     # Validation.
 
     def validate(self) -> None:

@@ -158,7 +158,8 @@ def running(
     exit, at the end of the block. Several containers share the bus of the first,
     which the others do not override; each starts after the containers before it,
     as far as priorities allow. At the end the others leave the bus: all of their
-    subscriptions there end, and they can be passed again, with any bus.
+    subscriptions there end, and they can be passed again, with any bus. The first stays
+    attached to its bus after the exit, until another container runs on that bus.
 
     If the caller of ``async with`` is cancelled, in the start, the block or the exit, the bus exits
     to the end, and then the same `CancelledError` is raised; other errors are its cause.
