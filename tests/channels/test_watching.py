@@ -8,7 +8,7 @@ import inspect
 import signal
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
@@ -22,10 +22,12 @@ from typedbus import (
     START,
     STOP,
     AsyncChannel,
+    AsyncPublishes,
     Bus,
     Channel,
     ChannelFailures,
     ListenerError,
+    Publishes,
     Subscription,
     Watch,
     WatcherError,
@@ -478,6 +480,19 @@ def test_a_bound_channel_is_true_if_a_publish_would_call_a_listener_or_a_watcher
 
     watch.cancel()
     assert (bool(bound), bound.has_listeners) == (False, False)
+
+
+def test_an_object_that_replaces_a_bound_channel_keeps_its_own_truth() -> None:
+    """A double in a test that derives from the type of a parameter is true, as any object."""
+
+    class Fake(Publishes[Callable[[str], None]]):
+        """Publishes nothing."""
+
+    class AsyncFake(AsyncPublishes[Callable[[str], Awaitable[None]]]):
+        """Publishes nothing."""
+
+    assert Fake()
+    assert AsyncFake()
 
 
 def test_a_watcher_may_end_its_own_watch_and_begin_others() -> None:

@@ -58,9 +58,11 @@ class AsyncPublishes(Generic[Listener_co]):
         """Whether a publish would call a listener or a watcher; see `AsyncBoundChannel.has_listeners`."""
         raise NotImplementedError
 
-    def __bool__(self) -> bool:
-        """Whether a publish would call a listener or a watcher, as `has_listeners`."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # a double that derives from this class is true, as any object
+
+        def __bool__(self) -> bool:
+            """Whether a publish would call a listener or a watcher, as `has_listeners`."""
+            ...
 
 
 class AsyncSubscribes(Generic[Listener_contra]):

@@ -11,7 +11,7 @@ from typing import Any, Final
 from typedbus._base.coroutines import mark_coroutine_function
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel
-from typedbus._channels.codegen import SYNC, Shape, methods, shape_of
+from typedbus._channels.codegen import SYNC, UNKNOWN, Shape, methods, shape_of
 from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink
 
 _NO_NAMES: Final[dict[str, object]] = {}
@@ -89,7 +89,7 @@ def _publishing_class(channel: AnyChannel, base: type[Any], texts: Mapping[str, 
         annotations = dict(zip(shape.unnamed, parameters, strict=True))
         annotations["return"] = types.GenericAlias(list, (parametrised.__args__[-1],))
     elif channel.is_async:
-        shape, annotations = Shape(rest="args", others="kwargs"), {}
+        shape, annotations = UNKNOWN, {}
     else:
         return _UntypedBoundChannel
     # Equal defaults may be different objects, such as 1 and True. Their ids are

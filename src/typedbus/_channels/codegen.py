@@ -196,6 +196,10 @@ class Shape(NamedTuple):
         return ", ".join(parts + ([f"**{self.others}"] if self.others else []))
 
 
+UNKNOWN: Final = Shape(rest="args", others="kwargs")
+"""The parameters of a channel whose signature only type checkers know."""
+
+
 def shape_of(function: types.FunctionType) -> Shape:
     """Return the shape of a function's parameters, read from its code, which avoids importing `inspect`."""
     code = function.__code__

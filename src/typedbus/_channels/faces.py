@@ -53,9 +53,11 @@ class Publishes(Generic[Listener_co]):
         """Whether a publish would call a listener or a watcher; see `BoundChannel.has_listeners`."""
         raise NotImplementedError
 
-    def __bool__(self) -> bool:
-        """Whether a publish would call a listener or a watcher, as `has_listeners`."""
-        raise NotImplementedError
+    if TYPE_CHECKING:  # a double that derives from this class is true, as any object
+
+        def __bool__(self) -> bool:
+            """Whether a publish would call a listener or a watcher, as `has_listeners`."""
+            ...
 
 
 class Subscribes(Generic[Listener_contra]):

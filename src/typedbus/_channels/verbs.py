@@ -21,7 +21,7 @@ from typedbus._base.coroutines import mark_coroutine_function, returns_coroutine
 from typedbus._base.errors import ChannelError
 from typedbus._channels.async_codegen import AWAITED, INSPECTED, as_async, is_awaitable
 from typedbus._channels.attempt import Attempt
-from typedbus._channels.codegen import HEAT, UNROLLED, Shape, compiled, function_with
+from typedbus._channels.codegen import HEAT, UNKNOWN, UNROLLED, Shape, compiled, function_with
 from typedbus._channels.subscriptions import AnyBoundChannel
 
 # In the texts, {name} is the local of a listener, {result} the call of a listener, {value} the value of a fold, and {assigned}
@@ -149,9 +149,6 @@ _VERBS: Final[Mapping[str, _Verb]] = {
     ),
 }
 
-_UNKNOWN: Final = Shape(rest="args", others="kwargs")
-"""The parameters of a channel whose signature only type checkers know."""
-
 _NAMES: Final[dict[str, object]] = {"_tb_Attempt": Attempt, "_tb_is_awaitable": is_awaitable}
 
 
@@ -189,7 +186,7 @@ class _Verbs(AnyBoundChannel):
             return self._arrange()  # the first watch has begun since the method read `_verbs`
         verbs.heat -= 1
         if verbs.heat < 0 and len(verbs.listeners) <= UNROLLED:
-            setattr(verbs, verb, _unrolled(self._shape or _UNKNOWN, verb, verbs.listeners, self.channel.is_async))
+            setattr(verbs, verb, _unrolled(self._shape or UNKNOWN, verb, verbs.listeners, self.channel.is_async))
         return verbs.listeners
 
 
@@ -201,7 +198,7 @@ def add_verbs(bound: AnyBoundChannel, verb: str) -> None:
         ChannelError: *verb* is "fold", and the channel has no positional parameter.
     """
     cls: Any = type(bound)
-    shape = bound._shape or _UNKNOWN  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    shape = bound._shape or UNKNOWN  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     publish = cls.publish
     has_value = bool(shape.unnamed or shape.either or shape.rest)
     if verb == "fold" and not has_value:

@@ -20,15 +20,15 @@ from typedbus._base.errors import WatcherError
 from typedbus._base.failures import describe, place_of
 from typedbus._base.record import Record
 from typedbus._channels.channel import AnyChannel, P, R
-from typedbus._channels.codegen import Shape, compiled, function_with
+from typedbus._channels.codegen import UNKNOWN, Shape, compiled, function_with
 
 if TYPE_CHECKING:
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.channel import Channel
     from typedbus._channels.subscriptions import AnyBoundChannel, Watches
 
-# {loop} begins a call of the loop, {end} ends it. The listeners are those of the beginning, so they are read before a watcher
-# can change them.
+# {loop} is the method that calls the listeners, {end} its further arguments. The listeners of a publish are those of its
+# beginning, so they are read before a watcher can change them.
 _SYNC: Final = """\
 def {verb}(_tb_self, {received}):
     _tb_listeners = _tb_self._warm_up()
@@ -149,7 +149,7 @@ class WatchedVerbs:
 
 @functools.cache
 def _watched(shape: Shape, is_async: bool) -> tuple[Callable[..., Any], WatchedVerbs]:
-    """Return the functions that publish on a watched channel: that for `publish`, and those for the other verbs."""
+    """Return the function that `publish` of a watched channel calls, and those that its other verbs call."""
     text = _ASYNC if is_async else _SYNC
 
     def function(verb: str, loop: str, end: str) -> types.FunctionType:
@@ -157,9 +157,6 @@ def _watched(shape: Shape, is_async: bool) -> tuple[Callable[..., Any], WatchedV
 
     verbs = (function(verb, f"_loop_of_{verb}", ", None, 0, []") for verb in ("first", "fold", "attempt"))
     return function("publish", "_loop", ""), WatchedVerbs(*verbs)
-
-
-_UNKNOWN: Final = Shape(rest="args", others="kwargs")
 
 
 def watch(bound: AnyBoundChannel, watcher: Any) -> Watch:
@@ -237,5 +234,5 @@ def _refusal(bound: AnyBoundChannel) -> str:
 
 
 def _change(bound: AnyBoundChannel, change: Callable[[Watches], Watches]) -> None:
-    shape = bound._shape or _UNKNOWN  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    shape = bound._shape or UNKNOWN  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
     bound._change_watches(change, _watched(shape, bound.channel.is_async))  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
