@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
+import re
 import warnings
 from collections.abc import Callable
 from pathlib import Path
@@ -219,6 +221,20 @@ def test_python_shows_each_report_once_by_default() -> None:
             subscribe(Bus(), order_taken, record)
 
     assert len(caught) == 2
+
+
+def test_a_filter_applies_to_the_module_of_the_listener() -> None:
+    """As for a warning that its own code raises."""
+    with warnings.catch_warnings(record=True) as caught:
+        warnings.simplefilter("always")
+        warnings.filterwarnings("ignore", module=re.escape(__name__))
+
+        subscribe(Bus(), order_made, record)
+        subscribe(Bus(), order_made, contextlib.contextmanager)
+
+    assert [str(warning.message).partition("; ")[2].partition(" (")[0] for warning in caught] == [
+        "contextlib.contextmanager listens to it"
+    ]
 
 
 def test_a_listener_without_a_place_is_reported() -> None:
