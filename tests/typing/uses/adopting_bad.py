@@ -5,7 +5,7 @@ from typing import Any
 
 from adopting import beets, celery, flask, mkdocs, mopidy, oscar, pelican, wagtail
 from adopting.wagtail import HttpRequest, HttpResponse, MenuItem, Model, Page, QuerySet, ServePage, User
-from typedbus import Bus, on
+from typedbus import Bus, Component, Container, Listeners, on
 
 
 class PelicanPlugin:
@@ -243,3 +243,55 @@ def check_out(bus: Bus, view: oscar.View, order: oscar.Order) -> None:
     bus[oscar.start_checkout].attempt(sender=view)  # E
     bus[oscar.order_status_changed].publish(sender=order, order=order, old_status="new")  # E
     bus[oscar.order_placed].publish(sender=view, order=order, user=None)  # E
+
+
+listeners = Listeners()
+
+
+@listeners.on(pelican.finalized)  # E
+def needs_nothing() -> None: ...
+
+
+@listeners.on(mkdocs.post_page)  # E
+def counts(output: str, **_: object) -> int:
+    return len(output)
+
+
+@listeners.on(celery.task_failure)  # E
+def takes_the_sender_alone(sender: celery.Task) -> None: ...
+
+
+@listeners.on(beets.item_removed)  # E
+def takes_an_album(item: beets.Album) -> None: ...
+
+
+@listeners.on(flask.got_request_exception)  # E
+def takes_the_exception_by_another_name(app: flask.Flask, error: Exception) -> None: ...
+
+
+@listeners.on(mopidy.mute_changed)  # E
+def takes_a_volume(*, volume: int) -> None: ...
+
+
+@listeners.on(wagtail.register_admin_menu_item)  # E
+def takes_the_request(request: HttpRequest) -> MenuItem:
+    return MenuItem()
+
+
+@listeners.on(oscar.user_search)  # E
+def has_no_place_for_the_session(sender: oscar.View, query: str, user: oscar.User) -> None: ...
+
+
+def watch(bus: Bus) -> None:
+    def takes_the_path(path: str, /) -> None: ...
+
+    def takes_a_number(markdown: int, /, **_: object) -> None: ...
+
+    bus[pelican.feed_written].watch(takes_the_path)  # E
+    bus[mkdocs.page_markdown].watch(takes_a_number)  # E
+    bus.watch(takes_the_path)  # E
+
+
+class Programs(Container):
+    bus = Component(Bus)
+    functions = Component(listeners, "bus")  # E

@@ -6,7 +6,7 @@ from typing import Any
 from adopting import beets, celery, flask, mkdocs, mopidy, oscar, pelican, wagtail
 from adopting.pelican import Generator
 from adopting.wagtail import Button, HttpRequest, HttpResponse, MenuItem, Page, QuerySet, ServePage, User
-from typedbus import Bus, Component, Container, on
+from typedbus import Bus, Component, Container, Listeners, Published, on
 
 
 class FeedWriter(pelican.Writer): ...
@@ -244,8 +244,62 @@ def check_out(bus: Bus, view: oscar.View, order: oscar.Order) -> None:
     bus[oscar.order_status_changed].publish(sender=order, order=order, old_status="new", new_status="paid")
 
 
+listeners = Listeners()
+
+
+@listeners.on(pelican.finalized)
+def publish_site(site: pelican.Pelican) -> None: ...
+
+
+@listeners.on(mkdocs.post_page)
+def minify(html: str, **kwargs: Any) -> str:
+    return html.strip()
+
+
+@listeners.on(celery.task_failure)
+def report(sender: celery.Task, exception: BaseException, **kwargs: Any) -> None: ...
+
+
+@listeners.on(beets.item_removed)
+def forget(item: beets.LibModel) -> None: ...
+
+
+@listeners.on(flask.got_request_exception)
+def notify(sender: flask.Flask, exception: Exception, **extra: Any) -> None: ...
+
+
+@listeners.on(mopidy.mute_changed)
+@listeners.on(mopidy.mixer_mute_changed)
+def show_mute(*, mute: bool) -> None: ...
+
+
+@listeners.on(wagtail.register_admin_menu_item)
+def menu_item() -> MenuItem:
+    return MenuItem()
+
+
+@listeners.on(oscar.user_search)
+def record_query(sender: oscar.View, query: str, user: oscar.User, **kwargs: Any) -> None: ...
+
+
+def record_event(published: Published) -> None:
+    print(published.channel.name, published.args, published.kwargs)
+
+
+def record_path(path: str, **_: object) -> int:
+    return len(path)
+
+
+def watch(bus: Bus) -> None:
+    bus.watch(record_event)
+    bus[pelican.feed_written].watch(record_path)
+    bus[mkdocs.page_markdown].watch(record_path)
+    bus[wagtail.before_delete_page].watch(lambda request, page: print(request, page))
+
+
 class Programs(Container):
     bus = Component(Bus)
+    functions = Component(listeners)
     pelican_plugin = Component(PelicanPlugin)
     mkdocs_plugin = Component(MkdocsPlugin)
     celery_receivers = Component(CeleryReceivers)
