@@ -307,7 +307,8 @@ class TestDjango:
         assert each.declaration == (
             "# note: it is not given at omits.py:5\n"
             "@Channel.declare\n"
-            "def paid(*, sender: None, amount: int | float, note: str | None = None, **kwargs: object) -> str: ..."
+            "def paid(*, sender: None, amount: int | float, note: str | None = None, **kwargs: object) -> str:\n"
+            "    raise NotImplementedError"
         )
 
     def test_a_signal_is_found_through_self_an_alias_and_an_import_in_a_function(self, reports: Write) -> None:

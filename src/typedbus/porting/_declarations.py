@@ -168,10 +168,17 @@ def declaration_of(name: Hashable, listeners: Sequence[Callable[..., object]], c
         takes = f"[{', '.join(repr(parameter.annotation) for parameter in parameters)}]" if is_known else "..."
         code = [f"{variable} = Channel[{takes}, {result}]({_quoted(channel_name)})"]
     else:
-        code = ["@Channel.declare", f"def {variable}{_header(parameters, keywords)} -> {result}: ..."]
-        if variable != channel_name:
-            code += ["", f"{variable}.name = {_quoted(channel_name)}"]
+        named = "" if variable == channel_name else f"(name={_quoted(channel_name)})"
+        header = f"def {variable}{_header(parameters, keywords)}"
+        code = [f"@Channel.declare{named}", f"{header} -> {result}:{body_for(result)}"]
     return "\n".join([*sorted(types.imports), *types.comments, *code])
+
+
+def body_for(result: str) -> str:
+    """Return the body of a declaring function: mypy refuses ``...`` where None is not a result."""
+    if {"None", "object", "Any"}.isdisjoint(result.split(" | ")):
+        return "\n    raise NotImplementedError"
+    return " ..."
 
 
 def _parameters(

@@ -13,7 +13,7 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import Any, Final
 
 from typedbus._base.static import MISSING
-from typedbus.porting._declarations import Types, is_specific, known_signature, variable_for
+from typedbus.porting._declarations import Types, body_for, is_specific, known_signature, variable_for
 from typedbus.porting._modules import short
 from typedbus.porting._source import Send, takes_sender_by_position
 
@@ -79,8 +79,9 @@ def signal_declaration(
     star = ["*"] if named and not named[0].startswith("**") else []
     parameters = [*positional, *slash, *star, *named]
     variable = variable_for(variable)
-    header = f"{variable}({', '.join(parameters)}) -> {result}: ..."
+    header = f"{variable}({', '.join(parameters)}) -> {result}:"
     if len(header) > _LONG:
-        header = "\n    ".join([f"{variable}(", *(f"{part}," for part in parameters)]) + f"\n) -> {result}: ..."
+        header = "\n    ".join([f"{variable}(", *(f"{part}," for part in parameters)]) + f"\n) -> {result}:"
+    header += body_for(result)
     code = ["@AsyncChannel.declare", f"async def {header}"] if any(awaited) else ["@Channel.declare", f"def {header}"]
     return "\n".join([*sorted(types.imports), *types.comments, *code])
