@@ -280,6 +280,23 @@ def test_wagtail_returns_the_first_response_of_a_hook() -> None:
     assert response is refusal
 
 
+def test_wagtail_purges_a_page_that_is_published_or_unpublished() -> None:
+    """One function listens to two signals of different parameters, and is not given the sender as its instance."""
+    listeners = Listeners()
+    purged: list[Page] = []
+
+    @listeners.on(wagtail.page_published, wagtail.page_unpublished)
+    def purge(instance: Page, **kwargs: Any) -> None:
+        purged.append(instance)
+
+    bus, page, other = Bus(), Page(), Page()
+    with listeners.subscribe(bus):
+        bus[wagtail.page_published].publish(sender=Page, instance=page, revision=wagtail.Revision())
+        bus[wagtail.page_unpublished].publish(sender=Page, instance=other)
+
+    assert purged == [page, other]
+
+
 def test_wagtail_serves_a_page_through_the_functions_of_its_hooks() -> None:
     """wagtail wraps the first function around all others, so the orders of its hooks are negated."""
     listeners = Listeners()

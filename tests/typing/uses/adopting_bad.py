@@ -278,6 +278,10 @@ def takes_the_request(request: HttpRequest) -> MenuItem:
     return MenuItem()
 
 
+@listeners.on(wagtail.page_published, wagtail.page_unpublished)  # E
+def needs_a_revision(instance: Page, revision: wagtail.Revision, **kwargs: Any) -> None: ...
+
+
 @listeners.on(oscar.user_search)  # E
 def has_no_place_for_the_session(sender: oscar.View, query: str, user: oscar.User) -> None: ...
 

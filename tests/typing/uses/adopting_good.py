@@ -278,6 +278,10 @@ def menu_item() -> MenuItem:
     return MenuItem()
 
 
+@listeners.on(wagtail.page_published, wagtail.page_unpublished)
+def purge_page(instance: Page, **kwargs: Any) -> None: ...
+
+
 @listeners.on(oscar.user_search)
 def record_query(sender: oscar.View, query: str, user: oscar.User, **kwargs: Any) -> None: ...
 
