@@ -315,7 +315,7 @@ backend.playlists_loaded() -> attempt
 @attrs.frozen
 class Fact:
     """
-    What is known of an event.
+    The interface of an event.
 
     Attributes:
         signature: The parameters with which its listeners are called.
@@ -347,7 +347,7 @@ def facts(text: str) -> Mapping[str, Fact]:
     }
 
 
-#: The number of events beside the list, which no line can leave unnoticed.
+#: The number of events of each program, and the events by name: a lost line is noticed by the number.
 PROGRAMS: Final[Mapping[str, tuple[int, Mapping[str, Fact]]]] = {
     "pelican": (28, facts(PELICAN)),
     "mkdocs": (19, facts(MKDOCS)),

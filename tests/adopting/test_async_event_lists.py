@@ -37,12 +37,12 @@ def as_async(channel: AnySignature) -> AsyncChannel[..., Any]:
 async def publish_all(program: str) -> int:
     """Publish each event of *program* to three async listeners in a container, and return the number of events."""
     listeners = Listeners()
-    recorders = {
+    recorders_of = {
         as_async(channel): (AsyncRecorder(), AsyncRecorder("second"), AsyncRecorder("third"))
         for channel in channels_of(program)
     }
-    for channel, three in recorders.items():
-        for recorder in three:
+    for channel, recorders in recorders_of.items():
+        for recorder in recorders:
             listeners.on(channel)(recorder.listen)
 
     class Program(Container):
@@ -50,7 +50,7 @@ async def publish_all(program: str) -> int:
         plugins = Component(listeners)
 
     async with running(Program()) as running_program:
-        for channel, (first, second, third) in recorders.items():
+        for channel, (first, second, third) in recorders_of.items():
             fact, bound = PROGRAMS[program][1][channel.name], running_program.bus()[channel]
             positional, named = arguments(fact)
             outcome = await getattr(bound, fact.verb)(*positional, **named)
@@ -68,7 +68,7 @@ async def publish_all(program: str) -> int:
                 assert second.calls == third.calls == first.calls
             with pytest.raises(TypeError, match=rf"\b{re.escape(channel.name)}\b|another: "):
                 getattr(bound, fact.verb)(*positional, **named, unexpected=1)
-    return len(recorders)
+    return len(recorders_of)
 
 
 @pytest.mark.parametrize("program", PROGRAMS)

@@ -1,4 +1,4 @@
-"""The complete event lists of eight programs: each event is declared as there, and published as there."""
+"""The complete event lists of eight programs: each event has the signature of its program, and is published as there."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ class Recorder:
 
 
 @attrs.frozen
-class Heard:
+class OnBus:
     """A channel on the bus of a program, its three listeners, and what a watcher of the bus has received."""
 
     bound: BoundChannel[..., Any]
@@ -66,15 +66,15 @@ def channels_of(program: str) -> list[AnySignature]:
 
 
 @pytest.fixture(scope="module")
-def heard() -> Generator[Mapping[AnySignature, Heard]]:
+def on_bus() -> Generator[Mapping[AnySignature, OnBus]]:
     """Run a container for each program, and yield its channels, each with three listeners."""
-    by_channel: dict[AnySignature, Heard] = {}
+    by_channel: dict[AnySignature, OnBus] = {}
     with ExitStack() as stack:
         for program in PROGRAMS:
             listeners = Listeners()
-            recorders = {channel: (Recorder(), Recorder(), Recorder()) for channel in channels_of(program)}
-            for channel, three in recorders.items():
-                for recorder in three:
+            recorders_of = {channel: (Recorder(), Recorder(), Recorder()) for channel in channels_of(program)}
+            for channel, recorders in recorders_of.items():
+                for recorder in recorders:
                     listeners.on(channel)(recorder.listen)
 
             class Program(Container):
@@ -86,7 +86,8 @@ def heard() -> Generator[Mapping[AnySignature, Heard]]:
                 bus = stack.enter_context(running(Program())).bus()
             published: list[Published] = []
             bus.watch(published.append)
-            by_channel |= {channel: Heard(bus[channel], three, published) for channel, three in recorders.items()}
+            for channel, recorders in recorders_of.items():
+                by_channel[channel] = OnBus(bus[channel], recorders, published)
         yield by_channel
 
 
@@ -101,7 +102,7 @@ def events(*uses: str) -> list[Any]:
 
 
 def arguments(fact: Fact, *, optional: bool = True) -> Call:
-    """Return a different object for each parameter, by position where publishers have no name for it."""
+    """Return a different object for each parameter: by position if it is positional-only, else by name."""
     parameters = fact.signature.parameters.values()
     positional = tuple(object() for parameter in parameters if parameter.kind is parameter.POSITIONAL_ONLY)
     named = {
@@ -113,7 +114,7 @@ def arguments(fact: Fact, *, optional: bool = True) -> Call:
 
 
 def interface(signature: inspect.Signature) -> list[tuple[str, object, bool]]:
-    """Return name, kind and optionality of each parameter; a positional-only one has no name for others."""
+    """Return the name, the kind and the optionality of each parameter; the name of a positional-only one does not count."""
     return [
         (
             "" if parameter.kind is parameter.POSITIONAL_ONLY else name,
@@ -182,68 +183,68 @@ def test_validation_reports_each_listener_that_drops_the_parameters(program: str
 
 @pytest.mark.parametrize(("channel", "fact"), events("", "results"))
 def test_each_listener_receives_the_arguments(
-    channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]
+    channel: AnySignature, fact: Fact, on_bus: Mapping[AnySignature, OnBus]
 ) -> None:
     """A publish calls all listeners in order, and returns their results."""
-    first, second, third = heard[channel].answers("one", None, "three")
+    first, second, third = on_bus[channel].answers("one", None, "three")
     positional, named = arguments(fact)
 
-    results = heard[channel].bound.publish(*positional, **named)
+    results = on_bus[channel].bound.publish(*positional, **named)
 
     assert results == ["one", None, "three"]
-    assert first == second == third == heard[channel].watched == [(positional, named)]
+    assert first == second == third == on_bus[channel].watched == [(positional, named)]
 
 
 @pytest.mark.parametrize(("channel", "fact"), events("first"))
-def test_the_first_answer_wins(channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]) -> None:
+def test_the_first_answer_wins(channel: AnySignature, fact: Fact, on_bus: Mapping[AnySignature, OnBus]) -> None:
     """A listener that returns None has not answered, and listeners after the answer are not called."""
-    silent, answering, late = heard[channel].answers(None, "answer", "late")
+    silent, answering, late = on_bus[channel].answers(None, "answer", "late")
     positional, named = arguments(fact)
 
-    answer = heard[channel].bound.first(*positional, **named)
+    answer = on_bus[channel].bound.first(*positional, **named)
 
     assert answer == "answer"
-    assert silent == answering == heard[channel].watched == [(positional, named)]
+    assert silent == answering == on_bus[channel].watched == [(positional, named)]
     assert not late
 
 
 @pytest.mark.parametrize(("channel", "fact"), events("fold"))
 def test_the_first_argument_passes_through_all_listeners(
-    channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]
+    channel: AnySignature, fact: Fact, on_bus: Mapping[AnySignature, OnBus]
 ) -> None:
     """Each listener receives the value of the previous one, with the other arguments, and may leave it unchanged."""
-    changing, keeping, last = heard[channel].answers("changed", None, "last")
+    changing, keeping, last = on_bus[channel].answers("changed", None, "last")
     (value, *others), named = arguments(fact)
 
-    folded: object = heard[channel].bound.fold(value, *others, **named)
+    folded: object = on_bus[channel].bound.fold(value, *others, **named)
 
     assert folded == "last"
-    assert changing == heard[channel].watched == [((value, *others), named)]
+    assert changing == on_bus[channel].watched == [((value, *others), named)]
     assert keeping == last == [(("changed", *others), named)]
 
 
 @pytest.mark.parametrize(("channel", "fact"), events("attempt"))
 def test_a_failure_is_part_of_the_attempt(
-    channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]
+    channel: AnySignature, fact: Fact, on_bus: Mapping[AnySignature, OnBus]
 ) -> None:
     """All listeners are called, and the publisher receives the results and the failure."""
     failure = ValueError("no")
-    before, failing, after = heard[channel].answers("before", failure, "after")
+    before, failing, after = on_bus[channel].answers("before", failure, "after")
     positional, named = arguments(fact)
 
-    attempt = heard[channel].bound.attempt(*positional, **named)
+    attempt = on_bus[channel].bound.attempt(*positional, **named)
 
     assert attempt.results == ("before", "after")
     assert [answer.error for answer in attempt] == [None, failure, None]
-    assert before == failing == after == heard[channel].watched == [(positional, named)]
+    assert before == failing == after == on_bus[channel].watched == [(positional, named)]
 
 
 @pytest.mark.parametrize(("channel", "fact"), events())
 def test_a_wrong_publish_calls_no_listener_and_names_the_channel(
-    channel: AnySignature, fact: Fact, heard: Mapping[AnySignature, Heard]
+    channel: AnySignature, fact: Fact, on_bus: Mapping[AnySignature, OnBus]
 ) -> None:
     """A missing or an additional argument is an error of the publisher."""
-    first, second, third = heard[channel].answers(None, None, None)
+    first, second, third = on_bus[channel].answers(None, None, None)
     positional, named = arguments(fact, optional=False)
     wrong: list[Call] = [(positional, {**named, "unexpected": object()}), ((*positional, object()), named)]
     wrong += [(positional[:-1], named)] if positional else []
@@ -251,10 +252,10 @@ def test_a_wrong_publish_calls_no_listener_and_names_the_channel(
 
     for args, kwargs in wrong:
         with pytest.raises(TypeError) as caught:
-            getattr(heard[channel].bound, fact.verb)(*args, **kwargs)
+            getattr(on_bus[channel].bound, fact.verb)(*args, **kwargs)
         names, _, reason = str(caught.value).partition(": ")
         # Channels of one signature share a method, and the error names some of them.
         assert channel.name in names.split(" or ") or names.endswith(" or another")
         assert reason.startswith(f"{fact.verb}() ")
 
-    assert not (first or second or third or heard[channel].watched)
+    assert not (first or second or third or on_bus[channel].watched)
