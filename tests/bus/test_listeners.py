@@ -139,6 +139,18 @@ def test_subscribing_twice_calls_a_function_once_until_the_last_subscription_end
         assert bus[placed].publish("tea") == []
 
 
+def test_a_subscription_can_be_cancelled_inside_its_block() -> None:
+    """The block gets the subscription, whose text names the place of the `Listeners`."""
+    listeners = Listeners()
+    listeners.on(placed)(record)
+    bus = Bus()
+
+    with listeners.subscribe(bus) as subscription:
+        assert re.search(r"ListenersSubscription of <Listeners .*test_listeners.py:\d+ with 1 ", repr(subscription))
+        subscription.cancel()
+        assert bus[placed].publish("tea") == []
+
+
 def test_two_objects_may_hold_one_function() -> None:
     """A function in two `Listeners` listens until neither is subscribed."""
     first, second = Listeners(), Listeners()
