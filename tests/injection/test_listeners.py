@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 
@@ -14,6 +15,7 @@ from typedbus import (
     ChannelFailures,
     Component,
     Container,
+    InvalidContainer,
     Listeners,
     Scoped,
     running,
@@ -105,3 +107,30 @@ def test_an_injected_listener_needs_a_running_container() -> None:
         bus[placed].publish("tea")
 
     assert [type(error) for error in raised.value.exceptions] == [NoRunningContainer]
+
+
+def test_validate_compares_an_injected_function_with_its_channel() -> None:
+    """The parameters after the injected ones take what is published."""
+
+    @injected(Shop.orders)
+    def takes_no_order(orders: Orders, /) -> int:
+        return len(orders.notes)
+
+    @injected(Shop.orders)
+    def takes_a_number(orders: Orders, order: int, /) -> int:
+        return len(orders.notes) + order
+
+    functions: list[Any] = [takes_no_order, takes_a_number]
+    wrong = Listeners()
+    for function in functions:
+        wrong.on(placed)(function)
+
+    class Broken(Shop):
+        more = Component(wrong)
+
+    with pytest.raises(InvalidContainer) as invalid:
+        Broken().validate()
+    assert [str(fault).partition("does not fit ")[2].partition(";")[0] for fault in invalid.value.exceptions] == [
+        "channel 'placed': it is called with (arg0: str, /) and takes (): too many positional arguments",
+        "channel 'placed': it takes 'order' as int and is given str",
+    ]

@@ -31,6 +31,9 @@ _PLACEHOLDER: Final[object] = getattr(functools, "Placeholder", MISSING)
 _CACHED: Final = type(functools.cache(lambda: None))
 _ALIAS: Final = bases_of(type(typing.List[int]))[1]  # noqa: UP006  # the base class of all of typing's aliases
 _DEPTH: Final = 50  # partials around methods around partials
+#: The attribute of a function that passes arguments before those of its calls: the function itself, since
+#: `functools.wraps` copies attributes, and the partial that takes the same calls.
+PARTIAL: Final = "__typedbus_partial__"
 
 #: The kinds of parameters that take an argument by its position, by its name, and any number of arguments.
 BY_POSITION: Final = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
@@ -87,6 +90,9 @@ def call_of(target: object, depth: int = _DEPTH) -> Call:
     if is_a(target, types.FunctionType):
         if target.__code__ in (MANAGER_CODE, ASYNC_MANAGER_CODE):
             return _manager_call(target, depth)
+        owner, same = vars(target).get(PARTIAL, (None, None))
+        if owner is target:
+            return _partial(same, depth)
         return Call(_own_signature(target), target)
     if is_a(target, type):
         return _construction(target, depth)

@@ -12,7 +12,7 @@ from typing_extensions import TypeVar
 from typedbus._base.failures import describe
 from typedbus._base.hints import annotations_of, signature_of
 from typedbus._base.places import calling_place
-from typedbus._base.signatures import called_by
+from typedbus._base.signatures import PARTIAL, called_by
 from typedbus._container.component import Component
 from typedbus._container.stand_ins import Provided
 from typedbus.injection._errors import InjectionError
@@ -119,6 +119,7 @@ def injected(*components: Component[Any]) -> Callable[[Callable[..., Any]], Call
             for parameter, annotation in annotations_of(inner).items()
             if parameter in signature.parameters or parameter == "return"
         }
+        setattr(call, PARTIAL, (call, functools.partial(function, *components)))
         return call  # type: ignore[no-any-return]  # a function
 
     return decorate
