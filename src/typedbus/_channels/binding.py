@@ -41,15 +41,6 @@ def bind(
     return _class_for(channel, AsyncBoundChannel, SEQUENTIAL)(channel, lock, failures, run_on_loop)
 
 
-class _UntypedBoundChannel(BoundChannel[..., Any]):
-    """A channel on a bus whose signature only type checkers know; a class of its own, which gets its own verbs."""
-
-    __slots__ = ()
-
-
-_UntypedBoundChannel.__name__ = _UntypedBoundChannel.__qualname__ = BoundChannel.__name__
-
-
 def _class_for(channel: AnyChannel, base: type[Any], texts: Mapping[str, str]) -> Callable[..., AnyBoundChannel]:
     """Return the class of a bound channel for *channel*, a subclass of *base* that publishes with *texts*."""
     publishing = _publishing_class(channel, base, texts)
@@ -64,8 +55,7 @@ def _publishing_class(channel: AnyChannel, base: type[Any], texts: Mapping[str, 
     """
     Return a subclass of *base* with the generated methods in *texts*, whose `publish` has the parameters of *channel*.
 
-    If only type checkers know them, `publish` of a `BoundChannel` passes all arguments on, and so does the
-    generated one of an async channel.
+    If only type checkers know them, it passes all arguments on.
 
     Bound channels of the same signature share a class, because a class takes more memory
     than many bound channels; it lives as long as any of them.
@@ -88,10 +78,8 @@ def _publishing_class(channel: AnyChannel, base: type[Any], texts: Mapping[str, 
         shape = Shape(unnamed=tuple(f"arg{index}" for index in range(len(parameters))))
         annotations = dict(zip(shape.unnamed, parameters, strict=True))
         annotations["return"] = types.GenericAlias(list, (parametrised.__args__[-1],))
-    elif channel.is_async:
-        shape, annotations = UNKNOWN, {}
     else:
-        return _UntypedBoundChannel
+        shape, annotations = UNKNOWN, {}
     # Equal defaults may be different objects, such as 1 and True. Their ids are
     # safe keys, since the class keeps the defaults and the namespace alive.
     default_values = (*(defaults or ()), *(named_defaults or {}).values())

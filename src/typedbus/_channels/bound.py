@@ -82,13 +82,11 @@ class BoundChannel(
                 propagate in the same way; an earlier failure also turns an exit
                 status of success into 1.
         """
-        # For a channel whose signature only type checkers know; for any other
+        # For channels of the bus itself, and for the old API, which publishes any arguments on them; for any other
         # channel `bind` generates a class with the same loop.
         listeners = self._listeners
         if listeners is None:
             listeners = self._arrange()
-        if self._watches:
-            self._call_watchers(self._watches, lambda watcher: watcher(*args, **kwargs))
         results: list[Result] = []
         errors: list[Exception] = []
         blames: list[Blame] = []
