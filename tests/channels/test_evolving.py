@@ -72,7 +72,7 @@ def refusal(name: str, function: Callable[..., Any], channel: str) -> str:
     """Return the note of a listener that does not accept the arguments."""
     return (
         f"{__name__}.{name} ({FILE}:{line_of(function)}) does not accept the arguments of channel {channel!r}; "
-        "add the parameters that it lacks, or **_: object"
+        "give it the parameters of the channel, or **_: object for those that it does not use"
     )
 
 

@@ -62,7 +62,7 @@ def note_refusal(error: TypeError, listener: object, name: str, channel: str) ->
         put_note(
             error,
             f"{name} ({place}) does not accept the arguments of channel {channel!r}; "
-            "add the parameters that it lacks, or **_: object",
+            "give it the parameters of the channel, or **_: object for those that it does not use",
         )
 
 
