@@ -364,6 +364,9 @@ def test_the_error_for_an_unknown_name_has_the_channels_of_similar_names() -> No
     assert isinstance(caught.value, LookupError)
     assert (caught.value.given, caught.value.similar) == ("stock_lwo", ("stock_low",))
     with pytest.raises(ChannelNameError) as caught:
+        bus.channel("START")  # as the constant is named
+    assert caught.value.similar[0] == "start"
+    with pytest.raises(ChannelNameError) as caught:
         bus.channel("xylophone")
     assert caught.value.similar == ()
     assert "similar" not in str(caught.value)

@@ -137,9 +137,11 @@ class Registry:
             return channel
         import difflib  # only needed for the error
 
+        by_lower_case = {channel.name.lower(): channel.name for channel in channels}
+        similar = difflib.get_close_matches(name.lower(), by_lower_case)
         raise ChannelNameError(
             name,
-            similar=() if named else tuple(difflib.get_close_matches(name, {channel.name for channel in channels})),
+            similar=() if named else tuple(by_lower_case[each] for each in similar),
             places=tuple(
                 "unknown place" if channel.declaration is None else place_of(channel.declaration) for channel in named
             ),
