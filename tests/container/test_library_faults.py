@@ -10,7 +10,20 @@ from typing import Any
 import pytest
 from dependency_injector import providers, resources
 
-from typedbus import GRACEFUL, START, STOP, Bus, Component, Container, InvalidContainer, lazy, on, provided, running
+from typedbus import (
+    GRACEFUL,
+    START,
+    STOP,
+    Bus,
+    Component,
+    Container,
+    InvalidContainer,
+    Listeners,
+    lazy,
+    on,
+    provided,
+    running,
+)
 from typedbus.faults import DependencyFault, Fault, LibraryFault, OverrideFault, TypeFault
 
 # The library's types know less than it does.
@@ -272,6 +285,17 @@ def test_a_class_with_hooks_behind_a_singleton_is_a_fault(kind: str, cls: type, 
     assert isinstance(fault, LibraryFault)
     assert method in fault.problem
     assert f"Component({cls.__name__}, ...)" in fault.remedy
+
+
+def test_listeners_behind_a_singleton_are_a_fault() -> None:
+    """Their functions would not listen."""
+    site_class: Any = type("Site", (Container,), {"it": library.Singleton(Listeners())})
+
+    (fault,) = faults_of(site_class())
+
+    assert isinstance(fault, LibraryFault)
+    assert "a Listeners, whose functions listen only as a component" in fault.problem
+    assert fault.remedy == "declare a Component(...) of it"
 
 
 @pytest.mark.parametrize("cls", [Worker, Loop, threading.Timer, dict])

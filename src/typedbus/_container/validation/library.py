@@ -14,6 +14,7 @@ from typedbus._base.failures import describe
 from typedbus._base.signatures import ASYNC_MANAGER_CODE, BY_POSITION
 from typedbus._base.static import full_name_of
 from typedbus._bus.builtin import EXIT, START, STOP
+from typedbus._bus.listeners import Listeners
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.annotations import read
 from typedbus._container.choice import Choice
@@ -224,11 +225,15 @@ def _uncalled(
     singleton: Any, path: str, place: str, users_of: Callable[[object], Sequence[object]], *, is_unported: bool
 ) -> Iterator[LibraryFault]:
     """
-    Yield a fault for a class that has hooks: the bus calls only hooks of components.
+    Yield a fault for a `Listeners`, and for a class that has hooks: the bus calls only hooks of components.
 
     If *is_unported*, it is in a container of the library: the program calls the methods that have no mark.
     """
     cls = singleton.provides
+    if isinstance(cls, Listeners):
+        problem = "it provides a Listeners, whose functions listen only as a component"
+        remedy = _above(path, "Component(...)") if is_unported else "declare a Component(...) of it"
+        yield LibraryFault(path, place, problem, remedy)
     if not isinstance(cls, type):
         return
     undeclared: Any = _Undeclared()
