@@ -112,6 +112,19 @@ class TestBlinker:
 
         assert lines_of(each)[1:] == ["  no receivers", "  passed to a function at passes.py:5"]
 
+    def test_a_signal_with_two_variables_is_named_after_the_first(self, reports: Write) -> None:
+        """In one assignment."""
+        (each,) = reports(
+            twice="""
+            from blinker import Signal
+            ready = began = Signal()
+            def start():
+                began.send(at="noon")
+            """
+        ).values()
+
+        assert lines_of(each)[0] == "twice.ready, of blinker, at twice.py:3"
+
     def test_a_signal_is_found_by_its_name_in_the_namespace(self, reports: Write) -> None:
         """`signal("ready")` is the same object wherever it is written."""
         (each,) = reports(

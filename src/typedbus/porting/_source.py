@@ -115,7 +115,7 @@ def definitions(module: ModuleType, file: str, tree: ast.Module) -> Iterator[Def
                 cls = namespace.get(name)
                 namespace, path = (vars(cls) if is_a(cls, type) else {}), f"{path}.{name}"
             case (
-                ast.Assign(targets=[ast.Name(id=name)], value=ast.Call(func=function))
+                ast.Assign(targets=[ast.Name(id=name), *_], value=ast.Call(func=function))
                 | ast.AnnAssign(target=ast.Name(id=name), value=ast.Call(func=function))
             ) if is_signal(signal := namespace.get(name)):
                 creator = scope.value_of(function)
