@@ -1,8 +1,13 @@
-"""How the tests are distributed over processes."""
+"""How the tests are distributed over processes, and the settings of Hypothesis."""
 
 import os
 
 import pytest
+from hypothesis import settings
+
+# The time of an example depends on the other processes of the machine.
+settings.register_profile("no deadline", settings.default, deadline=None)
+settings.load_profile("no deadline")
 
 
 @pytest.hookimpl(optionalhook=True)
