@@ -1,13 +1,16 @@
 """How the tests are distributed over processes, and the settings of Hypothesis."""
 
+import contextlib
 import os
 
 import pytest
-from hypothesis import settings
 
-# The time of an example depends on the other processes of the machine.
-settings.register_profile("no deadline", settings.default, deadline=None)
-settings.load_profile("no deadline")
+with contextlib.suppress(ImportError):  # the environment of `make test-hosts` does not have it
+    from hypothesis import settings
+
+    # The time of an example depends on the other processes of the machine.
+    settings.register_profile("no deadline", settings.default, deadline=None)
+    settings.load_profile("no deadline")
 
 
 @pytest.hookimpl(optionalhook=True)
