@@ -76,6 +76,16 @@ def test_a_named_async_channel_can_be_concurrent() -> None:
     assert AsyncChannel.declare(transfer, name="item.copied").concurrent is False
 
 
+def test_an_async_function_declares_no_plain_channel() -> None:
+    """A `Channel` would refuse each listener with that signature."""
+
+    async def fetched(sku: str, /) -> int:
+        raise NotImplementedError
+
+    with pytest.raises(ChannelError, match=r"is async, .*: use AsyncChannel\.declare, or make it a plain function"):
+        Channel.declare(fetched)
+
+
 def test_channels_of_one_function_are_different_channels() -> None:
     """A listener of one is not called for the other."""
     moved, copied = Channel.declare(transfer, name="moved"), Channel.declare(transfer, name="copied")

@@ -121,7 +121,7 @@ class AsyncChannel(
         if signature is None:
             declare: Any = AsyncChannel.declare
             return functools.partial(declare, name=name, concurrent=concurrent, deprecated=deprecated)
-        name, function, text = checked_declaration(signature, name, deprecated, "async def order_placed(...)")
+        name, function, text = checked_declaration(signature, name, deprecated, is_async=True)
         kind: type[Any] = AsyncChannel
         if text:
             from typedbus._channels.deprecated import DeprecatedAsyncChannel  # few programs have one

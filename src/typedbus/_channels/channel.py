@@ -232,13 +232,13 @@ class Channel(
         deprecated channel as well, but pyright does not report its listeners then.
 
         Raises:
-            ChannelError: *signature* is not a function, or has no name of its own, for example a lambda or a partial,
+            ChannelError: *signature* is not a plain function, or has no name of its own, for example a lambda or a partial,
                 and *name* is missing; or *name* or *deprecated* is not a string, or is blank.
         """
         if signature is None and (name, deprecated) != (None, None):
             declare: Any = Channel.declare
             return functools.partial(declare, name=name, deprecated=deprecated)
-        name, function, text = checked_declaration(signature, name, deprecated, "def order_placed(...)")
+        name, function, text = checked_declaration(signature, name, deprecated, is_async=False)
         kind: type[Any] = Channel
         if text:
             from typedbus._channels.deprecated import DeprecatedChannel  # few programs have one

@@ -5,11 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import ChannelError
 
 
 def checked_declaration(
-    signature: Any, name: str | None, deprecated: str | None, example: str
+    signature: Any, name: str | None, deprecated: str | None, *, is_async: bool
 ) -> tuple[str, Callable[..., object], str]:
     """
     Return the name of a channel, the function that declares it, and its *deprecated*, from the arguments of `declare`.
@@ -18,8 +19,12 @@ def checked_declaration(
         signature: The first argument of `declare`.
         name: The name, if it is not that of the function.
         deprecated: The text, if it is not that of `warnings.deprecated`.
-        example: A function that declares a channel, for errors.
+        is_async: Whether an `AsyncChannel` is declared.
+
+    Raises:
+        ChannelError: An argument is invalid, or the function is async and declares a `Channel`.
     """
+    example = f"{'async ' * is_async}def order_placed(...)"
     if not callable(signature):
         raise ChannelError(
             signature,
@@ -29,6 +34,11 @@ def checked_declaration(
     channel_name: str = getattr(function, "__name__", "<lambda>") if name is None else name
     if channel_name == "<lambda>":
         raise ChannelError(function, f"has no name for the channel: decorate a function, `{example}`, or add name=...")
+    if is_async_callable(function) and not is_async:
+        raise ChannelError(
+            function,
+            "is async, and listeners of a Channel are not awaited: use AsyncChannel.declare, or make it a plain function",
+        )
     if deprecated is None and getattr(function, "__deprecated__", None):
         # The wrapper of `warnings.deprecated` has no parameters of its own.
         return channel_name, getattr(function, "__wrapped__", function), function.__deprecated__
