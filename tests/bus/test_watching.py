@@ -387,6 +387,17 @@ def test_the_error_for_a_name_of_several_channels_has_their_places() -> None:
     assert caught.value.places[0] in str(caught.value)
 
 
+def test_the_error_for_channels_of_unknown_places_has_none() -> None:
+    """Two channels that no function declares."""
+    bus = Bus()
+    for channel in (Channel[[str], None]("tea_left"), Channel[[str], None]("tea_left")):
+        bus[channel].publish("tea")
+
+    with pytest.raises(ChannelNameError, match=r"'tea_left' is the name of 2 channels of this bus; give") as caught:
+        bus.channel("tea_left")
+    assert caught.value.places == ("unknown place", "unknown place")
+
+
 def test_an_object_that_is_not_a_string_is_not_looked_up_by_name() -> None:
     """The error shows the use."""
     channel: Any = order_placed

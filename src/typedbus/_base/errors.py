@@ -258,8 +258,9 @@ class ChannelNameError(ChannelError, LookupError):
 
     def __post_init__(self) -> None:
         if self.places:
+            places = "" if set(self.places) == {"unknown place"} else f" ({', '.join(self.places)})"
             self.reason = (
-                f"is the name of {len(self.places)} channels of this bus ({', '.join(self.places)}); "
+                f"is the name of {len(self.places)} channels of this bus{places}; "
                 "give them different names, or index the bus with the channel object"
             )
             return
