@@ -669,7 +669,7 @@ def test_a_listener_on_a_bus_that_outlives_the_test_is_reported(run: Run, scope:
 
     result.assert_outcomes(passed=1, errors=1)
     assert (
-        "ListenersLeft: the test left 1 listener(s) on a bus that outlives it; subscribe each in a block, "
+        "ListenersLeft: the test left 1 listener(s) or watcher(s) on a bus that outlives it; end each with a block, "
         in text_of(result)
     )
     result.stdout.re_match_lines([r".*shop\.note on 'order_placed' \(.*shop\.py:\d+\)"])
@@ -694,7 +694,7 @@ def test_it_leaves_watchers(typedbus_leaks, bus):
 """)
 
     result.assert_outcomes(passed=1, errors=1)
-    assert "ListenersLeft: the test left 2 listener(s) on a bus that outlives it" in text_of(result)
+    assert "ListenersLeft: the test left 2 listener(s) or watcher(s) on a bus that outlives it" in text_of(result)
     result.stdout.re_match_lines(
         [
             r".*shop\.note on 'all channels' \(.*shop\.py:\d+\)",

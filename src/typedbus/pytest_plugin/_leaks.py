@@ -121,10 +121,10 @@ class ScopesLeft(StructuredError, AssertionError):
 
 class ListenersLeft(StructuredError, AssertionError):
     """
-    Raised after a test whose listeners are still subscribed to a bus that outlives it.
+    Raised after a test whose listeners and watchers are still on a bus that outlives it.
 
     Attributes:
-        listeners: The name, the channel and the place of each listener.
+        listeners: The name, the channel and the place of each listener and watcher.
     """
 
     listeners: tuple[tuple[str, str, str], ...]
@@ -132,8 +132,8 @@ class ListenersLeft(StructuredError, AssertionError):
     def __str__(self) -> str:
         lines = "\n".join(f"{name} on {channel!r} ({place})" for name, channel, place in self.listeners)
         return (
-            f"the test left {len(self.listeners)} listener(s) on a bus that outlives it; subscribe each in a block, "
-            f"`with bus[channel].subscribe(listener):`, or start a separate container in the test\n{lines}"
+            f"the test left {len(self.listeners)} listener(s) or watcher(s) on a bus that outlives it; end each with a block, "
+            f"`with bus[channel].subscribe(listener):` or `with bus.watch(watcher):`, or start a separate container in the test\n{lines}"
         )
 
 
