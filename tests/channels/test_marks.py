@@ -9,7 +9,18 @@ from typing import Any
 
 import pytest
 
-from typedbus import AsyncChannel, Bus, Channel, ChannelError, Component, Container, NotAMethod, on, running
+from typedbus import (
+    AsyncChannel,
+    Bus,
+    Channel,
+    ChannelError,
+    Component,
+    Container,
+    ListenerError,
+    NotAMethod,
+    on,
+    running,
+)
 
 order_placed = Channel[[str], None]("order_placed")
 
@@ -218,3 +229,24 @@ def test_both_channels_of_a_mark_are_checked() -> None:
     """The second one is no exception."""
     with pytest.raises(ChannelError, match="'start' is not a channel"):
         on(order_placed, "start")  # type: ignore[call-overload]  # the error
+
+
+# Other mistakes
+
+
+def test_a_priority_must_be_an_int() -> None:
+    """The mark and the declaration refuse another one where it stands."""
+
+    class Clerk:
+        def record(self, order: str, /) -> None: ...
+
+    with pytest.raises(ListenerError, match="its priority 'first' is not an int"):
+        on(order_placed, priority="first")(Clerk.record)  # type: ignore[call-overload]  # the error
+    with pytest.raises(ListenerError, match="its priority 2.5 is not an int"):
+        order_placed.calls(Clerk.record, priority=2.5)  # type: ignore[arg-type]  # the error
+
+
+def test_a_function_written_in_c_cannot_be_marked() -> None:
+    """The error names the way out."""
+    with pytest.raises(ListenerError, match=r"use `channel\.calls\(\.\.\.\)` in the declaration of the component"):
+        on(order_placed)(print)

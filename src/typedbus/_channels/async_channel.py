@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Pr
 
 from typing_extensions import TypeVar
 
-from typedbus._channels.channel import Args, Binds, Hook, Owner, P, R, Result, Result_co, Takes
+from typedbus._channels.channel import Args, Binds, Hook, Owner, P, R, Result, Result_co, Takes, declared
 from typedbus._channels.declaring import checked_declaration
 
 if TYPE_CHECKING:
@@ -144,8 +144,11 @@ class AsyncChannel(
         Args:
             method: The function as an attribute of its class, async or not.
             priority: Its place among the listeners of the channel, lower first; by default the component's priority.
+
+        Raises:
+            ListenerError: *priority* is not an int.
         """
-        return Hook(self, method, priority)
+        return declared(self, method, priority)
 
 
 if not TYPE_CHECKING:

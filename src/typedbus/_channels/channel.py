@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Li
 
 from typing_extensions import ParamSpec, TypeVar
 
-from typedbus._base.errors import ChannelError, NotAMethod
+from typedbus._base.errors import ChannelError, ListenerError, NotAMethod
 from typedbus._base.failures import describe, place_of
 from typedbus._base.limits import checked_limit
 from typedbus._base.places import function_outside_class
@@ -270,9 +270,10 @@ class Channel(
                 limits; no limit interrupts it then.
 
         Raises:
+            ListenerError: *priority* is not an int.
             LimitError: *limit* is not a number above 0.
         """
-        return Hook(self, method, priority, limit, inline=inline)
+        return declared(self, method, priority, limit, inline=inline)
 
 
 if not TYPE_CHECKING:
@@ -336,6 +337,25 @@ class Hook(Generic[Owner_contra]):
 
 
 MARK: Final = "__typedbus_channels__"
+
+
+def declared(
+    channel: AnyChannel,
+    method: Callable[..., Any],
+    priority: int | None,
+    limit: float | None = None,
+    *,
+    inline: bool = False,
+) -> Hook[Any]:
+    """
+    Return the hook of a mark or a declaration.
+
+    Raises:
+        ListenerError: *priority* is not an int.
+    """
+    if not (priority is None or isinstance(priority, int)):
+        raise ListenerError(channel.name, method, f"its priority {priority!r} is not an int")
+    return Hook(channel, method, priority, limit, inline=inline)
 
 
 def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
@@ -473,6 +493,7 @@ def on(
     Raises:
         ChannelError: *channel* is not a channel.
         NotAMethod: The decorated function is not in the body of a class, so it would never be called.
+        ListenerError: *priority* is not an int, or the decorated object takes no mark, as a function written in C.
         LimitError: *limit* is not a number above 0.
     """
     channels = (channel, *others)
@@ -486,9 +507,13 @@ def on(
         if function is not None:
             raise NotAMethod(channel.name, describe(function), place_of(function))
         # A decorator applies the last of several marks first.
-        hooks = [Hook[Any](one, method, priority, limit, inline=inline) for one in reversed(channels)]
+        hooks = [declared(one, method, priority, limit, inline=inline) for one in reversed(channels)]
         marks: tuple[Hook[Any], ...] = getattr(method, MARK, ())
-        setattr(method, MARK, (*marks, *hooks))
+        try:
+            setattr(method, MARK, (*marks, *hooks))
+        except (AttributeError, TypeError) as error:
+            reason = "it cannot be marked; use `channel.calls(...)` in the declaration of the component"
+            raise ListenerError(channel.name, method, reason) from error
         return method
 
     return mark
