@@ -276,6 +276,6 @@ def test_a_deprecated_channel_has_its_text() -> None:
 def test_a_deprecated_channel_needs_a_text(kind: type[Channel[..., Any]], text: str) -> None:
     """A listener must be able to move to another channel."""
     with pytest.raises(
-        ChannelError, match=r"does not say what to use instead of channel 'record': pass deprecated='use order_placed'"
+        ChannelError, match=r"does not name a replacement for channel 'record': pass deprecated='use order_placed'"
     ):
         kind.declare(deprecated=text)(record)

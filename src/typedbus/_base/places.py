@@ -24,7 +24,7 @@ _CO_OPTIMIZED: Final = 0x01  # of `inspect`, which is slow to import
 
 def function_outside_class(decorated: Callable[..., Any], frame: types.FrameType) -> types.FunctionType | None:
     """
-    Return the function that the code of *frame* defines, and is decorating, outside the body of a class; else None.
+    Return the function that the code of *frame* is decorating, if it is not in the body of a class; else None.
 
     *decorated* is the function or an inner decorator around it. None also for a function that may become a method: its
     first parameter is ``self`` or ``cls``, it is a lambda, or the body of a class is running, which applies a decorator.

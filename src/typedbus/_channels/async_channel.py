@@ -30,7 +30,7 @@ AsyncListener = TypeVar("AsyncListener", bound=Callable[..., object], default=As
 
 class AsyncChannel(
     Takes[AsyncListens[Args, Result]],
-    # As for `Channel`.
+    # Names the listener, as `Channel` does.
     Binds["AsyncBoundChannel[Args, Result, AsyncListener]"],
     Generic[Args, Result, AsyncListener],
 ):

@@ -175,7 +175,7 @@ class Binds(Generic[Bound_co]):
 
 class Channel(
     Takes[Listens[Args, Result]],
-    # With the listener: its default is not known to pyright while it evaluates this class in a cycle with `BoundChannel`.
+    # Names the listener, since pyright has not resolved its default while it evaluates the cycle with `BoundChannel`.
     Binds["BoundChannel[Args, Result, Listener]"],
     Generic[Args, Result, Listener],
 ):
@@ -223,7 +223,7 @@ class Channel(
         the same names. Let it raise `NotImplementedError` if it has a result: mypy refuses
         a body of ``...`` or of a docstring alone, with ``[empty-body]``, where None is not a result.
 
-        With a *name* the channel is called that: ``@Channel.declare(name="order.placed")``. Several channels may
+        A *name* replaces that of the function: ``@Channel.declare(name="order.placed")``. Several channels may
         have the signature of one function: ``copied = Channel.declare(transfer, name="item_copied")``.
 
         A channel that is *deprecated* works as before, and a `DeprecationWarning` reports each listener when it is
@@ -507,7 +507,7 @@ def on(
         if function is not None:
             raise NotAMethod(channel.name, describe(function), place_of(function))
         # A decorator applies the last of several marks first.
-        hooks = [declared(one, method, priority, limit, inline=inline) for one in reversed(channels)]
+        hooks = [declared(each, method, priority, limit, inline=inline) for each in reversed(channels)]
         marks: tuple[Hook[Any], ...] = getattr(method, MARK, ())
         try:
             setattr(method, MARK, (*marks, *hooks))

@@ -62,7 +62,7 @@ class ConcurrentBoundChannel(AsyncBoundChannel[Args, Result]):
         run_on_loop: CoroutineRunner,
     ) -> None:
         super().__init__(channel, lock, failures, run_on_loop)
-        # The listeners in running order, and their plan: a cache, valid for this very tuple and these very watches.
+        # A cache: the plan, with the tuple of listeners that it was made for. It is valid for that tuple and its watches.
         self._planned: tuple[tuple[Callable[..., Any], ...], _Plan] = (), ((), ())
 
     def _plan(self) -> _Plan:

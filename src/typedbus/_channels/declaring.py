@@ -13,7 +13,7 @@ def checked_declaration(
     signature: Any, name: str | None, deprecated: str | None, *, is_async: bool
 ) -> tuple[str, Callable[..., object], str]:
     """
-    Return the name of a channel, the function that declares it, and its *deprecated*, from the arguments of `declare`.
+    Return the name of a channel, the function that declares it, and the text of its deprecation, "" if there is none.
 
     Args:
         signature: The first argument of `declare`.
@@ -45,6 +45,6 @@ def checked_declaration(
     if deprecated is not None and not (isinstance(deprecated, str) and deprecated.strip()):
         raise ChannelError(
             deprecated,
-            f"does not say what to use instead of channel {channel_name!r}: pass deprecated='use order_placed', for example",
+            f"does not name a replacement for channel {channel_name!r}: pass deprecated='use order_placed', for example",
         )
     return channel_name, function, deprecated or ""

@@ -43,7 +43,8 @@ class DeprecatedChannel(  # pyright: ignore[reportGeneralTypeIssues]  # it binds
     """
     A channel that no new listener should use: ``@Channel.declare(deprecated="use order_placed")``.
 
-    A `DeprecationWarning` reports each listener when it is subscribed. Publishing is the same as on every channel.
+    A `DeprecationWarning` reports each listener when it is subscribed; if a filter makes it an error, the listener is
+    not subscribed. Publishing is the same as on every other channel.
     """
 
     __slots__ = ()
@@ -118,7 +119,7 @@ if TYPE_CHECKING:
 
 
 def reporting_class(bound_class: type[Any]) -> type[Any]:
-    """Return a subclass of *bound_class* that warns of each listener; other channels have no check for it."""
+    """Return a subclass of *bound_class* that warns of each new listener, so that other channels need no check."""
 
     def add(bound: Any, subscription: Subscription) -> Subscription:
         if bound.subscription_of(subscription.listener) is None:

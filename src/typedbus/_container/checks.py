@@ -123,7 +123,9 @@ def _bus_faults(
         for component in components:
             cls, hooks = analysis.listening(component)
             if cls is not None and hooks:
-                unknown = next((one for one in components if one.path.endswith("bus") and class_of(one) is None), None)
+                unknown = next(
+                    (each for each in components if each.path.endswith("bus") and class_of(each) is None), None
+                )
                 yield no_bus(home.name, place, component, unknown)
                 return
     if len(buses) > 1:

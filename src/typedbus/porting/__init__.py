@@ -6,10 +6,11 @@ its receivers, the calls that connect and send it, and the declaration of a chan
 replace it. For a site of Django, name the module that sets it up and that of its URLs:
 ``python -m typedbus.porting shop.wsgi shop.urls``.
 
-Receivers are those that are connected after the import. Calls are found in the source of
-the named packages, and of other modules that the import loads, except installed ones. The
-signal of a call is found if it is a variable of the module, an attribute of one or of
-``self``, imported or assigned in the function, or named in the namespace of blinker.
+The report has the receivers that are connected after the import, and those that only the source
+connects. Calls are found in the source of the named packages, and of other modules that the import
+loads, except installed ones. The signal of a call is found if it is a variable of the module, an
+attribute of such a variable or of ``self``, imported or assigned in the function, or named in the
+namespace of blinker.
 """
 
 from __future__ import annotations
@@ -65,7 +66,7 @@ class SignalReport:
         name: Its module and variable.
         library: The package of its class.
         place: File and line where it is created; None if that was not found.
-        receivers: Its receivers: those that are connected, in the order of the library, and then other ones.
+        receivers: First the connected receivers, in the order of the library, then those that only the source connects.
         sends: File, line and method of each call that sends it.
         handovers: File and line of each call that passes it to a function, which may send or connect it.
         declaration: The code that declares the channel; None for a signal of an installed package.
@@ -100,7 +101,9 @@ class SignalReport:
 
 def report(modules: Iterable[ModuleType]) -> list[SignalReport]:
     """
-    Return the signals that *modules* create, connect or send, by name.
+    Return a report on each signal that *modules* create, connect or send, sorted by name.
+
+    No receiver is called, and no signal is changed.
 
     Args:
         modules: Modules of an application, all loaded; the report reads their source.
@@ -122,8 +125,10 @@ def report(modules: Iterable[ModuleType]) -> list[SignalReport]:
             defined = definition_of(function)
             calls: list[tuple[str | None, str | None]]
             calls = [(call.place, call.sender) for call in connections if defined and call.definition == defined]
-            known = describe(function), signature_text(function), defined
-            receivers += [SignalReceiver(*known, at, sender, is_live=True) for at, sender in calls or [(None, None)]]
+            described = describe(function), signature_text(function), defined
+            receivers += [
+                SignalReceiver(*described, at, sender, is_live=True) for at, sender in calls or [(None, None)]
+            ]
         places = {receiver.connected for receiver in receivers}
         receivers += [
             SignalReceiver(call.receiver, "", call.definition, call.place, call.sender, is_live=False)
@@ -147,7 +152,7 @@ def report(modules: Iterable[ModuleType]) -> list[SignalReport]:
 
 
 def _definition_of(signal: object, among: Iterable[Definition]) -> Definition | None:
-    """Return the assignment that creates *signal*, or else the first one of it."""
+    """Return the assignment that creates *signal*, or else the first assignment of it; None if there is none."""
     own = [definition for definition in among if definition.signal is signal]
     return next((definition for definition in own if definition.is_creation), own[0] if own else None)
 
@@ -164,8 +169,8 @@ def _connected(signal: Any) -> Iterator[Callable[..., object]]:
     """
     Yield the receivers of *signal*.
 
-    The attribute `receivers` of all three libraries is not documented in detail: a dict of
-    the receivers in blinker, and in the other ones a list of tuples that begin with a key and the receiver.
+    The contents of the attribute `receivers` are not documented. In blinker it is a dict, whose values are
+    the receivers; in Django and Celery it is a list of tuples, which begin with a key and the receiver.
     """
     receivers = signal.receivers
     for entry in list(receivers.values()) if isinstance(receivers, dict) else [entry[1] for entry in receivers]:

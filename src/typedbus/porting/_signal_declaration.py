@@ -2,8 +2,8 @@
 Derives the typed declaration of a channel that replaces a signal.
 
 Its parameters are keyword-only, since the receivers of a signal take its arguments by
-name and in any order; the sender of a signal of blinker is passed by position. The result
-is a guess to be reviewed, as is that for a name of CherryPy's bus.
+name and in any order; blinker passes the sender by position. The result is a guess to be
+reviewed, as is the declaration of a channel that replaces a name of CherryPy's bus.
 """
 
 from __future__ import annotations
@@ -47,17 +47,17 @@ def signal_declaration(
             own = [name for name, each in signature.parameters.items() if each.kind in _BY_NAME][is_by_position:]
             names += [name for name in own if name not in ("sender", "signal")]
     parameters: list[str] = []
-    unknown: list[str] = []
+    untyped: list[str] = []
     # The sender comes first, if it is sent at all.
     for name in sorted(dict.fromkeys(names), key=lambda name: name != "sender"):
         in_sends = [send.arguments[name] for send in sends if name in send.arguments]
-        known = [annotation for annotation in in_sends if annotation is not MISSING]
-        if not known:
-            annotations = [each.parameters[name].annotation for each in signatures if name in each.parameters]
-            known = [annotation for annotation in annotations if is_specific(annotation)]
-        texts = list(dict.fromkeys(map(types.text, known)))
+        annotations = [annotation for annotation in in_sends if annotation is not MISSING]
+        if not annotations:
+            by_receivers = [each.parameters[name].annotation for each in signatures if name in each.parameters]
+            annotations = [annotation for annotation in by_receivers if is_specific(annotation)]
+        texts = list(dict.fromkeys(map(types.text, annotations)))
         if not texts:
-            unknown.append(name)
+            untyped.append(name)
         text = " | ".join(texts) or "object"
         omitting = [send.place for send in sends if name not in send.arguments]
         if omitting:
@@ -72,8 +72,8 @@ def signal_declaration(
     awaited = [send.method in _AWAITED for send in sends]
     if any(awaited) and not all(awaited):
         types.comments.append("# it is sent both with and without an await")
-    if unknown:
-        types.comments.append(f"# unknown types: {', '.join(unknown)}")
+    if untyped:
+        types.comments.append(f"# unknown types: {', '.join(untyped)}")
     positional, named = parameters[:is_by_position], parameters[is_by_position:]
     slash = ["/"] if positional else []
     star = ["*"] if named and not named[0].startswith("**") else []

@@ -49,7 +49,7 @@ class Send:
         place: File and line.
         method: The method, such as ``send_robust``.
         arguments: The type of each keyword argument, and of ``sender``; `MISSING` where it is unknown.
-        has_others: Whether the call passes on a mapping of further arguments.
+        has_others: Whether the call passes further arguments, ``**extra``.
         is_result_used: Whether the call is part of an expression.
     """
 
@@ -80,8 +80,8 @@ class Connection:
     Attributes:
         place: File and line.
         receiver: The receiver in the source.
-        definition: File and line of the function that it is, or None if that is unknown.
-        sender: The sender in the source, or None if the receiver is called for each.
+        definition: File and line of the receiver's function, or None if unknown.
+        sender: The sender in the source, or None if the receiver is called for every sender.
     """
 
     place: str
@@ -158,9 +158,9 @@ def uses(module: ModuleType, file: str, tree: ast.Module) -> Iterator[tuple[Any,
                         named = {"sender": positional[0], **named}
                     elif takes_sender_by_position(signal):
                         named = {"sender": ast.Constant(None), **named}
-                    known = {name: scope.type_of(value) for name, value in named.items() if name[:1] != "_"}
+                    arguments = {name: scope.type_of(value) for name, value in named.items() if name[:1] != "_"}
                     has_others = any(word.arg is None for word in node.keywords)
-                    yield signal, Send(place, method, known, has_others, not isinstance(parent, ast.Expr))
+                    yield signal, Send(place, method, arguments, has_others, not isinstance(parent, ast.Expr))
                 elif method == "connect" and (positional or "receiver" in named):
                     receiver, *senders = [*positional, *(named[key] for key in ("receiver", "sender") if key in named)]
                     text = ast.unparse(senders[0]) if senders else None
