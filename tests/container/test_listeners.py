@@ -227,6 +227,29 @@ def test_functions_of_stop_are_not_called_if_the_start_of_the_component_has_fail
     assert notes == []
 
 
+def test_a_rollback_stops_the_functions_of_the_components_that_had_started() -> None:
+    """Functions of two components start and stop apart from each other."""
+    notes: list[str] = []
+    first, second = Listeners(), Listeners()
+    first.on(START)(lambda: notes.append("start first"))
+    first.on(STOP)(lambda: notes.append("stop first"))
+    second.on(STOP)(lambda: notes.append("stop second"))
+
+    @second.on(START)
+    def fail() -> None:
+        raise OSError("no connection")
+
+    class Shop(Container):
+        bus = Component(Bus)
+        one = Component(first)
+        two = Component(second)
+
+    with pytest.raises(TransitionFailures), running(Shop):
+        pass
+
+    assert notes == ["start first", "stop first"]
+
+
 def test_validate_reports_a_function_that_does_not_fit() -> None:
     """The fault has the place of the registration, and nothing is built."""
     listeners = Listeners()
