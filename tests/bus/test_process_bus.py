@@ -24,7 +24,7 @@ NOTES: list[str] = []
 
 
 class Ledger:
-    """Has hooks of the life cycle, and listens."""
+    """Listens to orders, and has hooks of the life cycle."""
 
     def start(self) -> None:
         """Note it."""
@@ -48,7 +48,7 @@ class Shop(Container):
 
 
 class Process(Container):
-    """Only the bus."""
+    """A container that has only a bus."""
 
     bus = Component(Bus)
 
@@ -63,18 +63,18 @@ def process_bus() -> Bus:
 
 @pytest.fixture(autouse=True)
 def notes() -> None:
-    """Begin with no notes."""
+    """Clear the notes before each test."""
     NOTES.clear()
 
 
 @pytest.fixture
 def process() -> Process:
-    """Give the container of a module."""
+    """Return the container that a module would hold."""
     return Process()
 
 
 def test_a_container_that_runs_after_the_process_leaves_its_bus(process: Process) -> None:
-    """So a second one on the same bus is alone, and the bus stays the same."""
+    """The bus stays the same object, and a second container on it is alone."""
     bus = process.bus()
     for sku in ("tea", "jam"):
         with running(process, Shop()):
@@ -87,7 +87,7 @@ def test_a_container_that_runs_after_the_process_leaves_its_bus(process: Process
 
 
 def test_applications_that_are_passed_together_share_publishes(process: Process) -> None:
-    """Each has its own components; they start and stop together."""
+    """Each application has its own components; all of them start and stop together."""
     with running(process, Shop(), Shop()):
         process.bus()[order_placed].publish("tea")
 
@@ -95,7 +95,7 @@ def test_applications_that_are_passed_together_share_publishes(process: Process)
 
 
 def test_a_second_start_of_the_bus_is_an_error_and_the_first_continues(process: Process) -> None:
-    """A bus has one state."""
+    """A bus has one state, so it cannot run for two programs at once."""
     with running(process, Shop()):
         with pytest.raises(TransitionError), running(process, Shop()):
             pass
@@ -113,7 +113,7 @@ class Site(Container):
 
 
 def test_a_container_that_has_exited_leaves_the_bus_when_another_runs_on_it() -> None:
-    """Also if its own declaration returns the bus; it may run again afterwards."""
+    """A container whose own declaration returns the bus leaves it as well, and may run again afterwards."""
     one, other = Site(), Site()
     for site in (one, other, one, one):
         with running(site):
@@ -124,7 +124,7 @@ def test_a_container_that_has_exited_leaves_the_bus_when_another_runs_on_it() ->
 
 
 def test_an_override_by_the_bus_is_the_same() -> None:
-    """A container with a bus of its own runs on the other one."""
+    """A container with a bus of its own runs on the bus that overrides it."""
     for _ in range(2):
         shop = Shop()
         with shop.override(Shop.bus).by(PROCESS.bus()), running(shop):
@@ -134,7 +134,7 @@ def test_an_override_by_the_bus_is_the_same() -> None:
 
 
 def test_the_listeners_of_such_a_container_stay_until_another_runs() -> None:
-    """As those of every container stay on its own bus."""
+    """After the exit its listeners stay on the bus, as the listeners of every container do."""
     with running(Site()):
         pass
     NOTES.clear()
@@ -146,7 +146,7 @@ def test_the_listeners_of_such_a_container_stay_until_another_runs() -> None:
 
 
 def test_a_container_that_was_attached_and_not_run_is_started_with_another() -> None:
-    """A program may attach several, and start the bus once."""
+    """A program may attach several containers, and start the bus once."""
     Site().attach()
     with running(Site()):
         pass
@@ -172,7 +172,7 @@ def test_a_bus_whose_type_is_not_declared_is_a_fault(declare: Callable[[Bus], An
 
 
 def test_a_plain_listener_is_called_in_every_state(process: Process) -> None:
-    """It belongs to no container."""
+    """A listener that belongs to no container does not depend on the state of the bus."""
     bus = process.bus()
     with bus[order_placed].subscribe(NOTES.append):
         bus[order_placed].publish("before")
@@ -185,7 +185,7 @@ def test_a_plain_listener_is_called_in_every_state(process: Process) -> None:
 
 
 def test_the_bus_keeps_the_object_of_a_subscribed_method_alive(process: Process) -> None:
-    """Until the subscription ends."""
+    """The object is freed when its subscription ends."""
     ledger = Ledger()
     reference = weakref.ref(ledger)
     subscription = process.bus()[order_placed].subscribe(ledger.write)
@@ -201,7 +201,7 @@ def test_the_bus_keeps_the_object_of_a_subscribed_method_alive(process: Process)
 
 
 def test_a_module_that_is_loaded_twice_has_two_buses(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Modules that have imported the first keep it."""
+    """Modules that imported the first bus keep it."""
     (tmp_path / "process_events.py").write_text("from typedbus import Bus\nbus = Bus()\n", encoding="utf-8")
     monkeypatch.syspath_prepend(tmp_path)
     module = importlib.import_module("process_events")
@@ -217,7 +217,7 @@ class TestForks:
     """A forked child has a copy of the bus."""
 
     def test_the_listeners_are_copied(self, process: Process) -> None:
-        """A publish in the child calls them there."""
+        """A publish in the child calls the copied listeners there."""
         bus = process.bus()
         with bus[order_placed].subscribe(NOTES.append), running(process, Shop()):
             NOTES.clear()

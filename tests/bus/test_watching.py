@@ -47,7 +47,7 @@ def stock_low(sku: str, /, *, left: int = 0) -> None:
 
 
 def test_an_audit_log_of_all_channels_adds_nothing_to_the_results() -> None:
-    """A subscription to each channel would add its None to the strings."""
+    """A listener on each channel would add its None to the results."""
     bus = Bus()
     log: list[Published] = []
     bus.watch(log.append)
@@ -63,7 +63,7 @@ def test_an_audit_log_of_all_channels_adds_nothing_to_the_results() -> None:
 
 
 def test_a_watcher_receives_the_publishes_on_every_channel() -> None:
-    """Channels that were used before, and channels that are first used later; sync and async."""
+    """It receives publishes on sync and async channels, which were used before the watch or are first used later."""
     bus = Bus()
     log: list[Published] = []
     bus[order_placed].subscribe(str.upper)
@@ -88,7 +88,7 @@ def test_a_watcher_receives_the_publishes_on_every_channel() -> None:
 
 
 def test_a_published_cannot_be_changed() -> None:
-    """Another watcher receives it unchanged."""
+    """A `Published` is frozen, so each watcher receives it unchanged."""
     published = Published(order_placed, ("tea",), {})
 
     with pytest.raises(AttributeError):
@@ -112,7 +112,7 @@ def test_watchers_of_a_channel_and_of_the_bus_run_in_the_order_of_their_watches(
 
 
 def test_after_the_end_of_a_watch_no_channel_calls_the_watcher() -> None:
-    """Neither one that was used before, nor one that is first used later; other watches stay."""
+    """This holds for channels that were used before and for channels that are first used later; other watches stay."""
     bus = Bus()
     log: list[Published] = []
     others: list[Published] = []
@@ -130,7 +130,7 @@ def test_after_the_end_of_a_watch_no_channel_calls_the_watcher() -> None:
 
 
 def test_a_channel_without_watches_has_no_listeners_after_the_last_watch() -> None:
-    """Its truth is that of its listeners and watchers."""
+    """The truth of a bound channel follows from its listeners and watchers."""
     bus = Bus()
     with bus.watch(print):
         assert bus[order_placed]
@@ -155,7 +155,7 @@ def test_channels_of_the_bus_itself_are_not_watched() -> None:
 
 
 def test_a_watch_survives_a_restart_of_the_bus() -> None:
-    """As a plain subscription does."""
+    """A watch lasts over an exit and a start, as a plain subscription does."""
     bus = Bus()
     log: list[Published] = []
     bus.watch(log.append)
@@ -169,7 +169,7 @@ def test_a_watch_survives_a_restart_of_the_bus() -> None:
 
 
 def test_the_publishes_of_components_are_watched() -> None:
-    """Also by a component that keeps the method."""
+    """A component that keeps the `publish` of a bound channel is watched as well."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -199,7 +199,7 @@ class Store:
 
 
 def test_a_failing_watcher_of_all_channels_is_logged_with_its_channel() -> None:
-    """As the watcher of one channel is."""
+    """The log line names the channel of the publish."""
     bus = Bus()
     lines: list[tuple[str, int]] = []
     bus[LOG].subscribe(lambda text, level: lines.append((text, level)))
@@ -219,12 +219,12 @@ def test_a_failing_watcher_of_all_channels_is_logged_with_its_channel() -> None:
 
 
 async def never_awaited(_: Published) -> None:
-    """An async watcher."""
+    """Return a coroutine that no publish would await."""
 
 
 @pytest.mark.parametrize("watcher", [never_awaited, "audit", None])
 def test_a_watcher_that_would_not_run_is_refused(watcher: Any) -> None:
-    """No channel is watched then."""
+    """After the refusal no channel is watched."""
     bus = Bus()
 
     with pytest.raises(WatcherError, match="cannot watch a bus with .*; pass"):
@@ -234,7 +234,7 @@ def test_a_watcher_that_would_not_run_is_refused(watcher: Any) -> None:
 
 
 def test_watches_work_on_the_debug_mode_of_the_loop() -> None:
-    """The listeners are timed, the watcher receives each publish."""
+    """The listeners are timed, and the watcher receives each publish."""
     bus = Bus()
     log: list[Published] = []
     bus.watch(log.append)
@@ -252,7 +252,7 @@ def test_watches_work_on_the_debug_mode_of_the_loop() -> None:
 
 
 def test_publishes_of_old_code_are_watched() -> None:
-    """By a name that no typed code has declared, and by the name of a typed channel that takes its place."""
+    """Old code publishes by a name that no typed code has declared, or by the name of a typed channel."""
     bus = OldBus()
     log: list[tuple[str, tuple[Any, ...], dict[str, Any]]] = []
     bus.typed.watch(lambda published: log.append((published.channel.name, published.args, dict(published.kwargs))))
@@ -303,7 +303,7 @@ def test_a_watcher_is_called_in_a_forked_process_as_listeners_are() -> None:
 
 
 def test_channels_that_are_first_used_in_threads_are_watched_from_their_first_publish() -> None:
-    """While watches begin and end in another thread."""
+    """This holds while watches begin and end in another thread."""
     bus = Bus()
     received: list[str] = []
     bus.watch(lambda published: received.append(published.channel.name))
@@ -329,7 +329,7 @@ def test_channels_that_are_first_used_in_threads_are_watched_from_their_first_pu
 
 
 def test_a_publish_that_many_watch_is_as_before_after_the_watches() -> None:
-    """The functions that were compiled for listeners are made again."""
+    """The functions that were compiled for the listeners are compiled again."""
     bus = Bus()
     bus[order_placed].subscribe(str.upper)
     watches = [bus.watch(lambda _: None) for _ in range(10)]
@@ -342,7 +342,7 @@ def test_a_publish_that_many_watch_is_as_before_after_the_watches() -> None:
 
 
 def test_a_channel_is_found_by_its_name() -> None:
-    """A built-in one, and one that the bus has used."""
+    """`bus.channel` finds built-in channels and channels that the bus has used."""
     bus = Bus()
     bus[order_placed].subscribe(str.upper)
     bus[shipped].subscribe(str.upper)
@@ -353,7 +353,7 @@ def test_a_channel_is_found_by_its_name() -> None:
 
 
 def test_the_error_for_an_unknown_name_has_the_channels_of_similar_names() -> None:
-    """It is a `ChannelError`, and a `LookupError`."""
+    """The error is a `ChannelError` and a `LookupError`."""
     bus = Bus()
     bus[order_placed].subscribe(str.upper)
     bus[stock_low].subscribe(lambda *_, **__: None)
@@ -373,7 +373,7 @@ def test_the_error_for_an_unknown_name_has_the_channels_of_similar_names() -> No
 
 
 def test_the_error_for_a_name_of_several_channels_has_their_places() -> None:
-    """The place of a channel that was declared with a function is known."""
+    """The place of a channel is known if a function declares it."""
     twin = Channel[[str], None]("stock_low")
     bus = Bus()
     bus[stock_low].publish("tea")
@@ -388,7 +388,7 @@ def test_the_error_for_a_name_of_several_channels_has_their_places() -> None:
 
 
 def test_the_error_for_channels_of_unknown_places_has_none() -> None:
-    """Two channels that no function declares."""
+    """No function declares either of the two channels."""
     bus = Bus()
     for channel in (Channel[[str], None]("tea_left"), Channel[[str], None]("tea_left")):
         bus[channel].publish("tea")
@@ -399,7 +399,7 @@ def test_the_error_for_channels_of_unknown_places_has_none() -> None:
 
 
 def test_an_object_that_is_not_a_string_is_not_looked_up_by_name() -> None:
-    """The error shows the use."""
+    """The error shows how to call `bus.channel`."""
     channel: Any = order_placed
 
     with pytest.raises(ChannelError, match=r"is not the name of a channel: pass a string, as in bus\.channel"):

@@ -18,13 +18,13 @@ def transfer(item: str, /, *, destination: str = "attic") -> None:
 
 @Channel.declare
 def task_started(sender: str, /, *, args: tuple[int, ...], kwargs: dict[str, int]) -> str:
-    """Celery's signals have such parameters."""
+    """A channel with parameters named `args` and `kwargs`, as signals of Celery have."""
     raise NotImplementedError
 
 
 @AsyncChannel.declare
 async def task_ended(sender: str, /, *, args: tuple[int, ...], kwargs: dict[str, int]) -> str:
-    """Publish it with ``await``."""
+    """An async channel with such parameters."""
     raise NotImplementedError
 
 
@@ -49,7 +49,7 @@ JOINED = "tea(1,){'n': 2}"
 
 @pytest.mark.parametrize("kind", [Channel, AsyncChannel])
 def test_a_declared_channel_can_have_a_name_of_its_own(kind: type[Channel[..., Any]]) -> None:
-    """As a decorator, and as a call; signature and docstring are still those of the function."""
+    """`declare` takes a name as a decorator and in a call; signature and docstring stay those of the function."""
 
     @kind.declare(name="item.moved")
     def moved(item: str, /) -> None:
@@ -67,7 +67,7 @@ def test_a_declared_channel_can_have_a_name_of_its_own(kind: type[Channel[..., A
 
 
 def test_a_named_async_channel_can_be_concurrent() -> None:
-    """The decorator keeps both."""
+    """The decorator passes on both the name and *concurrent*."""
 
     @AsyncChannel.declare(name="item.moved", concurrent=True)
     async def moved(item: str, /) -> None: ...
@@ -87,7 +87,7 @@ def test_an_async_function_declares_no_plain_channel() -> None:
 
 
 def test_channels_of_one_function_are_different_channels() -> None:
-    """A listener of one is not called for the other."""
+    """A listener of one channel is not called for the other."""
     moved, copied = Channel.declare(transfer, name="moved"), Channel.declare(transfer, name="copied")
     bus, calls = Bus(), list[str]()
     bus[moved].subscribe(lambda item, /, *, destination="attic": calls.append(f"{item} to the {destination}"))
@@ -99,7 +99,7 @@ def test_channels_of_one_function_are_different_channels() -> None:
 
 
 def test_a_failure_names_the_channel_and_not_the_function() -> None:
-    """Several channels may have the same function."""
+    """Several channels may have the same function, so its name would be ambiguous."""
     bus = Bus()
     moved = Channel.declare(transfer, name="item.moved")
 
@@ -114,7 +114,7 @@ def test_a_failure_names_the_channel_and_not_the_function() -> None:
 
 
 def test_a_wrong_call_names_all_channels_of_the_function_that_the_bus_has() -> None:
-    """They share the code of a publish."""
+    """Channels of one signature share the code of a publish."""
     bus = Bus()
     moved, copied = Channel.declare(transfer, name="item.moved"), Channel.declare(transfer, name="item.copied")
     names = {type(bus[channel]) for channel in (moved, copied)}
@@ -126,7 +126,7 @@ def test_a_wrong_call_names_all_channels_of_the_function_that_the_bus_has() -> N
 
 
 def test_a_lambda_declares_a_channel_if_it_is_named() -> None:
-    """Only the name was missing."""
+    """A lambda lacks only the name."""
     doubled = Channel.declare(lambda number: number, name="doubled")
     bus = Bus()
     bus[doubled].subscribe(lambda number: 2 * number)
@@ -137,7 +137,7 @@ def test_a_lambda_declares_a_channel_if_it_is_named() -> None:
 @pytest.mark.parametrize("kind", [Channel, AsyncChannel])
 @pytest.mark.parametrize("name", ["", "  ", 3])
 def test_a_name_that_cannot_be_read_is_refused(kind: type[Channel[..., Any]], name: str) -> None:
-    """As for a channel without a function, in both forms of `declare`."""
+    """Both forms of `declare` check the name as the constructor does."""
     with pytest.raises(ChannelError, match=r"is not a channel name: pass a string such as 'order_placed'"):
         kind.declare(transfer, name=name)
     with pytest.raises(ChannelError, match=r"is not a channel name"):
@@ -147,7 +147,7 @@ def test_a_name_that_cannot_be_read_is_refused(kind: type[Channel[..., Any]], na
 @pytest.mark.parametrize("kind", [Channel, AsyncChannel])
 @pytest.mark.parametrize("signature", ["item.moved", 3, task_started, task_ended], ids=repr)
 def test_a_channel_is_declared_with_a_function(kind: type[Channel[..., Any]], signature: Callable[..., None]) -> None:
-    """Not with a name alone, and not with another channel."""
+    """A name alone, or another channel, does not declare a signature."""
     with pytest.raises(
         ChannelError, match=r"is not a function: declare a channel with a function, `(async )?def"
     ) as caught:
@@ -157,7 +157,7 @@ def test_a_channel_is_declared_with_a_function(kind: type[Channel[..., Any]], si
 
 
 def test_declare_without_a_function_and_a_name_is_refused() -> None:
-    """``@Channel.declare()`` has parentheses too many."""
+    """The decorator without arguments has no parentheses: ``@Channel.declare``."""
     with pytest.raises(ChannelError, match="None is not a function"):
         Channel.declare()  # type: ignore[call-overload]  # what checkers refuse
 
@@ -166,7 +166,7 @@ def test_declare_without_a_function_and_a_name_is_refused() -> None:
 
 
 def test_parameters_can_be_named_args_and_kwargs() -> None:
-    """In each way to publish."""
+    """Each way to publish passes these arguments by name."""
     bus = Bus()
     bus[task_started].subscribe(join)
     bound = bus[task_started]
@@ -180,7 +180,7 @@ def test_parameters_can_be_named_args_and_kwargs() -> None:
 
 
 def test_parameters_of_an_async_channel_can_be_named_args_and_kwargs() -> None:
-    """In each way to publish."""
+    """Each way to publish passes these arguments by name."""
     bus = Bus()
     bus[task_ended].subscribe(join)
     bound = bus[task_ended]

@@ -90,7 +90,7 @@ def subscribe(bus: Bus, channel: Any, listener: Callable[..., Any]) -> Subscript
 
 
 def test_a_listener_of_a_deprecated_channel_is_reported() -> None:
-    """With the channel, what to use instead, the listener and its place, which is also the place of the warning."""
+    """The warning names the channel, its replacement, the listener and its place, and has that place itself."""
     with pytest.warns(DeprecationWarning) as caught:
         subscribe(Bus(), order_made, record)
 
@@ -104,7 +104,7 @@ def test_a_listener_of_a_deprecated_channel_is_reported() -> None:
 
 @pytest.mark.parametrize("channel", [order_made, order_shipped, order_taken], ids=lambda channel: channel.name)
 def test_a_listener_is_reported_once(channel: Any) -> None:
-    """Not when its priority is changed, and not by a publish, a watcher or the end of the subscription."""
+    """A new priority, a publish, a watcher and the end of the subscription are not reported."""
     bus = Bus()
     with pytest.warns(DeprecationWarning) as caught:
         subscription = subscribe(bus, channel, record)
@@ -121,7 +121,7 @@ def test_a_listener_is_reported_once(channel: Any) -> None:
 
 
 def test_a_deprecated_channel_publishes_like_any_other() -> None:
-    """With every verb, and with its name in the error of a wrong call."""
+    """Each verb works as before, and the error of a wrong call names the channel."""
     bus = Bus()
     with pytest.warns(DeprecationWarning):
         subscribe(bus, order_made, lambda sku, count: f"{count} {sku}")
@@ -136,7 +136,7 @@ def test_a_deprecated_channel_publishes_like_any_other() -> None:
 
 
 def test_a_function_that_is_decorated_as_a_listener_is_reported() -> None:
-    """Also a nested one."""
+    """The place is that of the function, also of a nested one."""
     with pytest.warns(DeprecationWarning, match=r"<locals>\.listen listens to it"):
 
         @Bus()[order_made].subscribe()
@@ -144,7 +144,7 @@ def test_a_function_that_is_decorated_as_a_listener_is_reported() -> None:
 
 
 def test_hooks_of_components_are_reported_with_their_paths() -> None:
-    """A mark, and a declaration; publishes reach them as before."""
+    """Marked and declared methods are reported, and publishes reach them as before."""
     with pytest.warns(DeprecationWarning) as caught, running(Shop()) as shop:
         shop.bus()[order_made].publish("tea", count=2)
         asyncio.run(shop.bus()[order_shipped].publish("tea"))
@@ -163,7 +163,7 @@ def register(listeners: Listeners, channel: Any, function: Callable[..., Any]) -
 
 
 def test_functions_of_a_registry_are_reported() -> None:
-    """When they are subscribed, on a bus and in a container."""
+    """A function of a `Listeners` is reported when it is subscribed, on a bus and in a container."""
     registry = Listeners()
     register(registry, order_made, record)
     register(registry, order_shipped, async_record)
@@ -188,7 +188,7 @@ def test_functions_of_a_registry_are_reported() -> None:
 
 
 def test_a_hook_that_does_not_listen_is_not_reported() -> None:
-    """Warnings are errors in these tests."""
+    """A hook that `without` excludes causes no warning, which would be an error in these tests."""
     shop = Shop()
     replacement = Component(Mail).without(order_made)
 
@@ -197,7 +197,7 @@ def test_a_hook_that_does_not_listen_is_not_reported() -> None:
 
 
 def test_a_filter_can_make_an_error_of_the_report() -> None:
-    """The listener is not subscribed, and a start fails."""
+    """Then the listener is not subscribed, and a start fails."""
     bus = Bus()
     with warnings.catch_warnings():
         warnings.simplefilter("error", DeprecationWarning)
@@ -212,7 +212,7 @@ def test_a_filter_can_make_an_error_of_the_report() -> None:
 
 
 def test_python_shows_each_report_once_by_default() -> None:
-    """Its filters remember the warnings of a module, as for all warnings."""
+    """The registry of the listener's module records the warning, as for all warnings."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("default")
 
@@ -224,7 +224,7 @@ def test_python_shows_each_report_once_by_default() -> None:
 
 
 def test_a_filter_applies_to_the_module_of_the_listener() -> None:
-    """As for a warning that its own code raises."""
+    """The warning counts as raised by the code of the listener."""
     with warnings.catch_warnings(record=True) as caught:
         warnings.simplefilter("always")
         warnings.filterwarnings("ignore", module=re.escape(__name__))
@@ -238,7 +238,7 @@ def test_a_filter_applies_to_the_module_of_the_listener() -> None:
 
 
 def test_a_listener_without_a_place_is_reported() -> None:
-    """It is written in C, for example."""
+    """A listener that is written in C has no file and line."""
     with pytest.warns(DeprecationWarning, match=r"list\.append listens to it \(no file\)$"):
         subscribe(Bus(), order_taken, [].append)
 
@@ -257,7 +257,7 @@ def test_the_decorator_of_the_standard_library_deprecates_a_channel() -> None:
 
 
 def test_a_deprecated_channel_has_its_text() -> None:
-    """Any other channel has none."""
+    """The attribute `deprecated` of any other channel is empty."""
     named = AsyncChannel.declare(record, name="order.made", concurrent=True, deprecated="use order_sent")
 
     assert (order_made.deprecated, order_shipped.deprecated, named.deprecated) == (
@@ -274,7 +274,7 @@ def test_a_deprecated_channel_has_its_text() -> None:
 @pytest.mark.parametrize("kind", [Channel, AsyncChannel])
 @pytest.mark.parametrize("text", ["", " ", True])
 def test_a_deprecated_channel_needs_a_text(kind: type[Channel[..., Any]], text: str) -> None:
-    """A listener must be able to move to another channel."""
+    """The text names the channel to which listeners move."""
     with pytest.raises(
         ChannelError, match=r"does not name a replacement for channel 'record': pass deprecated='use order_placed'"
     ):

@@ -78,7 +78,7 @@ def refusal(name: str, function: Callable[..., Any], channel: str) -> str:
 
 @pytest.mark.parametrize("publishes_before", [0, 100])
 def test_a_listener_that_lacks_a_parameter_is_named_with_its_place(publishes_before: int) -> None:
-    """Also if the code of the publish has been unrolled."""
+    """A note names it before and after the publish has been unrolled."""
     bus = Bus()
     subscribe(bus, art_set, before)
     subscribe(bus, art_set, Before())
@@ -99,7 +99,7 @@ def test_a_listener_that_lacks_a_parameter_is_named_with_its_place(publishes_bef
 
 
 def test_every_verb_names_the_listener() -> None:
-    """The result of `attempt` has the error with its notes."""
+    """The failures of `attempt` have the note as well."""
     bus = Bus()
     subscribe(bus, art_set, before)
     note = refusal("before", before, "art_set")
@@ -113,7 +113,7 @@ def test_every_verb_names_the_listener() -> None:
 
 @pytest.mark.parametrize("channel", [art_fetched, art_sent], ids=lambda channel: channel.name)
 def test_a_listener_of_an_async_channel_is_named(channel: AsyncChannel[..., None]) -> None:
-    """Whether it is async or not, and whether the listeners are concurrent or not."""
+    """The note is the same for async and plain listeners, concurrent or not."""
     bus = Bus()
     subscribe(bus, channel, before)
     subscribe(bus, channel, async_before)
@@ -128,7 +128,7 @@ def test_a_listener_of_an_async_channel_is_named(channel: AsyncChannel[..., None
 
 
 def test_a_channel_that_only_checkers_know_names_the_listener() -> None:
-    """Its arguments are not checked by `publish` either."""
+    """`publish` does not check the arguments of such a channel either."""
     bus, anything = Bus(), Channel[..., None]("anything")
     subscribe(bus, anything, before)
 
@@ -140,7 +140,7 @@ def test_a_channel_that_only_checkers_know_names_the_listener() -> None:
 
 @pytest.mark.parametrize("listener", [failing, "".join], ids=["in the body", "in C"])
 def test_a_type_error_of_the_listener_itself_is_not_explained(listener: Callable[..., Any]) -> None:
-    """It has the note that names listener and channel, and no other."""
+    """The error has only the note that names the listener and the channel."""
     bus, anything = Bus(), Channel[..., None]("anything")
     subscribe(bus, anything, listener)
 
@@ -152,7 +152,7 @@ def test_a_type_error_of_the_listener_itself_is_not_explained(listener: Callable
 
 
 def test_validation_names_the_method_that_lacks_a_parameter() -> None:
-    """With class, file and line, before anything is built."""
+    """The fault has class, file and line, before anything is built."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -172,7 +172,7 @@ def test_validation_names_the_method_that_lacks_a_parameter() -> None:
 
 
 def test_a_listener_with_any_other_parameters_accepts_a_new_one() -> None:
-    """In a container and outside of one."""
+    """A listener with `**_` works in a container and outside of a container."""
     albums = list[str]()
 
     class Open:

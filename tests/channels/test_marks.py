@@ -99,7 +99,7 @@ def test_other_decorators_do_not_hide_a_function(text: str) -> None:
 
 
 def test_a_function_that_becomes_a_method_may_be_marked() -> None:
-    """The body of its class runs; its first parameter is self; or a later statement marks it."""
+    """A function may be marked in the body of a class, with *self* as its first parameter, or by a later statement."""
 
     def listening(function: Callable[..., Any]) -> Callable[..., Any]:
         @on(order_placed)
@@ -203,7 +203,7 @@ def test_marks_of_different_signatures_may_be_stacked() -> None:
 
 
 def test_a_method_listens_to_two_async_channels() -> None:
-    """It may be async."""
+    """The method may be async."""
     saved = AsyncChannel[[str], None]("saved")
     deleted = AsyncChannel[[int], None]("deleted")
 
@@ -226,7 +226,7 @@ def test_a_method_listens_to_two_async_channels() -> None:
 
 
 def test_both_channels_of_a_mark_are_checked() -> None:
-    """The second one is no exception."""
+    """An object that is not a channel is refused as the second argument as well."""
     with pytest.raises(ChannelError, match="'start' is not a channel"):
         on(order_placed, "start")  # type: ignore[call-overload]  # the error
 

@@ -59,7 +59,7 @@ class Publish:
 
 
 class Model:
-    """What is subscribed and watched, and what a publish would call."""
+    """The functions that are subscribed and that watch, and the calls that a publish would make."""
 
     def __init__(self) -> None:
         self.listeners: dict[int, int] = {}
@@ -99,7 +99,7 @@ def answer(number: int, value: Value) -> Value | None:
 
 
 class Program:
-    """Does the same on a bus."""
+    """Makes the same changes and publishes on a bus."""
 
     def __init__(self, channel: Any) -> None:
         self.bus = Bus()
@@ -193,5 +193,5 @@ async def run(channel: Any, script: Sequence[Change | Publish]) -> None:
 def test_publishes_call_the_watchers_and_listeners_of_their_beginning(
     channel: Any, script: list[Change | Publish]
 ) -> None:
-    """In their order, with the value of the publish, and the result is that of the listeners alone."""
+    """The order, the arguments and the results are those of the model."""
     asyncio.run(run(channel, script))

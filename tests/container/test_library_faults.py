@@ -417,14 +417,14 @@ class Later:
     ],
 )
 def test_an_awaitable_may_be_passed_where_one_is_expected(declare: Callable[[], Any]) -> None:
-    """Also a provider of awaitables, uncalled."""
+    """A provider of awaitables may be passed uncalled, too."""
     site_class: Any = type("Site", (Container,), {"user": declare()})
 
     assert faults_of(site_class()) == []
 
 
 def test_an_override_of_an_async_provider_is_described_in_its_place() -> None:
-    """A test passes a plain object."""
+    """A test may replace the awaitable with a plain object."""
 
     class Site(Container):
         connection: Any = library.Singleton(open_connection)

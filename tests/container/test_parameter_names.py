@@ -46,7 +46,7 @@ class Office(Container):
 
 
 def test_a_component_passes_arguments_of_any_name() -> None:
-    """A component, a resource, an object of a scope, and an override."""
+    """A resource, an object of a scope and an override pass them as well."""
     office = Office()
     office.validate()
     replacement = Component(Sum, **{**NAMED, "kwargs": 0})
@@ -72,7 +72,7 @@ def test_a_thread_is_a_component() -> None:
 
 
 def test_an_injected_function_can_have_parameters_of_any_name() -> None:
-    """Its caller passes them by name."""
+    """The caller passes these arguments by name."""
 
     @injected(Office.component)
     def view(this: Sum, /, *, args: int, kwargs: int, self: int) -> int:

@@ -130,7 +130,7 @@ class TestTheOldContainerInsideTheNewOne:
         assert seen[0] is not seen[1]
 
     def test_an_override_on_either_side_reaches_both(self, shop: Shop) -> None:
-        """As long as a declaration exists in both, tests of both kinds work."""
+        """While a declaration exists in both containers, tests may override it in either."""
         fake = Database("fake://")
         with shop.override(Shop.database).by(fake), running(shop):
             assert shop.audit().orders.database is fake
@@ -142,7 +142,7 @@ class TestTheOldContainerInsideTheNewOne:
             assert shop.audit().orders is orders_of_old() is not other
 
     def test_a_wiring_configuration_of_the_old_one_wires_the_instance_that_was_made_last(self) -> None:
-        """And not the instance that the library makes while the body of the new class runs."""
+        """The instance that the library makes in the body of the new class is not wired."""
 
         class Site(Container):
             bus = Component(Bus)
@@ -160,7 +160,7 @@ class TestTheOldContainerInsideTheNewOne:
         assert orders_of_wired().database is second.site.database()
 
     def test_the_old_program_calls_the_methods_of_its_own_classes(self) -> None:
-        """So a method `start` in it is not a fault, as it is in a container of typedbus."""
+        """A method `start` of the old program is not a fault, as it is in a container of typedbus."""
 
         class Site(Container):
             bus = Component(Bus)
@@ -171,7 +171,7 @@ class TestTheOldContainerInsideTheNewOne:
             assert not site.audit().orders.database.is_open
 
     def test_a_marked_method_in_the_old_one_is_a_fault_with_the_way_out(self) -> None:
-        """The class is ported, and its declaration is not."""
+        """The class has been ported, but its declaration has not."""
         reread = []
 
         class Settings:
@@ -289,7 +289,7 @@ class TestTheOldContainerOutside:
 
 
 def test_an_old_container_takes_a_whole_container_as_its_dependencies() -> None:
-    """With the containers nested in it, which the library's own nested containers are as well."""
+    """The dependencies include nested containers, also those of the library."""
 
     class Infra(Container):
         database = Component(Database, "infra://")
@@ -336,7 +336,7 @@ class TestAnInstanceOfTheOldContainerAsAnAttribute:
     """`legacy = old` in the body of the new one, where *old* is an instance."""
 
     def test_its_providers_are_shared_and_not_copied(self) -> None:
-        """By each instance of the class, of a subclass, and of a container around it."""
+        """Each instance of the class, of a subclass, and of an enclosing container shares them."""
 
         class Infra(Container):
             legacy = old = Old()
@@ -360,7 +360,7 @@ class TestAnInstanceOfTheOldContainerAsAnAttribute:
         assert one.later().orders.database is Infra.old.database()
 
     def test_markers_may_name_its_providers(self) -> None:
-        """After `wire` of the new container."""
+        """A function that is wired to the new container may name a provider of the shared instance."""
         site = Sharing()
         site.wire(modules=[sys.modules[__name__]])
         try:
@@ -370,7 +370,7 @@ class TestAnInstanceOfTheOldContainerAsAnAttribute:
             site.unwire()
 
     def test_a_component_that_overrides_one_of_them_stays_in_its_container(self) -> None:
-        """It belongs to a third container, which starts it."""
+        """The component belongs to a third container, which starts it."""
         books, old = Books(orders=Orders(Database())), Old()
         old.override_providers(database=books.database)
 
@@ -429,7 +429,7 @@ def test_a_component_in_an_old_container_is_an_error_with_the_way_out(name: str)
 
 
 def test_a_dependency_of_an_old_container_takes_a_component() -> None:
-    """The way out of the error above."""
+    """This is the remedy in the error for a component in an old container."""
 
     class Receiving(theirs.DeclarativeContainer):  # type: ignore[misc]
         database = providers.Dependency(instance_of=Database)
@@ -442,7 +442,7 @@ def test_a_dependency_of_an_old_container_takes_a_component() -> None:
 
 
 def test_self_provides_the_container() -> None:
-    """As in the library; in a nested container it provides that one."""
+    """In a nested container, `Self` provides the nested one, as in the library."""
 
     class Infra(Container):
         own: Any = providers.Self()

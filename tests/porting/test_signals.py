@@ -45,7 +45,7 @@ class TestBlinker:
     """Signals of blinker."""
 
     def test_a_signal_has_its_receivers_and_the_calls_that_send_it(self, reports: Write) -> None:
-        """With the places, and a declaration with the types of the sent arguments."""
+        """The report has their places, and a declaration with the types of the sent arguments."""
         each = reports(
             shop_orders="""
             from blinker import Namespace
@@ -79,7 +79,7 @@ class TestBlinker:
                 def placed(sender: Desk, /, *, order: Order, sku: str, number: int) -> None: ...""")
 
     def test_a_lazy_object_is_not_evaluated(self, reports: Write) -> None:
-        """Such as the request of Flask, or the settings of Django."""
+        """The request of Flask and the settings of Django are such objects."""
         each = reports(
             lazy="""
             from blinker import Signal
@@ -100,7 +100,7 @@ class TestBlinker:
         )
 
     def test_a_call_that_passes_the_signal_to_a_function_is_reported(self, reports: Write) -> None:
-        """The function may send it."""
+        """The function may send or connect the signal."""
         each = reports(
             passes="""
             from blinker import Signal
@@ -113,7 +113,7 @@ class TestBlinker:
         assert lines_of(each)[1:] == ["  no receivers", "  passed to a function at passes.py:5"]
 
     def test_a_signal_with_two_variables_is_named_after_the_first(self, reports: Write) -> None:
-        """In one assignment."""
+        """One assignment may have several targets."""
         (each,) = reports(
             twice="""
             from blinker import Signal
@@ -147,7 +147,7 @@ class TestBlinker:
         assert each.declaration == "@Channel.declare\ndef ready(sender: None, /, *, at: str) -> None: ..."
 
     def test_a_receiver_that_is_not_connected_yet_is_found_in_the_source(self, reports: Write) -> None:
-        """As in the function that registers a plugin."""
+        """A function that registers a plugin connects it later."""
         each = reports(
             plug="""
             from blinker import Signal
@@ -163,7 +163,7 @@ class TestBlinker:
         assert not each.receivers[0].is_live
 
     def test_a_receiver_that_has_been_collected_is_not_connected(self, reports: Write) -> None:
-        """The library has a weak reference only."""
+        """The library has only a weak reference to it."""
         each = reports(
             weak="""
             from blinker import Signal
@@ -175,7 +175,7 @@ class TestBlinker:
         assert lines_of(each)[1] == "  lambda sender: None in the source at weak.py:4"
 
     def test_an_object_as_a_receiver_has_the_place_of_its_call_method(self, reports: Write) -> None:
-        """No place, if its class inherits the method."""
+        """It has no place if its class inherits the method."""
         each = reports(
             objects="""
             from django.dispatch import Signal
@@ -199,7 +199,7 @@ class TestBlinker:
     def test_a_receiver_whose_connecting_call_is_not_found_has_the_place_of_its_definition(
         self, reports: Write
     ) -> None:
-        """The signal is the argument of a function there."""
+        """The signal is the argument of a function there, so the call does not name it."""
         each = reports(
             loop="""
             from blinker import Signal
@@ -231,7 +231,7 @@ class TestBlinker:
         ]
 
     def test_an_async_send_declares_an_async_channel(self, reports: Write) -> None:
-        """A comment says if it is sent synchronously, too."""
+        """If the signal is also sent synchronously, a comment reports it."""
         each = reports(
             loops="""
             from blinker import Signal
@@ -254,7 +254,7 @@ class TestDjango:
     """Signals of Django."""
 
     def test_receivers_have_their_sender(self, reports: Write) -> None:
-        """By `connect` and by the decorator, which takes several signals."""
+        """The sender comes from `connect` or from the decorator, which takes several signals."""
         found = reports(
             dj="""
             from django.dispatch import Signal, receiver
@@ -286,7 +286,7 @@ class TestDjango:
         )
 
     def test_a_signal_that_is_never_sent_takes_its_arguments_from_the_receivers(self, reports: Write) -> None:
-        """Without the signal, which Django passes as well."""
+        """The argument `signal`, which Django passes as well, is left out."""
         each = reports(
             unsent="""
             from django.dispatch import Signal
@@ -325,7 +325,7 @@ class TestDjango:
         )
 
     def test_a_signal_is_found_through_self_an_alias_and_an_import_in_a_function(self, reports: Write) -> None:
-        """As views and models that avoid a circular import do."""
+        """Views use `self`, and models avoid circular imports by imports in functions."""
         found = reports(
             sig="""
             from django.dispatch import Signal
@@ -390,7 +390,7 @@ class TestDjango:
 def test_the_type_of_an_argument_follows_from_the_value_that_is_sent(
     reports: Write, body: str, annotation: str
 ) -> None:
-    """As far as the source shows it; else it is object, and the comment lists it."""
+    """If the source does not show the type, it is object, and the comment lists the argument."""
     each = reports(
         values=f"""
 from __future__ import annotations
@@ -413,7 +413,7 @@ PART = Part()
 
 
 def test_a_class_method_and_a_relative_import_lead_to_the_signal(reports: Write, tmp_path: Path) -> None:
-    """The import may be in the function."""
+    """A relative import inside a function is found as well."""
     (tmp_path / "typedbus_shop").mkdir()
     (tmp_path / "typedbus_shop" / "__init__.py").write_text("", encoding="utf-8")
     (tmp_path / "typedbus_shop" / "signals.py").write_text("from blinker import Signal\ndone = Signal()\n", "utf-8")
@@ -438,7 +438,7 @@ def test_a_class_method_and_a_relative_import_lead_to_the_signal(reports: Write,
 
 @pytest.mark.slow
 def test_a_signal_of_celery_lists_its_arguments(reports: Write) -> None:
-    """Even if no call is found that sends it."""
+    """The declaration has them even if no call is found that sends the signal."""
     each = reports(
         tasks="""
         from celery.utils.dispatch import Signal
@@ -467,7 +467,7 @@ class TestCommand:
     """``python -m typedbus.porting``."""
 
     def test_it_reports_on_the_modules_that_the_import_loads(self, tmp_path: Path) -> None:
-        """What they print goes to stderr."""
+        """The output of the modules goes to stderr."""
         (tmp_path / "sig.py").write_text("from blinker import Signal\ndone = Signal()\n", encoding="utf-8")
         (tmp_path / "app.py").write_text("import sig\nprint('hello')\n", encoding="utf-8")
 
@@ -477,7 +477,7 @@ class TestCommand:
         assert (ended.stderr, ended.returncode) == ("hello\n", 0)
 
     def test_it_imports_no_library(self, tmp_path: Path) -> None:
-        """None of them needs to be installed."""
+        """The libraries of the signals need not be installed."""
         program = "import sys\nprint({'blinker', 'django', 'celery'} & set(sys.modules))\n"
         (tmp_path / "app.py").write_text(program, encoding="utf-8")
         ended = run_command(tmp_path, "app")
@@ -486,7 +486,7 @@ class TestCommand:
 
     @pytest.mark.parametrize("name", ["app.py", "shop/app", "app:bus"])
     def test_an_argument_that_is_not_the_name_of_a_module_is_an_error(self, tmp_path: Path, name: str) -> None:
-        """Nothing is imported."""
+        """The command imports nothing then."""
         (tmp_path / "app.py").write_text("print('imported')", encoding="utf-8")
 
         ended = run_command(tmp_path, name)
@@ -495,7 +495,7 @@ class TestCommand:
         assert ended.returncode == 2
 
     def test_a_module_that_does_not_exist_is_an_error(self, tmp_path: Path) -> None:
-        """The status is 2."""
+        """The command exits with status 2."""
         ended = run_command(tmp_path, "app", "absent")
 
         assert "No module named 'app'" in ended.stderr

@@ -677,7 +677,7 @@ def test_a_listener_on_a_bus_that_outlives_the_test_is_reported(run: Run, scope:
 
 
 def test_a_watcher_on_a_bus_that_outlives_the_test_is_reported(run: Run) -> None:
-    """Of one channel and of all; one that was there before the test is not."""
+    """Watchers of one channel and of all channels are reported, unless they watched before the test."""
     result = run("""
 @pytest.fixture(scope="module")
 def bus():
