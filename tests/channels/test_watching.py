@@ -5,14 +5,17 @@ from __future__ import annotations
 import asyncio
 import gc
 import inspect
+import itertools
 import signal
+import sys
 import threading
+import time
 import weakref
 from collections.abc import Awaitable, Callable
 from typing import Any, Final
 
 import pytest
-from tests.doubles import ThreadCall
+from tests.doubles import LIMIT, ThreadCall
 
 from typedbus import (
     EXIT,
@@ -219,12 +222,13 @@ def test_after_the_last_watch_the_channel_is_compiled_again(channel: Any, verb: 
     bound.subscribe(str.upper)
     bound.subscribe(str.lower)
     bound.watch(calls.append).cancel()
+    assert (bound._unrolled, bound._verbs) == (None, None)
 
     warm_up(bound, verb, HOT)
 
     assert calls == []
     if verb == "publish" and channel in (reserved, awaited):
-        assert bound._unrolled is not None
+        assert bound._unrolled.__defaults__ == (str.upper, str.lower)
 
 
 @every_verb
@@ -587,6 +591,132 @@ def test_no_publish_passes_by_a_watcher_while_listeners_and_other_watches_change
             thread.finished()
 
     assert received == numbers
+
+
+def interrupted(act: Callable[[], Any], number: int, interrupt: Callable[[], object]) -> tuple[Any, bool]:
+    """Return the result of *act*, and whether it made so many calls; *interrupt* is called in the last one."""
+    calls = 0
+
+    # The interpreter runs a signal handler at the begin of a call, and not between any two lines.
+    def trace(_frame: object, _event: str, _argument: object) -> None:
+        nonlocal calls
+        calls += 1
+        if calls == number:
+            sys.settrace(None)
+            interrupt()
+            sys.settrace(trace)
+
+    before = sys.gettrace()
+    sys.settrace(trace)
+    try:
+        result = act()
+    finally:
+        sys.settrace(before)
+    return result, calls >= number
+
+
+@every_verb
+@cold_and_hot
+@pytest.mark.parametrize("is_watched", [False, True], ids=["begins", "ends"])
+def test_a_watch_may_begin_and_end_at_any_point_of_a_publish(verb: str, publishes: int, is_watched: bool) -> None:
+    """As in a signal handler: the result is the same, and the next publish calls the watcher, or not."""
+    for number in itertools.count(1):
+        bound = Bus()[reserved]
+        bound.subscribe(str.upper)
+        received: list[str] = []
+        watches = [bound.watch(received.append)] if is_watched else []
+        warm_up(bound, verb, publishes)
+        received.clear()
+        bound.subscribe(str.upper, priority=20)
+
+        def change() -> None:
+            if watches:
+                watches.pop().cancel()
+            else:
+                watches.append(bound.watch(received.append))
+
+        result, came = interrupted(lambda: getattr(bound, verb)("tea"), number, change)
+        getattr(bound, verb)("milk")
+
+        assert "TEA" in (str(list(result)) if verb == "attempt" else str(result))
+        if not came:
+            break
+        assert ("milk" in received) is not is_watched
+        assert len(set(received)) == len(received)
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_a_watch_may_begin_and_end_while_another_does(begins: bool) -> None:
+    """At any point, as in a signal handler."""
+    for number in itertools.count(1):
+        bus = Bus()
+        received: list[str] = []
+        lasting = bus[reserved].watch(lambda _: received.append("lasting"))
+        ending = bus.watch(lambda _: received.append("ending"))
+
+        act = (lambda: bus.watch(lambda _: received.append("second"))) if begins else lasting.cancel
+
+        def change() -> None:
+            ending.cancel()
+            bus[reserved].watch(lambda _: received.append("third"))
+            bus[untyped].publish("first use")
+
+        _, came = interrupted(act, number, change)
+        received.clear()
+        bus[reserved].publish("tea")
+        bus[untyped].publish("tea")
+
+        if not came:
+            break
+        assert sorted(received) == (["lasting", "second", "second", "third"] if begins else ["third"])
+
+
+@pytest.mark.parametrize("begins", [True, False])
+def test_watches_may_change_while_a_channel_is_first_used(begins: bool) -> None:
+    """At any point, as in a signal handler: its publishes call the watchers of the bus, and no former ones."""
+    for number in itertools.count(1):
+        bus = Bus()
+        received: list[str] = []
+        bus.watch(lambda _: received.append("lasting"))
+        ending = bus.watch(lambda _: received.append("ending"))
+
+        def change() -> None:
+            if begins:
+                bus.watch(lambda _: received.append("later"))
+            else:
+                ending.cancel()
+
+        _, came = interrupted(lambda: bus[reserved], number, change)
+        bus[reserved].publish("tea")
+
+        if not came:
+            break
+        assert received == (["lasting", "ending", "later"] if begins else ["lasting"])
+
+
+@pytest.mark.parametrize("verb", ["first", "fold", "attempt"])
+def test_a_watch_that_begins_while_a_publish_waits_for_the_lock_lasts(verb: str) -> None:
+    """The publish in the other thread arranges the listeners, and leaves the watch in place."""
+    bus = Bus()
+    bound: Any = bus[reserved]
+    bound.subscribe(str.upper)
+    getattr(bound, verb)("generate the methods")
+    bound.subscribe(str.lower)
+    received: list[str] = []
+    deadline = time.monotonic() + LIMIT
+    with bus._parts.registry.lock:
+        thread = ThreadCall(lambda: getattr(bound, verb)("tea"))
+        while True:
+            frame = sys._current_frames().get(thread.ident or 0)
+            if frame is not None and frame.f_code.co_name == "_warm_up_verb":
+                break
+            assert time.monotonic() < deadline
+        bound.watch(received.append)
+    thread.finished()
+
+    getattr(bound, verb)("milk")
+
+    assert received == ["milk"]
 
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
