@@ -222,7 +222,7 @@ class Listeners:
         with parts_of(bus).registry.lock:
             record = owners.get(id(self))
             if record is None:
-                record = owners[id(self)] = _Direct(self, bus)
+                record = owners[id(self)] = _DirectSubscriptions(self, bus)
                 self._join(bus)
                 try:
                     for hook in functions_of(self):
@@ -231,7 +231,7 @@ class Listeners:
                 except BaseException:
                     record.end()
                     raise
-            return ListenersSubscription(self, record if isinstance(record, _Direct) else None)
+            return ListenersSubscription(self, record if isinstance(record, _DirectSubscriptions) else None)
 
     def _problem_of(self, hook: FunctionHook) -> str:
         """Return why the function of *hook* cannot listen, and the way out, or "" if it can."""
@@ -259,7 +259,7 @@ class Listeners:
         return ""
 
     def _join(self, bus: Bus) -> None:
-        """Subscribe functions that are registered from now on to *bus* as well, while it has a record of this object."""
+        """Subscribe functions that are registered from now on as well, while *bus* has a record of this object."""
         self._buses[id(bus)] = bus
 
     def _records(self) -> list[_Record]:
@@ -280,7 +280,7 @@ class ListenersSubscription:
     publish that is under way still calls the functions.
     """
 
-    def __init__(self, listeners: Listeners, record: _Direct | None) -> None:
+    def __init__(self, listeners: Listeners, record: _DirectSubscriptions | None) -> None:
         self._listeners = listeners
         self._record = record
         if record is not None:
@@ -294,13 +294,7 @@ class ListenersSubscription:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.cancel()
 
     def __repr__(self) -> str:
@@ -314,7 +308,7 @@ class FunctionSubscription(Subscription):
 
     def __init__(self, bound: AnyBoundChannel, listener: Callable[..., object], priority: int) -> None:
         super().__init__(bound, listener, priority)
-        self.holders: set[_Direct] = set()
+        self.holders: set[_DirectSubscriptions] = set()
 
 
 class _Record(Protocol):
@@ -328,7 +322,7 @@ class _Record(Protocol):
 
 
 @attrs.frozen(eq=False)
-class _Direct:
+class _DirectSubscriptions:
     """
     The record of the subscriptions that `Listeners.subscribe` has made on *bus*.
 
@@ -382,7 +376,7 @@ def refuse_late_start(bus: Bus, hook: FunctionHook) -> None:
         )
 
 
-# For the container; methods would be offered to every user.
+# For the container. As methods of `Listeners` they would be public.
 
 
 def functions_of(listeners: Listeners) -> tuple[FunctionHook, ...]:
@@ -391,5 +385,5 @@ def functions_of(listeners: Listeners) -> tuple[FunctionHook, ...]:
 
 
 def join(listeners: Listeners, bus: Bus) -> None:
-    """Subscribe functions that are registered from now on to *bus* as well, by the record that it has of *listeners*."""
+    """Subscribe functions that are registered from now on as well, through the record that *bus* has of *listeners*."""
     listeners._join(bus)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]

@@ -383,7 +383,7 @@ class _AsyncMark(Protocol[P, Result]):
 
 
 class _TakesBoth(Protocol[P, Result_co, Q, Other_co]):
-    """A method with which a listener of either of two channels can be called."""
+    """A method that can be called as a listener of either of two channels."""
 
     @overload
     def __call__(self, owner: Any, /, *args: P.args, **kwargs: P.kwargs) -> Result_co: ...

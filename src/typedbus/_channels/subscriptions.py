@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import itertools
 import threading
-import types
 from collections.abc import Callable, Coroutine, Iterable, Mapping
 from operator import attrgetter
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeAlias
@@ -79,7 +78,7 @@ class Subscription:
 
     @property
     def owner(self) -> object:
-        """The object that starts and stops with the listener: that of a method; the subscription of a function."""
+        """The object that starts and stops with the listener: the object of a method; for a function the subscription itself."""
         return getattr(self.listener, "__self__", self)
 
     @property
@@ -119,13 +118,7 @@ class Subscription:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.cancel()
 
     def __repr__(self) -> str:

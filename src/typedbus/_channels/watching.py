@@ -107,13 +107,7 @@ class Watch:
     def __enter__(self) -> Self:
         return self
 
-    def __exit__(
-        self,
-        kind: type[BaseException] | None,
-        error: BaseException | None,
-        trace: types.TracebackType | None,
-        /,
-    ) -> None:
+    def __exit__(self, *exception: object) -> None:
         self.cancel()
 
     def __repr__(self) -> str:
