@@ -9,6 +9,7 @@ run by pytest. A `text` block is what the last Python block before it printed.
 """
 
 import contextlib
+import gc
 import io
 import itertools
 import re
@@ -100,6 +101,9 @@ def run_block(block: Block, page: Path, folder: Path, namespace: dict[str, objec
     with contextlib.redirect_stdout(printed), contextlib.redirect_stderr(printed):
         if block.file is not None:
             runpy.run_path(str(folder / block.file), run_name="__main__")
+            # The functions of the module are in a cycle with its names. A later block imports it again, and a signal of
+            # blinker, which holds them weakly, would call both until they are collected.
+            gc.collect()
         else:
             exec(compile("\n" * block.above + block.text, str(page), "exec"), namespace)
     return printed.getvalue()
