@@ -3,7 +3,7 @@ The events of eight programs: name, parameters, and what the program does with t
 
 A line is ``name(parameters)``, and after ``->`` how the program publishes: *results* uses each result, *first* takes the
 first answer, *fold* passes the first argument on, *attempt* never raises and ignores the results. Without an arrow the
-listeners return nothing. ``...`` is a default. *deprecated* events have another one in their place.
+listeners return nothing. ``...`` is a default. An event that is *deprecated* has a replacement.
 """
 
 from __future__ import annotations

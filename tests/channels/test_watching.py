@@ -50,12 +50,12 @@ awaited_untyped: AsyncChannel[[str], str | None] = AsyncChannel("awaited_untyped
 
 @Channel.declare
 def everything(a: int, /, b: int = 3, *rest: int, c: int = 5, **others: int) -> int | None:
-    """Every kind of parameter."""
+    """A channel with every kind of parameter."""
 
 
 @AsyncChannel.declare
 async def everything_awaited(a: int, /, b: int = 3, *rest: int, c: int = 5, **others: int) -> int | None:
-    """Every kind of parameter."""
+    """An async channel with every kind of parameter."""
 
 
 every_verb = pytest.mark.parametrize("verb", VERBS)
@@ -73,7 +73,7 @@ def call(bound: Any, verb: str, *args: Any, **kwargs: Any) -> Any:
 
 
 def warm_up(bound: Any, verb: str, publishes: int) -> None:
-    """Call *verb* so often, on one event loop if the channel is async."""
+    """Call *verb* *publishes* times, on one event loop if the channel is async."""
 
     async def main() -> None:
         for _ in range(publishes):
@@ -183,7 +183,7 @@ def test_watchers_run_in_the_order_of_their_watches_until_each_ends(channel: Any
 @every_verb
 @every_channel
 def test_a_method_that_was_read_before_the_watch_calls_the_watcher(channel: Any, verb: str) -> None:
-    """A component may keep `bound.publish`, and nothing passes by an audit log."""
+    """A component may keep `bound.publish`, and an audit log receives these publishes as well."""
     calls: list[str] = []
     bound = Bus()[channel]
     method = getattr(bound, verb)
@@ -336,7 +336,7 @@ def test_a_watcher_that_publishes_on_its_channel_ends_with_a_recursion_error(
 @pytest.mark.parametrize("channel", [awaited, together], ids=["sequential", "concurrent"])
 @every_verb
 def test_a_watcher_of_an_async_channel_is_called_when_the_publish_begins_to_run(channel: Any, verb: str) -> None:
-    """Not when the coroutine is made; the watchers are those of the call, as the listeners are."""
+    """The call that makes the coroutine calls no watcher; it only decides which watchers and listeners are called."""
     calls: list[str] = []
     bound = Bus()[channel]
 
@@ -355,7 +355,7 @@ def test_a_watcher_of_an_async_channel_is_called_when_the_publish_begins_to_run(
 
 @every_verb
 def test_the_watches_of_a_concurrent_channel_without_listeners_may_change(verb: str) -> None:
-    """Its plan of calls is made anew for other watches, although the listeners are the same."""
+    """Its plan of calls depends on the watches, even if the listeners are the same."""
     calls: list[str] = []
     bound = Bus()[together]
 
@@ -372,7 +372,7 @@ def test_the_watches_of_a_concurrent_channel_without_listeners_may_change(verb: 
 @every_verb
 @pytest.mark.parametrize("channel", [awaited, together], ids=["sequential", "concurrent"])
 def test_a_watcher_that_meets_a_cancelled_future_does_not_cancel_the_publish(channel: Any, verb: str) -> None:
-    """It is logged, as any other failure."""
+    """The cancellation is logged, as any other failure."""
     bus = Bus()
     lines = lines_of(bus)
     calls: list[str] = []
@@ -392,7 +392,7 @@ def test_a_watcher_that_meets_a_cancelled_future_does_not_cancel_the_publish(cha
 
 
 def test_publishes_in_and_from_threads_call_the_watcher() -> None:
-    """Each in the thread of the publish."""
+    """The watcher is called in the thread of the publish."""
     bus = Bus()
     threads: list[int] = []
     bus[reserved].watch(lambda _: threads.append(threading.get_ident()))
@@ -414,7 +414,7 @@ def test_publishes_in_and_from_threads_call_the_watcher() -> None:
 
 
 def test_a_decorated_function_watches_and_stays_itself() -> None:
-    """As `subscribe` without a listener."""
+    """`watch` without a watcher is a decorator, as `subscribe` is."""
     bus = Bus()
     calls: list[str] = []
 
@@ -436,7 +436,7 @@ def test_a_decorated_function_watches_and_stays_itself() -> None:
 
 
 async def never_awaited(_: str) -> None:
-    """An async watcher."""
+    """Return a coroutine that no publish would await."""
 
 
 @pytest.mark.parametrize("channel", [reserved, awaited], ids=["sync", "async"])
@@ -468,7 +468,7 @@ def test_channels_of_the_bus_itself_are_not_watched(channel: Any) -> None:
 
 @every_channel
 def test_a_bound_channel_is_true_if_a_publish_would_call_a_listener_or_a_watcher(channel: Any) -> None:
-    """And only then."""
+    """Without listeners and watchers it is false."""
     bound = Bus()[channel]
     assert (bool(bound), bound.has_listeners) == (False, False)
 
@@ -561,7 +561,7 @@ def test_the_watchers_do_not_keep_a_bus_alive() -> None:
 
 @pytest.mark.parametrize("channel", [reserved, untyped, awaited, together], ids=lambda channel: channel.name)
 def test_no_publish_passes_by_a_watcher_while_listeners_and_other_watches_change(channel: Any) -> None:
-    """In other threads: a lasting watcher receives all publishes that begin after its watch."""
+    """A watcher receives all publishes that begin after its watch, while other threads subscribe and watch."""
     bound = Bus()[channel]
     received: list[str] = []
     bound.watch(received.append)
@@ -721,7 +721,7 @@ def test_a_watch_that_begins_while_a_publish_waits_for_the_lock_lasts(verb: str)
 
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="needs interval timers")
 def test_a_signal_handler_may_watch_at_any_point() -> None:
-    """No watch of the main thread is lost, and none of the handler's."""
+    """No watch is lost, of the main thread or of the handler."""
     bound = Bus()[reserved]
     watches: list[Watch] = []
     former = signal.signal(signal.SIGALRM, lambda *_: watches.append(bound.watch(lambda _: None)))

@@ -126,6 +126,9 @@ class Bus:
 
         It receives one `Published`, also for channels that are first used later. The channels on which the bus itself
         publishes are not watched: `LOG`, `START`, the other life-cycle channels, and those of `typedbus.events`.
+
+        Raises:
+            WatcherError: The watcher cannot be called or is async.
         """
         return self._parts.registry.watch(watcher)
 

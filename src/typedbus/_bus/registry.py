@@ -116,7 +116,7 @@ class Registry:
                 self._watch(bound)
 
     def _watch(self, bound: AnyBoundChannel) -> None:
-        """Let the publishes on *bound* call the watchers of all channels, and of those no others."""
+        """Make publishes on *bound* call exactly the current watchers of all channels, beside its own watchers."""
         from typedbus._channels.watching import synchronise
 
         synchronise(bound, self.watches)
@@ -185,10 +185,10 @@ class Registry:
 
 def bindable(channel: Takes[AnyListener]) -> Binds[Any]:
     """
-    Return *channel* as a key of ``bus[...]``; one with `Takes` is annotated for its listeners alone.
+    Return *channel* as a key of ``bus[...]``: the type `Takes` describes only its listeners.
 
     Raises:
-        ChannelError: It is not a channel.
+        ChannelError: *channel* is not a channel.
     """
     if not isinstance(channel, Binds):
         raise no_channel(channel, "give the channel object, as in bus.subscribe(START, listener)")
