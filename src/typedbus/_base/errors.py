@@ -272,7 +272,11 @@ class ChannelNameError(ChannelError, LookupError):
 
 
 class ListenerError(StructuredError, TypeError):
-    """Raised by `subscribe` for a listener that cannot be called or would not be awaited, or an invalid priority."""
+    """
+    Raised by `subscribe` for a listener that cannot be called or would not be awaited, or an invalid priority.
+
+    `@on` and `channel.calls` raise it for an invalid priority, and `@on` for an object that takes no mark.
+    """
 
     channel: str
     listener: object
