@@ -9,26 +9,29 @@ describes it. The container and dependency-injector are imported with their firs
 
 from typing import TYPE_CHECKING
 
-from typedbus._base.errors import (
+from typedbus._base.channel_errors import (
     ChannelError,
     ChannelNameError,
+    ListenerCancelled,
+    ListenerError,
+    NotAMethod,
+    RegistrationError,
+    WatcherError,
+)
+from typedbus._base.errors import (
     ComponentDisabled,
     ConstructionCycle,
     DeclarationError,
     HookCancelled,
     HookTimeout,
     LimitError,
-    ListenerCancelled,
-    ListenerError,
     LoopError,
     NoContainer,
-    NotAMethod,
     NotMainThread,
     NotOpen,
     OperatorError,
     OutsideContainer,
     OverrideError,
-    RegistrationError,
     ResetError,
     RestartError,
     StartCancelled,
@@ -36,7 +39,6 @@ from typedbus._base.errors import (
     StillRunning,
     TransitionError,
     WaitError,
-    WatcherError,
 )
 from typedbus._base.exports import export as _export
 from typedbus._base.exports import later as _later

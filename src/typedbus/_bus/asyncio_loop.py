@@ -17,7 +17,8 @@ import time
 from collections.abc import Callable, Coroutine, Sequence
 from typing import Any, Final, TypeVar
 
-from typedbus._base.errors import ListenerCancelled, LoopError
+from typedbus._base.channel_errors import ListenerCancelled
+from typedbus._base.errors import LoopError
 from typedbus._base.sync import simple_queue
 from typedbus._bus.hook_worker import stack_of_thread
 from typedbus._bus.loop_call import LoopCall, begin_each

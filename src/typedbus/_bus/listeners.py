@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, Final, Protocol, Self, final, overload
 
 import attrs
 
+from typedbus._base.channel_errors import RegistrationError
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import RegistrationError
 from typedbus._base.failures import describe
 from typedbus._base.places import calling_place
 from typedbus._bus.builtin import START

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from typing_extensions import TypeVar
 
-from typedbus._base.errors import ChannelError, ChannelNameError
+from typedbus._base.channel_errors import ChannelError, ChannelNameError
 from typedbus._base.failures import place_of
 from typedbus._base.states import State
 from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LIFECYCLE_CHANNELS, LOG

@@ -28,9 +28,10 @@ from collections.abc import Sequence
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
+from typedbus._base.channel_errors import ListenerError
 from typedbus._base.clock import Clock, Inbox, Waking
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import HookCancelled, ListenerError
+from typedbus._base.errors import HookCancelled
 from typedbus._base.sync import simple_queue
 from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.hook_graph import HookGraph

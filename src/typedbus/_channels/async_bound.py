@@ -8,7 +8,7 @@ import threading
 from collections.abc import Awaitable, Callable, Coroutine
 from typing import TYPE_CHECKING, Any, Concatenate, Generic, Protocol, overload
 
-from typedbus._base.errors import ListenerCancelled
+from typedbus._base.channel_errors import ListenerCancelled
 from typedbus._channels.async_channel import AsyncListener, AsyncListens
 from typedbus._channels.async_codegen import is_awaitable, unrolled
 from typedbus._channels.async_faces import AsyncPublishes, AsyncSubscribes

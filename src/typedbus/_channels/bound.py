@@ -7,8 +7,8 @@ from collections.abc import Callable
 from types import FunctionType
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, overload
 
+from typedbus._base.channel_errors import ListenerError
 from typedbus._base.coroutines import CO_COROUTINE, is_async_callable
-from typedbus._base.errors import ListenerError
 from typedbus._base.failures import Blame
 from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Channel, Listener, Listens, P, Result  # noqa: F401  # Channel: in a string below
 from typedbus._channels.codegen import generated, unrolled

@@ -11,12 +11,12 @@ from __future__ import annotations
 import functools
 import sys
 import types
-from collections.abc import Awaitable, Callable, Coroutine
+from collections.abc import Awaitable, Callable
 from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Literal, Protocol, Self, Union, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
-from typedbus._base.errors import ChannelError, ListenerError, NotAMethod
+from typedbus._base.channel_errors import ChannelError, ListenerError, NotAMethod
 from typedbus._base.failures import describe, place_of
 from typedbus._base.limits import checked_limit
 from typedbus._base.places import function_outside_class
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.bound import BoundChannel  # noqa: F401  # named in a string, as a base class needs at run time
     from typedbus._channels.deprecated import DeprecatedAsyncChannel, DeprecatedChannel
+    from typedbus._channels.marking import AsyncMark, MarkOfTwo
 
 Args = ParamSpec("Args", default=[])
 Result = TypeVar("Result", default=None)
@@ -364,42 +365,6 @@ def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
     return bool(marks) and any(mark.inline and mark.channel is channel for mark in marks)
 
 
-class _AsyncMark(Protocol[P, Result]):
-    """The decorator that `on` returns for a channel whose listeners may be async; it keeps the type of the method."""
-
-    @overload
-    def __call__(
-        self, method: Callable[Concatenate[Owner, P], Coroutine[Any, Any, Result]], /
-    ) -> Callable[Concatenate[Owner, P], Coroutine[Any, Any, Result]]: ...
-
-    @overload
-    def __call__(
-        self, method: Callable[Concatenate[Owner, P], Result], /
-    ) -> Callable[Concatenate[Owner, P], Result]: ...
-
-    def __call__(self, method: Callable[Concatenate[Owner, P], Any], /) -> Callable[Concatenate[Owner, P], Any]:
-        """Mark *method*, and return it."""
-        ...
-
-
-class _TakesBoth(Protocol[P, Result_co, Q, Other_co]):
-    """A method that can be called as a listener of either of two channels."""
-
-    @overload
-    def __call__(self, owner: Any, /, *args: P.args, **kwargs: P.kwargs) -> Result_co: ...
-
-    @overload
-    def __call__(self, owner: Any, /, *args: Q.args, **kwargs: Q.kwargs) -> Other_co: ...
-
-
-class _MarkOfTwo(Protocol[P, R, Q, Other_contra]):
-    """The decorator that `on` returns for two channels."""
-
-    def __call__(self, method: _TakesBoth[P, R, Q, Other_contra], /) -> Callable[Concatenate[Any, P], R]:
-        """Mark *method*, and return it."""
-        ...
-
-
 if TYPE_CHECKING:  # the decorator imports asyncio when it is called
 
     @overload
@@ -415,7 +380,7 @@ if TYPE_CHECKING:  # the decorator imports asyncio when it is called
 
     @overload
     @deprecated("the channel is deprecated; its declaration names the replacement")
-    def on(channel: DeprecatedAsyncChannel[P, R], /, *, priority: int | None = ...) -> _AsyncMark[P, R]: ...
+    def on(channel: DeprecatedAsyncChannel[P, R], /, *, priority: int | None = ...) -> AsyncMark[P, R]: ...
 
 
 # An async hook cannot be inline.
@@ -438,7 +403,7 @@ def on(
     priority: int | None = ...,
     limit: float | None = ...,
     inline: bool = ...,
-) -> _AsyncMark[P, R]: ...
+) -> AsyncMark[P, R]: ...
 
 
 @overload
@@ -448,19 +413,19 @@ def on(
 
 
 @overload
-def on(channel: AsyncChannel[P, R], /, *, priority: int | None = ...) -> _AsyncMark[P, R]: ...
+def on(channel: AsyncChannel[P, R], /, *, priority: int | None = ...) -> AsyncMark[P, R]: ...
 
 
 @overload
 def on(
     channel: Channel[P, R], other: Channel[Q, S], /, *, priority: int | None = ..., limit: float | None = ...
-) -> _MarkOfTwo[P, R, Q, S]: ...
+) -> MarkOfTwo[P, R, Q, S]: ...
 
 
 @overload
 def on(
     channel: AsyncChannel[P, R], other: AsyncChannel[Q, S], /, *, priority: int | None = ...
-) -> _MarkOfTwo[P, R | Awaitable[R], Q, S | Awaitable[S]]: ...
+) -> MarkOfTwo[P, R | Awaitable[R], Q, S | Awaitable[S]]: ...
 
 
 def on(

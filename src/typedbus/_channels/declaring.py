@@ -5,8 +5,8 @@ from __future__ import annotations
 from collections.abc import Callable
 from typing import Any
 
+from typedbus._base.channel_errors import ChannelError
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import ChannelError
 
 
 def checked_declaration(

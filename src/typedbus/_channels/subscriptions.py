@@ -14,8 +14,8 @@ from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self,
 
 from typing_extensions import TypeVar
 
+from typedbus._base.channel_errors import ListenerError
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import ListenerError
 from typedbus._base.failures import (
     Blame,
     ChannelFailures,

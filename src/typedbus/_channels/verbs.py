@@ -17,8 +17,8 @@ from typing import Any, Final
 
 import attrs
 
+from typedbus._base.channel_errors import ChannelError
 from typedbus._base.coroutines import mark_coroutine_function, returns_coroutine
-from typedbus._base.errors import ChannelError
 from typedbus._channels.async_codegen import AWAITED, INSPECTED, as_async, is_awaitable
 from typedbus._channels.attempt import Attempt
 from typedbus._channels.codegen import HEAT, UNKNOWN, UNROLLED, Shape, compiled, function_with

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any, Final, Self
 
 import attrs
 
+from typedbus._base.channel_errors import WatcherError
 from typedbus._base.coroutines import is_async_callable
-from typedbus._base.errors import WatcherError
 from typedbus._base.failures import describe, place_of
 from typedbus._base.record import Record
 from typedbus._channels.channel import AnyChannel, P, R

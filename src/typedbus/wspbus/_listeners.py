@@ -17,7 +17,7 @@ from collections.abc import Set as AbstractSet
 from pathlib import Path
 from typing import Any, Final
 
-from typedbus._base.errors import ListenerError
+from typedbus._base.channel_errors import ListenerError
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import DEFAULT_PRIORITY
 from typedbus._channels.subscriptions import Subscription, add

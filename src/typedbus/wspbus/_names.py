@@ -13,7 +13,7 @@ from typing import Any, Final
 
 import attrs
 
-from typedbus._base.errors import ChannelError
+from typedbus._base.channel_errors import ChannelError
 from typedbus._bus.builtin import EXIT, GRACEFUL, LOG, MAIN, START, STOP
 from typedbus._bus.registry import Registry
 from typedbus._channels.bound import BoundChannel
