@@ -11,7 +11,7 @@ import sys
 import threading
 import time
 import weakref
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import Any, Final
 
 import pytest
@@ -439,9 +439,20 @@ async def never_awaited(_: str) -> None:
     """Return a coroutine that no publish would await."""
 
 
+def never_run(_: str) -> Iterator[None]:
+    """Return a generator that no publish would run."""
+    yield
+
+
 @pytest.mark.parametrize("channel", [reserved, awaited], ids=["sync", "async"])
 @pytest.mark.parametrize(
-    ("watcher", "reason"), [(never_awaited, "it is async"), ("audit", "it is not callable"), (None, "not callable")]
+    ("watcher", "reason"),
+    [
+        (never_awaited, "it is async"),
+        (never_run, "it is a generator function"),
+        ("audit", "it is not callable"),
+        (None, "not callable"),
+    ],
 )
 def test_a_watcher_that_would_not_run_is_refused(channel: Any, watcher: Any, reason: str) -> None:
     """The error has the channel, the watcher, the reason and the way out."""

@@ -128,7 +128,7 @@ class Bus:
         publishes are not watched: `LOG`, `START`, the other life-cycle channels, and those of `typedbus.events`.
 
         Raises:
-            WatcherError: The watcher cannot be called or is async.
+            WatcherError: The watcher cannot be called, or is async or a generator function.
         """
         return self._parts.registry.watch(watcher)
 

@@ -207,7 +207,7 @@ class AsyncBoundChannel(
         publisher.
 
         Raises:
-            WatcherError: The watcher cannot be called or is async.
+            WatcherError: The watcher cannot be called, or is async or a generator function.
         """
         from typedbus._channels.watching import decorator  # a program without watchers does not need it
 

@@ -227,8 +227,8 @@ class BoundChannel(
         Without a watcher it returns a decorator, which returns the function unchanged.
 
         Raises:
-            WatcherError: The watcher cannot be called or is async, or the bus publishes on the channel itself, as on
-                `LOG`, `START` and the channels of events.
+            WatcherError: The watcher cannot be called, or is async or a generator function; or the bus publishes on the
+                channel itself, as on `LOG`, `START` and the channels of events.
         """
         from typedbus._channels.watching import decorator  # a program without watchers does not need it
 

@@ -19,6 +19,7 @@ from typedbus._base.channel_errors import WatcherError
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.failures import describe, place_of
 from typedbus._base.record import Record
+from typedbus._base.signatures import function_of
 from typedbus._channels.channel import AnyChannel, P, R
 from typedbus._channels.codegen import UNKNOWN, Shape, compiled, function_with
 
@@ -158,7 +159,7 @@ def watch(bound: AnyBoundChannel, watcher: Any) -> Watch:
     Call *watcher* at each later publish on *bound*.
 
     Raises:
-        WatcherError: *watcher* cannot be called or is async, or the channel cannot be watched.
+        WatcherError: *watcher* cannot be called, or is async or a generator function; or the channel cannot be watched.
     """
     check_watcher(watcher, bound.channel.name)
     refusal = _refusal(bound)
@@ -185,7 +186,7 @@ def decorator(bound: AnyBoundChannel) -> Callable[[Callable[P, R]], Callable[P, 
 
 def check_watcher(watcher: object, channel: str) -> None:
     """
-    Check that *watcher* can be called without awaiting its result.
+    Check that a call of *watcher* runs its body.
 
     Raises:
         WatcherError: It cannot.
@@ -199,6 +200,15 @@ def check_watcher(watcher: object, channel: str) -> None:
             "it is async, and the result of a watcher is dropped without awaiting it; pass a plain function, "
             "which may put the arguments into a queue for a task",
         )
+    function = function_of(watcher)
+    if function is not None and function.__code__.co_flags & _GENERATORS:
+        raise WatcherError(
+            channel, watcher, "it is a generator function, so a call would not run its body; pass a plain function"
+        )
+
+
+_GENERATORS: Final = 0x20 | 0x200
+"""CO_GENERATOR and CO_ASYNC_GENERATOR of `inspect`; see `coroutines.CO_COROUTINE`."""
 
 
 def synchronise(bound: AnyBoundChannel, watches: Mapping[Watch, None]) -> None:
