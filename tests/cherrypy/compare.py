@@ -4,8 +4,8 @@ Runs CherryPy's own tests with its own bus and with typedbus.wspbus, and compare
 Each file runs twice, in processes of its own, with copies of the installed
 CherryPy (see copies.py), and the outcomes of each test are compared. Some of
 these tests depend on time, and some fail with the originals as well. So a file
-with a difference runs again, both ways: a test that differs in each run is a
-difference, a test that agrees once is listed as unsteady. The status is 1 if there
+with a difference runs again, both ways: a test that differs in the same way in each
+run is a difference, any other that differs is listed as unsteady. The status is 1 if there
 is a difference, or if no test has run.
 
 The tests bind ports of fixed numbers, and leave daemons behind when they fail.
@@ -141,7 +141,8 @@ def compare(files: list[str], folders: list[Path], *, verbose: bool) -> int:
             for _ in range(ROUNDS - 1):
                 if different:
                     (originals, _), (ours, output) = runs.map(run, [file] * 2, folders, [prefix] * 2)
-                    confirmed = differing(originals, ours).keys() & different.keys()
+                    again = differing(originals, ours)
+                    confirmed = {test for test, pair in different.items() if again.get(test) == pair}
                     unsteady |= {test: pair for test, pair in different.items() if test not in confirmed}
                     different = {test: pair for test, pair in different.items() if test in confirmed}
             print(f"{file:32}{summary(Counter(originals.values())):36}{summary(Counter(ours.values()))}", flush=True)
@@ -154,7 +155,7 @@ def compare(files: list[str], folders: list[Path], *, verbose: bool) -> int:
     print(f"{'all':32}{summary(totals[0]):36}{summary(totals[1])}")
     if failing:
         print("\nThese fail with the originals, and are compared nevertheless:", *failing, sep="\n  ")
-    for title, tests in (("differed in one run, and not in another", unsteady), ("differ", differences)):
+    for title, tests in (("differed, and not in the same way in each run", unsteady), ("differ", differences)):
         if tests:
             print(f"\nThese {title}:")
             for test, (with_originals, with_ours) in tests.items():

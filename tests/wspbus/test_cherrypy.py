@@ -20,29 +20,35 @@ if sys.platform == "win32":
 SCRIPTS = Path(__file__).parents[1] / "cherrypy"
 
 
-def compare(*files: str) -> str:
-    """Return the output of a comparison of *files*, which must not find a difference."""
+def check_that_all_pass(count: int, *files: str) -> None:
+    """
+    Check that the *count* tests in *files* pass with the originals and with ours.
+
+    One of them counts the ticks of 50 milliseconds. So a comparison without a difference, in which a test failed, is
+    repeated: on a busy machine the test fails with the originals now and then.
+    """
     command = [sys.executable, str(SCRIPTS / "compare.py"), "--verbose", *files]
-    ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
-    assert ended.returncode == 0, ended.stdout
-    return ended.stdout
+    output = ""
+    for _ in range(3):
+        ended = subprocess.run(command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True, check=False)
+        output = ended.stdout
+        assert ended.returncode == 0, output
+        if re.search(rf"(?m)^all +{count} passed +{count} passed$", output):
+            return
+    raise AssertionError(output)
 
 
 @pytest.mark.slow
 def test_cherrypys_tests_of_the_bus_and_the_plugins_have_the_same_outcomes() -> None:
     """All of them pass with the originals and with ours."""
-    output = compare("test_bus.py", "test_plugins.py")
-
-    assert re.search(r"(?m)^all +13 passed +13 passed$", output), output
+    check_that_all_pass(13, "test_bus.py", "test_plugins.py")
 
 
 @pytest.mark.slow
 @pytest.mark.timeout(600)
 def test_cherrypys_tests_of_the_states_have_the_same_outcomes() -> None:
     """They start a server, daemons, signals and reloads in child processes."""
-    output = compare("test_states.py")
-
-    assert re.search(r"(?m)^all +14 passed +14 passed$", output), output
+    check_that_all_pass(14, "test_states.py")
 
 
 @pytest.mark.slow
