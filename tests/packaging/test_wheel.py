@@ -74,11 +74,11 @@ def test_the_links_of_the_readme_work_on_the_package_index(wheel: Path) -> None:
 @pytest.mark.exhaustive
 def test_the_checkers_report_the_same_for_the_installed_wheel(installed: Path, tmp_path: Path) -> None:
     """The typing tests pass on the installed package, except for those that need other libraries."""
-    shutil.copy(TYPING / "test_typing.py", tmp_path)
-    shutil.copytree(TYPING / "uses", tmp_path / "uses", ignore=shutil.ignore_patterns("libraries_*"))
+    shutil.copytree(TYPING, tmp_path / "checked", ignore=shutil.ignore_patterns("libraries_*", "checkers.py"))
+    shutil.copytree(TYPING.parent / "adopting", tmp_path / "adopting", ignore=shutil.ignore_patterns("test_*"))
     (tmp_path / "pytest.ini").write_text("[pytest]\nmarkers = slow\n", encoding="utf-8")
 
-    python(installed, tmp_path, "-m", "pytest", "--quiet", "--strict-markers", "--import-mode=importlib")
+    python(installed, tmp_path, "-m", "pytest", "--quiet", "--strict-markers", "--import-mode=importlib", "checked")
 
 
 def test_the_first_program_of_the_readme_runs(installed: Path, tmp_path: Path) -> None:
