@@ -85,7 +85,7 @@ def test_child_processes_and_replaced_processes_use_the_same_copy(tmp_path: Path
 @pytest.mark.slow
 @pytest.mark.exhaustive
 def test_differences_are_listed_and_the_status_is_1(tmp_path: Path) -> None:
-    """A difference is confirmed by further runs; a test that differs in one run alone is listed as unsteady."""
+    """Further runs confirm a difference; a test that differs in one run alone, or in another way, is listed as unsteady."""
     (tmp_path / "cherrypy" / "test").mkdir(parents=True)
     (tmp_path / "cherrypy" / "process").mkdir()
     (tmp_path / "cherrypy" / "__init__.py").touch()
@@ -104,6 +104,7 @@ def test_differences_are_listed_and_the_status_is_1(tmp_path: Path) -> None:
         def test_skipped(): pytest.skip("for a reason")
         def test_differing(): assert not with_ours, "seen with ours"
         def test_unsteady(): assert not with_ours or len(runs.read_text()) > 1
+        def test_alternating(): assert with_ours is (len(runs.read_text()) == 2)
         """,
         encoding="utf-8",
     )
@@ -114,14 +115,15 @@ def test_differences_are_listed_and_the_status_is_1(tmp_path: Path) -> None:
 
     assert ended.returncode == 1, ended.stderr
     table, _, lists = ended.stdout.partition("\n\nThese fail")
-    assert re.search(r"(?m)^test_some.py +1 failed, 3 passed, 1 skipped +2 failed, 2 passed, 1 skipped$", table)
+    assert re.search(r"(?m)^test_some.py +1 failed, 4 passed, 1 skipped +3 failed, 2 passed, 1 skipped$", table)
     assert "seen with ours" in table
     assert lists.splitlines() == [
         " with the originals, and are compared nevertheless:",
         "  test_some.py::test_some.test_failing",
         "",
-        "These differed in one run, and not in another:",
+        "These differed, and not in the same way in each run:",
         "  test_some.py::test_some.test_unsteady: passed with the originals, failed with ours",
+        "  test_some.py::test_some.test_alternating: passed with the originals, failed with ours",
         "",
         "These differ:",
         "  test_some.py::test_some.test_differing: passed with the originals, failed with ours",
