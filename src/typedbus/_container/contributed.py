@@ -76,7 +76,8 @@ class Contributed(DeclaredContainer):
                 )
                 continue
             is_listeners = type(loaded) is Listeners
-            is_class = is_a(loaded, type) and issubclass(loaded, Declarations) and loaded is not Contributed
+            kind: Any = loaded
+            is_class = is_a(kind, type) and issubclass(kind, Declarations) and kind is not Contributed
             if not (is_class or is_listeners):
                 problem = f"{entry.value} of distribution {distribution} is {loaded!r}"
                 problems.append((name, problem, "name a container class or a Listeners"))

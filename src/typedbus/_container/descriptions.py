@@ -88,7 +88,8 @@ def _is_awaitable(node: object) -> bool:
             continue
         seen.add(id(provider))
         is_call = isinstance(provider, _CALLING) and provider.last_overriding is None
-        if is_call and is_async_callable(provider.provides):
+        function: object = getattr(provider, "provides", None)
+        if is_call and is_async_callable(function):
             return True
         called: list[Any] = needs(provider)
         pending.extend(need for need in called if not need.is_async_mode_disabled())

@@ -126,7 +126,7 @@ def hooks_of(component: Component[object], cls: type, listeners: Listeners | Non
 def foreseen_listeners(component: Component[object]) -> Listeners | None:
     """Return the `Listeners` with which *component* is declared, or which overrides it; None if it has none."""
     override: Any = component.overriding
-    provided = component.builds if override is None else getattr(override, "provides", None)
+    provided: Any = component.builds if override is None else getattr(override, "provides", None)
     return provided if type(provided) is Listeners else None
 
 
