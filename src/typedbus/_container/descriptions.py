@@ -87,9 +87,10 @@ def _is_awaitable(node: object) -> bool:
         if is_end or id(provider) in seen:
             continue
         seen.add(id(provider))
+        # Other providers are not read: an option of a configuration answers each attribute with a new option.
         is_call = isinstance(provider, _CALLING) and provider.last_overriding is None
-        function: object = getattr(provider, "provides", None)
-        if is_call and is_async_callable(function):
+        function: object = getattr(provider, "provides", None) if is_call else None
+        if is_async_callable(function):
             return True
         called: list[Any] = needs(provider)
         pending.extend(need for need in called if not need.is_async_mode_disabled())
