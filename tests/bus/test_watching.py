@@ -303,29 +303,29 @@ def test_a_watcher_is_called_in_a_forked_process_as_listeners_are() -> None:
 
 
 def test_channels_that_are_first_used_in_threads_are_watched_from_their_first_publish() -> None:
-    """This holds while watches begin and end in another thread."""
+    """This holds while watches begin and end in another thread, one for each publish."""
     bus = Bus()
     received: list[str] = []
     bus.watch(lambda published: received.append(published.channel.name))
-    is_over = threading.Event()
+    threads, publishes = 3, 50
+    published = threading.Semaphore(0)
 
     def change() -> None:
-        while not is_over.is_set():
+        for _ in range(threads * publishes):
+            published.acquire()
             bus.watch(lambda _: None).cancel()
 
     def publish(thread: int) -> None:
-        for number in range(200):
+        for number in range(publishes):
             bus[Channel[[], None](f"{thread}.{number}")].publish()
+            published.release()
 
     changing = ThreadCall(change)
-    try:
-        for thread in [ThreadCall(functools.partial(publish, number)) for number in range(3)]:
-            thread.finished()
-    finally:
-        is_over.set()
-        changing.finished()
+    for thread in [ThreadCall(functools.partial(publish, number)) for number in range(threads)]:
+        thread.finished()
+    changing.finished()
 
-    assert sorted(received) == sorted(f"{thread}.{number}" for thread in range(3) for number in range(200))
+    assert sorted(received) == sorted(f"{thread}.{number}" for thread in range(threads) for number in range(publishes))
 
 
 def test_a_publish_that_many_watch_is_as_before_after_the_watches() -> None:
