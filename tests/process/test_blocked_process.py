@@ -254,6 +254,21 @@ def test_one_sigterm_never_forces_an_end(begin: Callable[..., Program]) -> None:
 
 
 @pytest.mark.slow
+def test_a_signal_at_the_beginning_of_a_forked_process_does_not_count_in_its_parent(
+    begin: Callable[..., Program],
+) -> None:
+    """The child has not closed the sockets of the signals, which it shares with its parent, at that time."""
+    program = begin(
+        before="os.register_at_fork(after_in_child=lambda: os.kill(os.getpid(), signal.SIGTERM))",
+        main="[os.waitpid(os.fork() or signal.pause(), 0) for _ in range(3)]; self.bus.request_exit()",
+        stop="import time; os.kill(os.getpid(), signal.SIGINT); time.sleep(2.5)",
+    )
+    program.reach("stopping")
+
+    assert program.child.wait(60) == 0
+
+
+@pytest.mark.slow
 def test_a_forked_process_has_one_thread_and_its_parent_keeps_the_signals(
     begin: Callable[..., Program],
 ) -> None:

@@ -148,25 +148,34 @@ def _pause_at_forks() -> None:
         )
 
 
-#: The stopped guards, by the thread that is about to fork.
-_forking: Final[dict[int, list[Guard]]] = {}
+#: By the thread that is about to fork: the stopped guards, and the signals that it had blocked before.
+_forking: Final[dict[int, tuple[list[Guard], set[int]]]] = {}
 
 
 def _before_fork() -> None:
-    guards = _forking[threading.get_ident()] = list(_guards)
+    # A signal that the child receives before it has closed the sockets would be counted in the parent.
+    caught = [number for number in signal.valid_signals() if callable(signal.getsignal(number))]
+    guards = list(_guards)
+    blocked = signal.pthread_sigmask(signal.SIG_BLOCK, caught if guards else ())
+    _forking[threading.get_ident()] = guards, blocked
     for guard in guards:
         guard.pause()
 
 
 def _after_fork_in_parent() -> None:
-    for guard in _forking.pop(threading.get_ident(), []):
+    guards, blocked = _forking.pop(threading.get_ident())
+    # First, since a new thread inherits the blocked signals.
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
+    for guard in guards:
         guard.resume()
 
 
 def _after_fork_in_child() -> None:
-    for guard in _forking.pop(threading.get_ident(), []):
+    guards, blocked = _forking.pop(threading.get_ident())
+    for guard in guards:
         guard.forget()
         if not keeps_buses():
             _guards.discard(guard)
             BACKGROUND_THREADS.remove(guard)
     _forking.clear()
+    signal.pthread_sigmask(signal.SIG_SETMASK, blocked)
