@@ -1,7 +1,7 @@
 """
 The state machine of a bus.
 
-`StateMachine.bring_to` carries out transitions, in the phases below it; `_bus.scheduler` calls the hooks of a phase.
+`StateMachine.bring_to` carries out transitions, in the phases of `_bus.phases`.
 A transition is carried out by the thread that began it; every other caller joins it, or moves its goal forward.
 """
 
@@ -13,36 +13,22 @@ from collections.abc import Callable, Iterable, Sequence
 from typing import TYPE_CHECKING
 
 from typedbus._base.clock import Clock
-from typedbus._base.errors import LimitError, LoopError, StartCancelled, TransitionError
-from typedbus._base.events import (
-    ComponentExited,
-    ComponentExiting,
-    ComponentStarted,
-    ComponentStarting,
-    ComponentStopped,
-    ComponentStopping,
-    LifecycleEvent,
-    Moved,
-    RolledBack,
-)
-from typedbus._base.failures import CauseReport, distinct_errors, traceback_of
+from typedbus._base.errors import LimitError, StartCancelled, TransitionError
+from typedbus._base.events import Moved
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._bus.builtin import ERROR, EXIT, START, STOP, WARNING, HookResult
+from typedbus._bus.builtin import EXIT, START, STOP
 from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
 from typedbus._bus.waiting import Waiter, waiting
-from typedbus._bus.wakeup import report_discarded
-from typedbus._channels.channel import Channel
-from typedbus._channels.subscriptions import Subscription
 from typedbus._os.forks import notice
 
 if TYPE_CHECKING:
-    from typedbus._bus.hooks import Abandoned, PhaseLimit, ScheduledHook
-    from typedbus._bus.transition import Transition, TransitionPhase
+    from typedbus._bus.hooks import Abandoned, ScheduledHook
+    from typedbus._bus.transition import Transition
 
 
 class StateMachine:
@@ -64,26 +50,29 @@ class StateMachine:
         exits: How often the bus has exited; after each exit containers construct new components.
         started_by: The object that started the bus, if it passed itself to `bring_to`: only that object exits the bus.
         abandoned: The starts that were given up, and have not been rolled back.
+        started: The listeners of `START` that returned in this start.
+        has_called_starts: Whether this start, or the last one, has begun to call the listeners of `START`.
+        is_used: Whether the bus has left STOPPED since it was created or last exited.
         waiters: The threads in `wait`.
     """
 
     # Not an attrs class: `import typedbus` would take a millisecond longer.
     __slots__ = (
         "__weakref__",
-        "_has_called_starts",
-        "_is_used",
-        "_started",
         "_workers",
         "abandoned",
         "clock",
         "current",
         "event_loop",
         "exits",
+        "has_called_starts",
+        "is_used",
         "limits",
         "participants",
         "policy",
         "registry",
         "requests",
+        "started",
         "started_by",
         "state",
         "waiters",
@@ -115,12 +104,9 @@ class StateMachine:
         self.started_by: object = None
         self.abandoned: list[Abandoned] = []
         self.waiters: list[Waiter] = []
-        #: The listeners of `START` that returned in this start.
-        self._started: Sequence[ScheduledHook] = []
-        #: Whether this start, or the last one, has begun to call the listeners of `START`.
-        self._has_called_starts = False
-        #: Whether the bus has left STOPPED since it was created or last exited.
-        self._is_used = False
+        self.started: Sequence[ScheduledHook] = []
+        self.has_called_starts = False
+        self.is_used = False
 
     @property
     def workers(self) -> int:
@@ -136,7 +122,7 @@ class StateMachine:
     @property
     def is_too_late_to_start(self) -> bool:
         """Whether a listener of `START` that is subscribed now is not called before the next start."""
-        return self._has_called_starts and self.state in (State.STARTING, State.STARTED)
+        return self.has_called_starts and self.state in (State.STARTING, State.STARTED)
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""
@@ -212,7 +198,7 @@ class StateMachine:
                 if goal is State.STARTED and self.state is State.EXITED:
                     # These causes belong to the run that ended with that exit.
                     self.requests.causes = []
-                if goal is State.STARTED and (by is not None or not self._is_used):
+                if goal is State.STARTED and (by is not None or not self.is_used):
                     self.started_by = by
                 if goal is State.STARTED:
                     self.requests.interrupts = 0
@@ -241,7 +227,7 @@ class StateMachine:
     def assign(self, state: State) -> None:
         """Set the state without a transition, and wake the threads that wait for it."""
         with self.registry.lock:
-            self._enter(state)
+            self.enter(state)
         self.requests.wakeup.wake()
 
     def begin_from(self, state: State) -> None:
@@ -257,23 +243,25 @@ class StateMachine:
         current, self.current = self.current, None
         if current is not None:
             current.goal = State.EXITED
-        if self._is_used:
-            self._is_used, self.state, self._started = False, State.EXITED, []
+        if self.is_used:
+            self.is_used, self.state, self.started = False, State.EXITED, []
             self.exits += 1
 
     def run(self, current: Transition) -> None:
         """Run phases until the goal is reached, in this thread; other callers may change the goal meanwhile."""
         current.threads.add(threading.get_ident())
         try:
+            from typedbus._bus.phases import carry_out_exit, carry_out_start, carry_out_stop  # as in `join`
+
             while (reached := self._finish(current)) is None:
                 # The state is STOPPING here after an interrupt between two listeners.
                 if self.state in (State.STARTING, State.STARTED, State.STOPPING):
-                    self._stop(current)
+                    carry_out_stop(self, current)
                 elif current.goal is State.STARTED:
-                    self._start(current)
+                    carry_out_start(self, current)
                 elif self.state is not State.EXITED:
                     # The state is already EXITED if another thread changed the goal since the check above.
-                    self._exit(current)
+                    carry_out_exit(self, current)
             current.outcome = current.outcome_in(reached, self.requests.causes)
         except BaseException as interrupt:
             # The interrupt came between two listeners: the state stays as it is,
@@ -301,186 +289,19 @@ class StateMachine:
             self.current = None
             return self.state
 
-    def _start(self, current: Transition) -> None:
-        """Let the participants prepare the start, and call the hooks of `START`."""
-        from typedbus._bus.hooks import PhaseLimit  # as for transitions
-        from typedbus._bus.preparation import StartUnderWay, preparations
-
-        self._is_used, self._has_called_starts = True, False
-        self._move(State.STARTING)
-        limit = PhaseLimit("start", self.limits.start, self.clock.now())
-        preparing = self._phase(current, None, None, is_up=True)
-        starting = self._phase(current, ComponentStarting, ComponentStarted, is_up=True)
-        self._started = starting.well
-        # Components are constructed in a single thread: this one, unless there is a time limit.
-        start = StartUnderWay(self, current, self.exits)
-        self._call(preparing, preparations(self.participants, start), limit, workers=1, hook_limit=None)
-        try:
-            # Only now are the hooks of containers subscribed.
-            self.refuse_on_loop("start")
-        except LoopError as error:
-            current.leaving.append(error)
-            with self.registry.lock:
-                current.call_off()
-        self._has_called_starts = True
-        self._call(starting, self._subscriptions(START), limit, workers=self.workers, hook_limit=self.limits.hook)
-        with self.registry.lock:
-            if current.failures:
-                # A policy may call the remaining hooks after a failure.
-                current.call_off()
-            if current.goal is not State.STARTED:
-                return
-            self._enter(State.STARTED)
-            current.has_started = True
-        self._announce(State.STARTING, State.STARTED)
-
-    def _stop(self, current: Transition) -> None:
-        """Call the hooks of `STOP` for the components that have started; after a failed start this is the rollback."""
-        from typedbus._bus.hooks import PhaseLimit  # as for transitions
-
-        is_rollback = self.state is State.STARTING
-        failed = next((failure.error for failure in current.failures), None) or next(iter(current.leaving), None)
-        if is_rollback and (current.failures or current.leaving):
-            end = self.policy.rolls_back(current)
-            with self.registry.lock:
-                if current.goal is State.STOPPED:
-                    current.goal = end
-        self._move(State.STOPPING)
-        limit = PhaseLimit("stop", self.limits.stop, self.clock.now())
-        if is_rollback:
-            seconds = self.limits.stop if self.limits.rollback is None else self.limits.rollback
-            limit = PhaseLimit("rollback", seconds, limit.began)
-        can_start = {id(subscription.owner) for subscription in self._subscriptions(START)}
-        has_started = {id(subscription.owner) for subscription in self._started}
-        subscriptions = self._subscriptions(STOP)
-        stopping = [
-            subscription
-            for subscription in reversed(subscriptions)
-            if (owner := id(subscription.owner)) in has_started or owner not in can_start
-        ]
-        hooks = self.policy.to_call(self._ready(stopping), subscriptions)
-        phase = self._phase(current, ComponentStopping, ComponentStopped, is_up=False)
-        self._call(phase, hooks, limit, workers=self.workers, hook_limit=self.limits.hook)
-        for participant in self.participants:
-            participant.stopped()
-        self._started = []
-        if is_rollback:
-            paths = tuple(dict.fromkeys(subscription.path for subscription in phase.well))
-            self.registry.observers.publish(RolledBack(self.clock.now() - limit.began, failed, paths))
-        self._move(State.STOPPED)
-
-    def _exit(self, current: Transition) -> None:
-        """Call the hooks of `EXIT`, log the causes of the exit, and discard the pending requests."""
-        from typedbus._bus.hooks import PhaseLimit  # as for transitions
-
-        self.policy.exits(current)
-        self._move(State.EXITING)
-        limit = PhaseLimit("exit", self.limits.exit, self.clock.now())
-        phase = self._phase(current, ComponentExiting, ComponentExited, is_up=False)
-        subscriptions = self._subscriptions(EXIT)
-        hooks = self.policy.to_call(self._ready(reversed(subscriptions)), subscriptions)
-        self._call(phase, hooks, limit, workers=self.workers, hook_limit=self.limits.hook)
-        log, requests = self.registry.log, self.requests
-        for cause in distinct_errors(requests.causes):
-            if isinstance(cause, Exception):  # SystemExit is a request, not an error
-                log(CauseReport(f"the bus exits because of an error:\n{traceback_of(cause)}"), ERROR)
-        with self.registry.lock:
-            discarded = requests.unserved()
-        report_discarded(discarded, log)
-        for message in self.event_loop.end():
-            log(message, WARNING)
-        requests.is_exit_requested = False
-        with self.registry.lock:
-            # In this order, so that a signal handler in between sees the exit and not the next run.
-            self._enter(State.EXITED)
-            self.exits += 1
-            self._is_used = False
-            discarded = requests.unserved()
-        self._announce(State.EXITING, State.EXITED)
-        report_discarded(discarded, log)
-        requests.wakeup.wake()
-
-    def _ready(self, hooks: Iterable[Subscription]) -> list[Subscription]:
-        """
-        Return the *hooks*, of `STOP` or `EXIT`, that can be called now, and postpone the others.
-
-        The hooks of an object whose start was given up and still runs must be called
-        after that start: its thread calls them.
-        """
-        ready: list[Subscription] = []
-        postponed: list[str] = []
-        with self.registry.lock:
-            pending = {id(late.hook.owner): late for late in self.abandoned if not late.is_over.is_set()}
-            for hook in hooks:
-                late = pending.get(id(hook.owner))
-                if late is None:
-                    ready.append(hook)
-                else:
-                    late.left.append(hook)
-                    postponed.append(
-                        f"{hook.name} is not called until {late.hook.name}, which had been given up, has returned"
-                    )
-        for message in postponed:
-            self.registry.log(message, WARNING)
-        return ready
-
-    def _subscriptions(self, channel: Channel[[], HookResult]) -> tuple[Subscription, ...]:
-        return self.registry.look_up(channel).subscriptions
-
-    def _phase(
-        self,
-        current: Transition,
-        begin: Callable[[str], LifecycleEvent] | None,
-        end: Callable[[str, float], LifecycleEvent] | None,
-        *,
-        is_up: bool,
-    ) -> TransitionPhase:
-        from typedbus._bus.transition import TransitionPhase  # as for transitions
-
-        return TransitionPhase(self.registry, self.policy, current, begin, end, is_up)
-
-    def _call(
-        self,
-        phase: TransitionPhase,
-        hooks: Sequence[ScheduledHook],
-        limit: PhaseLimit,
-        *,
-        workers: int,
-        hook_limit: float | None,
-    ) -> None:
-        """Call the hooks of one phase. Hooks are called nowhere else."""
-        from typedbus._bus.scheduler import HookScheduler  # as for transitions
-
-        scheduler = HookScheduler(
-            hooks,
-            phase,
-            backwards=not phase.is_up,
-            clock=self.clock,
-            waking=self.requests.wakeup.waking,
-            event_loop=self.event_loop,
-            workers=workers,
-            hook_limit=hook_limit,
-            whole=limit,
-            spares=not phase.is_up,
-        )
-        phase.transition.scheduler = scheduler
-        try:
-            with self.waking(scheduler.wake) if phase.is_up else contextlib.nullcontext():
-                scheduler.carry_out()
-        finally:
-            phase.transition.scheduler = None
-
-    def _move(self, state: State) -> None:
+    def move(self, state: State) -> None:
+        """Change the state, and publish the change."""
         before = self.state
         with self.registry.lock:
-            self._enter(state)
-        self._announce(before, state)
+            self.enter(state)
+        self.announce(before, state)
 
-    def _announce(self, before: State, after: State) -> None:
+    def announce(self, before: State, after: State) -> None:
+        """Publish the change from *before* to *after*, which `enter` has made."""
         self.registry.observers.publish(Moved(before, after))
         self.policy.announced(after)
 
-    def _enter(self, state: State) -> None:
+    def enter(self, state: State) -> None:
         """Set the state, and wake the threads that wait for it; the caller holds the lock."""
         self.state = state
         for waiter in tuple(self.waiters):
