@@ -140,6 +140,20 @@ def test_a_check_is_named_by_its_component_and_has_a_limit_of_its_own(hanging: H
     hanging.released.set()
 
 
+def test_the_last_probe_is_kept_without_a_call_of_its_checks(bus: Bus) -> None:
+    """Of each channel: for metrics, which must not probe by themselves."""
+    answers = iter([Check(True), Check(False, "no connection")])
+    bus[READY].subscribe(lambda: next(answers))
+    health = Health(bus, limit=LONG)
+    assert (health.last_ready, health.last_alive) == (None, None)
+
+    first, second = health.ready(), asyncio.run(health.ready_async())
+
+    assert [check.is_ok for probe in (first, second) for check in probe.checks] == [True, False]
+    assert (health.last_ready, health.last_alive) == (second, None)
+    assert health.alive() is health.last_alive
+
+
 class Unspeakable(Exception):
     def __str__(self) -> str:
         raise ValueError

@@ -27,7 +27,7 @@ import functools
 import json
 import threading
 import time
-from collections.abc import Awaitable, Callable, Coroutine, Iterable, Mapping, Sequence
+from collections.abc import Awaitable, Callable, Coroutine, Iterable, Sequence
 from concurrent import futures
 from typing import Final, TypeAlias
 from wsgiref.types import StartResponse, WSGIEnvironment
@@ -44,6 +44,7 @@ from typedbus._bus.event_loop import would_block
 from typedbus._channels.channel import Channel
 from typedbus._channels.subscriptions import Subscription, has_async_listeners
 from typedbus._os.exhausted import start_thread
+from typedbus.plugins._asgi_scopes import Receive, Scope, Send, end_other
 from typedbus.plugins._check_call import Check, CheckCall, Checked
 
 __all__ = ("ALIVE", "READY", "Check", "CheckLimitError", "Checked", "Health", "Probe")
@@ -89,9 +90,6 @@ def _limit(health: Health, field: attrs.Attribute[float], value: float) -> None:
 
 
 CheckChannel: TypeAlias = Channel[[], Awaitable[Check] | Check]
-Scope: TypeAlias = Mapping[str, object]
-Receive: TypeAlias = Callable[[], Awaitable[Mapping[str, object]]]
-Send: TypeAlias = Callable[[dict[str, object]], Awaitable[None]]
 
 
 @attrs.define(eq=False)
@@ -129,6 +127,7 @@ class Health:
     _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
     #: The checks that have not returned yet, including checks that hang.
     _running: dict[Subscription, CheckCall] = attrs.field(init=False, factory=dict)
+    _last: dict[CheckChannel, Probe] = attrs.field(init=False, factory=dict)
 
     def alive(self) -> Probe:
         """
@@ -142,6 +141,16 @@ class Health:
     def ready(self) -> Probe:
         """Same as `alive`, but probe `READY`."""
         return self._probe(READY)
+
+    @property
+    def last_alive(self) -> Probe | None:
+        """The probe of `ALIVE` that ended last, however long ago; None before the first. It calls no check."""
+        return self._last.get(ALIVE)
+
+    @property
+    def last_ready(self) -> Probe | None:
+        """Same as `last_alive`, but of `READY`."""
+        return self._last.get(READY)
 
     async def alive_async(self) -> Probe:
         """Same as `alive`, without blocking the event loop."""
@@ -165,13 +174,8 @@ class Health:
 
         # A function: servers guess the version of ASGI from the type, and take a bound method for ASGI 2.
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            while scope["type"] == "lifespan":
-                stage = (await receive())["type"]
-                await send({"type": f"{stage}.complete"})
-                if stage == "lifespan.shutdown":
-                    return
             if scope["type"] != "http":
-                await send({"type": "websocket.close", "code": 1000})
+                await end_other(scope, receive, send)
                 return
             # Servers differ in whether the path includes the mount point.
             path = str(scope["path"]).removeprefix(str(scope.get("root_path", "")))
@@ -283,7 +287,8 @@ class Health:
         state, reason, now = self.bus.state, reason or self._reason(), self.clock()
         checks = tuple(call.answer.result() if call.answer.done() else call.overrun(now) for call in calls)
         is_well = not reason if channel is READY else state is not State.EXITED
-        return Probe(is_well and all(check.is_ok for check in checks), state, reason, checks)
+        probe = self._last[channel] = Probe(is_well and all(check.is_ok for check in checks), state, reason, checks)
+        return probe
 
 
 _PATHS: Final = {"/livez": ALIVE, "/readyz": READY}

@@ -76,6 +76,7 @@ def use(bus: Bus, health: Health) -> None:
     Database().check().is_ok  # E
     bus[READY].publish()[0].is_ok  # E
     health.ready_async().is_ok  # E
+    health.last_alive.is_ok  # E
     Check()  # E
     Check("well")  # E
     health.ready().checks[0].is_ok = True  # E

@@ -97,6 +97,7 @@ async def ask(health: Health, database: Database) -> None:
     probe = health.ready()
     assert_type(probe, Probe)
     assert_type(await health.alive_async(), Probe)
+    assert_type(health.last_ready, Probe | None)
     assert_type(probe.checks, tuple[Checked, ...])
     assert_type(probe.checks[0].seconds, float)
     serve(health.wsgi, health.asgi)
