@@ -29,6 +29,7 @@ import typedbus.events
 import typedbus.faults
 import typedbus.graph
 import typedbus.injection
+import typedbus.prometheus
 import typedbus.report
 import typedbus.testing
 import typedbus.types
@@ -252,6 +253,7 @@ REFERENCE = [
     typedbus.report,
     typedbus.graph,
     typedbus.injection,
+    typedbus.prometheus,
 ]
 
 

@@ -25,6 +25,7 @@ import typedbus.faults
 import typedbus.graph
 import typedbus.injection
 import typedbus.process
+import typedbus.prometheus
 import typedbus.pytest_plugin
 import typedbus.report
 import typedbus.settings
@@ -45,6 +46,7 @@ MODULES = [
     *CORE,
     typedbus.graph,
     typedbus.injection,
+    typedbus.prometheus,
     typedbus.pytest_plugin,
     typedbus.report,
     typedbus.settings,
@@ -236,6 +238,7 @@ PAGES_OF = {
     "typedbus.hosting.asgi": "how-to/host-in-uvicorn.md",
     "typedbus.hosting.gunicorn": "how-to/host-in-gunicorn.md",
     "typedbus.hosting.wsgi": "how-to/host-in-gunicorn.md",
+    "typedbus.prometheus": "how-to/export-prometheus-metrics.md",
     "typedbus.pytest_plugin": "how-to/test-a-container.md",
     "typedbus.settings": "how-to/settings.md",
 }
@@ -245,7 +248,7 @@ def test_every_public_name_beside_the_core_is_on_the_page_of_its_module() -> Non
     """Components of a site, servers, hosting and settings have a page each, and the reference leads to it."""
     reference = (DOCS / "reference.md").read_text(encoding="utf-8")
     missing = []
-    for module in (*BESIDE, typedbus.pytest_plugin, typedbus.settings):
+    for module in (*BESIDE, typedbus.prometheus, typedbus.pytest_plugin, typedbus.settings):
         page = PAGES_OF.get(module.__name__, module.__name__.removeprefix("typedbus.").replace(".", "/") + ".md")
         text = (DOCS / page).read_text(encoding="utf-8")
         missing += [f"{name} in {page}" for name in module.__all__ if not re.search(rf"\b{name}\b", text)]

@@ -1,0 +1,97 @@
+"""The metric families of a bus, from its state, its component starts and its health checks."""
+
+from __future__ import annotations
+
+import bisect
+import functools
+import itertools
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Final, Self, TypeAlias
+
+import attrs
+from prometheus_client import Metric
+from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.utils import floatToGoString
+
+from typedbus._base.states import State
+from typedbus.plugins.health import Probe
+
+Buckets: TypeAlias = Sequence[tuple[str, float]]
+
+BUS_STATE: Final = functools.partial(
+    GaugeMetricFamily,
+    "typedbus_bus_state",
+    "1 for the state that the bus is in, 0 for the others.",
+    labels=("state",),
+)
+COMPONENT_START_DURATION: Final = functools.partial(
+    HistogramMetricFamily,
+    "typedbus_component_start_duration_seconds",
+    "How long the start hooks of a component took.",
+    labels=("component", "outcome"),
+)
+HEALTH_CHECK: Final = functools.partial(
+    GaugeMetricFamily,
+    "typedbus_health_check",
+    "1 if the check passed in the last probe, 0 if it failed.",
+    labels=("channel", "check"),
+)
+FAMILIES: Final[Sequence[Callable[[], Metric]]] = (BUS_STATE, COMPONENT_START_DURATION, HEALTH_CHECK)
+
+START_BOUNDS: Final = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 60.0)
+"""The upper bounds of the buckets of start durations, in seconds."""
+
+
+@attrs.frozen
+class StartDurations:
+    """The durations of the start hooks of one component: how many lie in each bucket, and their sum in seconds."""
+
+    counts: tuple[int, ...] = (0,) * (len(START_BOUNDS) + 1)
+    seconds: float = 0.0
+
+    def with_one(self, seconds: float) -> Self:
+        """Return these durations and one of *seconds*."""
+        place = bisect.bisect_left(START_BOUNDS, seconds)
+        counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
+        return attrs.evolve(self, counts=counts, seconds=self.seconds + seconds)
+
+
+def cumulative(bounds: Iterable[float], counts: Iterable[int]) -> Buckets:
+    """Return the buckets of a histogram whose values lie *counts* times below each of *bounds*, and last above all."""
+    names = (*map(floatToGoString, bounds), "+Inf")
+    return [*zip(names, itertools.accumulate(counts), strict=True)]
+
+
+def bus_families(
+    state: State, starts: Mapping[tuple[str, str], StartDurations], probes: Iterable[tuple[str, Probe]]
+) -> Iterator[Metric]:
+    """
+    Yield the families that need no observation.
+
+    Args:
+        state: The state of the bus.
+        starts: The start durations by component and outcome.
+        probes: The last probe of each channel of `Health`, with the name of the channel.
+    """
+    states = BUS_STATE()
+    for each in State:
+        states.add_metric((each.name,), each is state)
+    yield states
+    durations = COMPONENT_START_DURATION()
+    for labels, start in starts.items():
+        durations.add_metric(labels, cumulative(START_BOUNDS, start.counts), start.seconds)
+    yield durations
+    checks = HEALTH_CHECK()
+    for labels, is_ok in _checks(probes).items():
+        checks.add_metric(labels, is_ok)
+    yield checks
+
+
+def _checks(probes: Iterable[tuple[str, Probe]]) -> dict[tuple[str, str], bool]:
+    """Return whether each check passed; of checks with one name, whether all did, since a series may occur only once."""
+    passed: dict[tuple[str, str], bool] = {}
+    for channel, probe in probes:
+        for check in probe.checks:
+            labels = (channel, check.name)
+            passed[labels] = check.is_ok and passed.get(labels, True)
+    return passed

@@ -1,0 +1,161 @@
+"""The component that collects the metrics of a bus."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Coroutine, Iterable, Iterator
+from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
+
+import attrs
+from prometheus_client import CollectorRegistry, Metric, make_asgi_app, make_wsgi_app
+
+from typedbus._base.events import ComponentStarted, Failed, LifecycleEvent, Moved
+from typedbus._base.states import State
+from typedbus._base.structured import StructuredError
+from typedbus._bus.builtin import LIFECYCLE, START, STOP
+from typedbus._bus.bus import Bus
+from typedbus._channels.channel import on
+from typedbus.plugins._asgi_scopes import Receive, Scope, Send, end_other
+from typedbus.plugins.health import ALIVE, READY, Health, Probe
+from typedbus.prometheus._families import FAMILIES, StartDurations, bus_families
+
+
+class MetricsConflict(StructuredError, ValueError):
+    """
+    Raised by the start of `Metrics` if its registry has metrics of these names already.
+
+    Attributes:
+        names: The names of the families, as `Metrics` would register them.
+    """
+
+    names: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return (
+            f"the registry already has {', '.join(self.names)}, perhaps of the Metrics of another bus; "
+            "give each Metrics a registry of its own, as Metrics(bus) does"
+        )
+
+
+@attrs.define(eq=False)
+class Metrics:
+    """
+    Collects the metrics of a bus for Prometheus; an application serves them over WSGI or ASGI.
+
+    The registry has them from the start to the stop. A forked child has the state of its
+    bus alone, which is EXITED, and none of its parent's counts.
+    A collection calls no listener and no check, and may be made in any thread.
+
+    On a bus without a container, call `start` and `stop`, and subscribe `record_event` to
+    `LIFECYCLE`.
+
+    Args:
+        bus: The bus whose metrics are collected.
+        health: Returns the `Health` whose last probes are collected as well. In a container pass ``health.lazy``:
+            so the start of `Metrics` does not depend on it, and comes early.
+        registry: The registry that has the metrics from the start to the stop, such as
+            `prometheus_client.REGISTRY`; unless given, one that has no other metrics.
+
+    Raises:
+        MetricsConflict: At the start, if *registry* has metrics of the same names.
+    """
+
+    bus: Bus
+    health: Callable[[], Health] | None = attrs.field(default=None, kw_only=True)
+    registry: CollectorRegistry = attrs.field(factory=CollectorRegistry, kw_only=True)
+    #: By component and outcome.
+    _starts: dict[tuple[str, str], StartDurations] = attrs.field(init=False, factory=dict)
+
+    def wsgi(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
+        """Answer a GET request for any path with the metrics of the registry, in the format that its headers accept."""
+        app: WSGIApplication = make_wsgi_app(self.registry)
+        return app(environ, start_response)
+
+    @property
+    def asgi(self) -> Callable[[Scope, Receive, Send], Coroutine[object, object, None]]:
+        """The same as `wsgi`, as an ASGI application."""
+        app = make_asgi_app(self.registry)
+
+        # A function, as in `Health`.
+        async def answer(scope: Scope, receive: Receive, send: Send) -> None:
+            await (app if scope["type"] == "http" else end_other)(scope, receive, send)
+
+        return answer
+
+    @on(START, priority=15)
+    def start(self) -> None:
+        """
+        Register in the registry.
+
+        Raises:
+            MetricsConflict: The registry has metrics of the same names.
+        """
+        try:
+            self.registry.register(self)
+        except ValueError as error:
+            raise MetricsConflict(tuple(_names_in(self.registry))) from error
+
+    @on(STOP)
+    def stop(self) -> None:
+        """Leave the registry."""
+        self.registry.unregister(self)
+
+    @on(LIFECYCLE)
+    def record_event(self, event: LifecycleEvent, /) -> None:
+        """Record *event* if it is the end of a start hook."""
+        match event:
+            case ComponentStarted(path, seconds):
+                self._add_start(path, "started", seconds)
+            case Failed(path, START.name, seconds):
+                self._add_start(path, "failed", seconds)
+            case Moved(State.EXITED, State.STARTING):
+                self._starts = {}
+            case _:
+                pass
+
+    def _add_start(self, path: str, outcome: str, seconds: float) -> None:
+        # Starts end one after the other, and a collection copies the items at once: so no lock is needed.
+        self._starts[path, outcome] = self._starts.get((path, outcome), StartDurations()).with_one(seconds)
+
+    def describe(self) -> Iterable[Metric]:
+        """Return the metric families without samples; for the registry."""
+        return [family() for family in FAMILIES]
+
+    def collect(self) -> Iterable[Metric]:
+        """Yield the metric families as they are now; for the registry."""
+        state = self.bus.state
+        starts, probes = dict(self._starts), self._probes()
+        if state is State.EXITED:
+            starts, probes = {}, []
+        yield from bus_families(state, starts, probes)
+
+    def _probes(self) -> list[tuple[str, Probe]]:
+        if self.health is None:
+            return []
+        health = self.health()
+        probes = [(ALIVE.name, health.last_alive), (READY.name, health.last_ready)]
+        return [(channel, probe) for channel, probe in probes if probe is not None]
+
+
+def _names_in(registry: CollectorRegistry) -> Iterator[str]:
+    """Yield the names of the families that *registry* does not take, because it has them already."""
+    for family in FAMILIES:
+        describing = _Describing(family())
+        try:
+            registry.register(describing)
+        except ValueError:
+            yield describing.family.name
+        else:
+            registry.unregister(describing)
+
+
+@attrs.frozen(eq=False)
+class _Describing:
+    """A collector that has one family, without samples."""
+
+    family: Metric
+
+    def describe(self) -> Iterable[Metric]:
+        return [self.family]
+
+    def collect(self) -> Iterable[Metric]:
+        return []
