@@ -54,6 +54,7 @@ class Settings:
     orders: Path = _ORDERS
     orders_per_second: int = attrs.field(default=0, validator=_check_number)
     bind: str = "127.0.0.1:8080"
+    metrics: bool = True
 
     @property
     def report(self) -> Path:

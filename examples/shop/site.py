@@ -8,6 +8,7 @@ from examples.shop.page import Page
 from examples.shop.web import ASGIFront, WSGIFront
 from typedbus import Component
 from typedbus.plugins.health import Health
+from typedbus.prometheus import Metrics
 from typedbus.servers.wsgi import WSGIServer
 
 
@@ -25,6 +26,14 @@ class Hall(Office):
 
 
 class Site(Hall):
-    """The hall with its own server: ``typedbus run examples.shop.site:Site --config examples/shop/shop.toml``."""
+    """
+    The hall with its own server: ``typedbus run examples.shop.site:Site --config examples/shop/shop.toml``.
 
-    server = Component(WSGIServer, Hall.bus.provided, Hall.wsgi.provided, bind=Hall.settings.provided.bind)
+    It is one process, so a scrape of its server has all metrics of the shop.
+    """
+
+    metrics = Component(Metrics, Hall.bus.provided, health=Hall.health.lazy).enabled(
+        Hall.settings.provided.metrics, reason="metrics = false"
+    )
+    wsgi = Component(WSGIFront, Hall.front.provided, Hall.health.provided, metrics.optional)
+    server = Component(WSGIServer, Hall.bus.provided, wsgi.provided, bind=Hall.settings.provided.bind)

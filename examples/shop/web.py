@@ -2,11 +2,14 @@
 
 import asyncio
 from collections.abc import Awaitable, Callable, Iterable, MutableMapping
-from typing import Any, TypeAlias
+from typing import TYPE_CHECKING, Any, TypeAlias
 from wsgiref.types import StartResponse, WSGIEnvironment
 
 from examples.shop.front import LONGEST, Front, Request
 from typedbus.plugins.health import Health
+
+if TYPE_CHECKING:
+    from typedbus.prometheus import Metrics  # a shop without metrics does not need prometheus-client
 
 Message: TypeAlias = MutableMapping[str, Any]
 Receive: TypeAlias = Callable[[], Awaitable[Message]]
@@ -18,15 +21,18 @@ _PROBES = "/livez", "/readyz"
 class WSGIFront:
     """The front as a WSGI application."""
 
-    def __init__(self, front: Front, health: Health) -> None:
+    def __init__(self, front: Front, health: Health, metrics: "Metrics | None" = None) -> None:
         self._front = front
         self._health = health
+        self._metrics = metrics
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
         """Answer a request."""
         method, path = environ["REQUEST_METHOD"], environ.get("PATH_INFO", "")
         if path in _PROBES:
             return self._health.wsgi(environ, start_response)
+        if path == "/metrics" and self._metrics is not None:
+            return self._metrics.wsgi(environ, start_response)
         # A body without a length may be chunked.
         has_end = environ.get("wsgi.input_terminated", False)
         length = LONGEST + 1 if has_end else min(int(environ.get("CONTENT_LENGTH") or 0), LONGEST + 1)
