@@ -13,6 +13,7 @@ from typedbus._base.clock import Clock, SystemClock
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import INFO
+from typedbus._bus.created import CREATED
 from typedbus._bus.forked import BUSES
 from typedbus._bus.parts import Parts
 from typedbus._bus.policy import TransitionPolicy, TypedPolicy
@@ -75,6 +76,8 @@ class Bus:
         #: The channels of the registry, for `__getitem__`.
         self._bound = registry.bound
         BUSES.add(self)
+        for receive in tuple(CREATED):
+            receive(self)
 
     def __getitem__(self, channel: Binds[AnyBound]) -> AnyBound:
         """
