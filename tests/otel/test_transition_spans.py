@@ -1,0 +1,563 @@
+"""The spans of transitions, and of the components in them."""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterator
+
+import pytest
+from opentelemetry.sdk.trace import TracerProvider
+from opentelemetry.sdk.trace.export import BatchSpanProcessor
+from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
+from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
+from opentelemetry.trace import StatusCode, get_current_span
+from tests.doubles import ConstructionRecorder, HookRecorder, ThreadCall, TickingClock
+from tests.otel.recorded import Recorded, Tree
+
+import typedbus.wspbus
+from typedbus import (
+    START,
+    Bus,
+    Component,
+    Container,
+    Limits,
+    Resource,
+    StartCancelled,
+    TransitionFailures,
+    running,
+)
+from typedbus.otel import TypedbusInstrumentor
+
+
+class Shop(Container):
+    """A database, and a stock that needs it."""
+
+    bus = Component(Bus)
+    notes: Component[list[str]] = Component(list)
+    database = Component(HookRecorder, notes.provided, "database")
+    stock = Component(HookRecorder, notes.provided, "stock", database)
+
+
+class Broken(Container):
+    """The stock does not start."""
+
+    bus = Component(Bus)
+    notes: Component[list[str]] = Component(list)
+    database = Component(HookRecorder, notes.provided, "database")
+    stock = Component(HookRecorder, notes.provided, "stock", database, start=OSError("no stock"))
+
+
+def test_a_start_and_an_exit_are_two_traces_with_a_span_for_each_step(instrumented: Recorded) -> None:
+    """Construction and hooks are children of the transition, in order."""
+    with running(Shop):
+        assert instrumented.tree() == {
+            "typedbus start": {
+                "construct Shop.notes": {},
+                "construct Shop.database": {},
+                "construct Shop.stock": {},
+                "start Shop.database": {},
+                "start Shop.stock": {},
+            }
+        }
+        instrumented.clear()
+
+    assert instrumented.tree() == {
+        "typedbus exit": {
+            "stop Shop.stock": {},
+            "stop Shop.database": {},
+            "exit Shop.stock": {},
+            "exit Shop.database": {},
+        }
+    }
+
+
+def test_the_spans_have_attributes(instrumented: Recorded) -> None:
+    """Those of a transition are its states, its components and its outcome; a step has its component and its needs."""
+    with running(Shop):
+        pass
+
+    assert instrumented.attributes("typedbus start") == {
+        "typedbus.state.from": "STOPPED",
+        "typedbus.state.to": "STARTED",
+        "typedbus.components": 3,
+        "typedbus.outcome": "started",
+    }
+    assert instrumented.attributes("typedbus exit") == {
+        "typedbus.state.from": "STARTED",
+        "typedbus.state.to": "EXITED",
+        "typedbus.components": 2,
+        "typedbus.outcome": "exited",
+    }
+    assert instrumented.attributes("construct Shop.database")["typedbus.outcome"] == "constructed"
+    for verb, outcome in (("construct", "constructed"), ("start", "started"), ("stop", "stopped"), ("exit", "exited")):
+        assert instrumented.attributes(f"{verb} Shop.stock") == {
+            "typedbus.component": "Shop.stock",
+            "typedbus.needs": ("Shop.notes", "Shop.database"),
+            "typedbus.outcome": outcome,
+        }
+
+
+def test_the_scope_names_the_library_its_version_and_the_schema(instrumented: Recorded) -> None:
+    """A backend can tell which library recorded a span, and by which conventions."""
+    Bus().start()
+
+    scope = instrumented.span("typedbus start").instrumentation_scope
+    assert scope is not None
+    assert (scope.name, scope.version) == ("typedbus", typedbus.__version__)
+    assert str(scope.schema_url).startswith("https://opentelemetry.io/schemas/1.")
+
+
+def test_a_start_that_fails_has_its_rollback_in_its_trace(instrumented: Recorded) -> None:
+    """The failed hook has the exception; what is stopped again is below a span of its own."""
+    with pytest.raises(TransitionFailures), running(Broken):
+        pass
+
+    assert instrumented.tree() == {
+        "typedbus start": {
+            "construct Broken.notes": {},
+            "construct Broken.database": {},
+            "construct Broken.stock": {},
+            "start Broken.database": {},
+            "start Broken.stock": {},
+            "rollback": {"stop Broken.database": {}},
+        },
+        "typedbus exit": {"exit Broken.stock": {}, "exit Broken.database": {}},
+    }
+    failed = instrumented.span("start Broken.stock")
+    assert failed.status.status_code is StatusCode.ERROR
+    assert failed.status.description == "OSError: no stock"
+    assert instrumented.attributes("start Broken.stock")["error.type"] == "OSError"
+    assert instrumented.attributes("start Broken.stock")["typedbus.outcome"] == "failed"
+    (event,) = failed.events
+    assert event.name == "exception"
+    assert event.attributes is not None
+    assert event.attributes["exception.message"] == "no stock"
+
+
+def test_the_transition_has_the_status_of_its_failure_but_no_second_event(instrumented: Recorded) -> None:
+    """The exception is recorded once, where it was raised."""
+    with pytest.raises(TransitionFailures), running(Broken):
+        pass
+
+    start = instrumented.span("typedbus start")
+    assert start.status.status_code is StatusCode.ERROR
+    assert start.events == ()
+    assert instrumented.attributes("typedbus start") == {
+        "typedbus.state.from": "STOPPED",
+        "typedbus.state.to": "STOPPED",
+        "typedbus.components": 3,
+        "typedbus.outcome": "failed",
+        "error.type": "typedbus.TransitionFailures",
+    }
+    assert instrumented.span("typedbus exit").status.status_code is StatusCode.UNSET
+
+
+def test_a_constructor_that_fails_has_a_span_with_its_exception(instrumented: Recorded) -> None:
+    """The components before it were constructed, and exit."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        notes: Component[list[str]] = Component(list)
+        first = Component(ConstructionRecorder, notes.provided, "first")
+        second = Component(ConstructionRecorder, notes.provided, "second", build=OSError("no second"))
+
+    with pytest.raises(TransitionFailures), running(Site):
+        pass
+
+    assert instrumented.tree()["typedbus start"] == {
+        "construct Site.notes": {},
+        "construct Site.first": {},
+        "construct Site.second": {},
+        "rollback": {},
+    }
+    assert instrumented.span("construct Site.second").status.description == "OSError: no second"
+    assert instrumented.span("construct Site.first").status.status_code is StatusCode.UNSET
+
+
+class Misfit:
+    """Its start hook takes an argument."""
+
+    def start(self, hours: int) -> None:
+        raise AssertionError
+
+
+def misfit():  # type: ignore[no-untyped-def]  # so that validation does not know the class
+    """Return a component that is found to be faulty when it has been constructed."""
+    return Misfit()
+
+
+def test_a_fault_that_is_found_in_the_start_is_an_exception_of_the_start(instrumented: Recorded) -> None:
+    """No step has failed: the component was constructed."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        misfit = Component(misfit)
+
+    with pytest.raises(TransitionFailures), running(Site):
+        pass
+
+    assert instrumented.tree()["typedbus start"] == {"construct Site.misfit": {}, "rollback": {}}
+    assert instrumented.span("construct Site.misfit").status.status_code is StatusCode.UNSET
+    start = instrumented.span("typedbus start")
+    assert start.status.status_code is StatusCode.ERROR
+    (event,) = start.events
+    assert event.attributes is not None
+    assert event.attributes["exception.type"] == "typedbus.InvalidContainer"
+
+
+def test_the_span_of_a_cancelled_start_has_the_cause(instrumented: Recorded) -> None:
+    """A start that a component cancels with a cause has failed with it."""
+
+    class Worker:
+        def __init__(self, bus: Bus) -> None:
+            self.bus = bus
+
+        def start(self) -> None:
+            self.bus.request_exit(OSError("no disk"))
+
+    class Site(Container):
+        bus = Component(Bus)
+        worker = Component(Worker, bus.provided)
+
+    with pytest.raises(StartCancelled), running(Site):
+        pass
+
+    attributes = instrumented.attributes("typedbus start")
+    assert (attributes["typedbus.outcome"], attributes["typedbus.state.to"]) == ("cancelled", "EXITED")
+    assert instrumented.span("typedbus start").status.description == "OSError: no disk"
+    assert instrumented.tree()["typedbus start"]["rollback"] == {}
+
+
+def test_a_start_that_is_called_off_has_no_error(instrumented: Recorded) -> None:
+    """Another thread wanted the bus to stop."""
+    bus = Bus()
+    bus[START].subscribe(bus.stop)
+
+    with pytest.raises(StartCancelled):
+        bus.start()
+
+    start = instrumented.span("typedbus start")
+    assert instrumented.attributes("typedbus start")["typedbus.outcome"] == "cancelled"
+    assert start.status.status_code is StatusCode.UNSET
+    assert start.events == ()
+
+
+def test_a_stop_and_the_start_after_it_are_traces_of_their_own(instrumented: Recorded) -> None:
+    """Components are constructed once, and keep their needs."""
+    with running(Shop) as shop:
+        instrumented.clear()
+        shop.bus().stop()
+        shop.bus().start()
+        tree = instrumented.tree()
+
+    assert tree == {
+        "typedbus stop": {"stop Shop.stock": {}, "stop Shop.database": {}},
+        "typedbus start": {"start Shop.database": {}, "start Shop.stock": {}},
+    }
+    assert instrumented.attributes("typedbus stop")["typedbus.outcome"] == "stopped"
+    assert instrumented.attributes("start Shop.stock")["typedbus.needs"] == ("Shop.notes", "Shop.database")
+
+
+def test_a_stop_that_becomes_an_exit_is_one_trace(instrumented: Recorded) -> None:
+    """It is called after what it has done in the end."""
+
+    class Last:
+        def __init__(self, bus: Bus) -> None:
+            self.bus = bus
+
+        def stop(self) -> None:
+            self.bus.request_exit()
+
+    class Site(Container):
+        bus = Component(Bus)
+        last = Component(Last, bus.provided)
+
+    with running(Site) as site:
+        instrumented.clear()
+        site.bus().stop()
+
+    assert instrumented.tree() == {"typedbus exit": {"stop Site.last": {}}}
+
+
+class Replacement:
+    """A replacement of the process that calls a function."""
+
+    def __init__(self, spans: InMemorySpanExporter) -> None:
+        self.spans = spans
+        self.names: list[str] = []
+
+    def problem(self) -> str | None:
+        return None
+
+    def replace(self, failed: BaseException | None) -> None:
+        self.names = [span.name for span in self.spans.get_finished_spans()]
+
+
+def test_a_restart_is_exported_before_the_process_is_replaced() -> None:
+    """A batching processor would lose what has not been exported then."""
+    exporter, provider = InMemorySpanExporter(), TracerProvider()
+    provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
+    instrumentor = TypedbusInstrumentor()
+    instrumentor.instrument(tracer_provider=provider)
+    try:
+        shop = Shop()
+        bus = shop.bus()
+        replacement = bus.replacement = Replacement(exporter)
+        with running(shop):
+            bus.restart()
+            bus.block()
+    finally:
+        instrumentor.uninstrument()
+        provider.shutdown()
+
+    assert replacement.names[-5:] == [
+        "stop Shop.stock",
+        "stop Shop.database",
+        "exit Shop.stock",
+        "exit Shop.database",
+        "typedbus restart",
+    ]
+
+
+def test_a_transition_is_linked_to_the_span_in_which_it_was_called(instrumented: Recorded) -> None:
+    """It is not a part of that span, which may belong to a request."""
+    with instrumented.tracer.start_as_current_span("request") as request:
+        Bus().start()
+
+    start = instrumented.span("typedbus start")
+    assert start.parent is None
+    assert start.context.trace_id != request.get_span_context().trace_id
+    assert [link.context for link in start.links] == [request.get_span_context()]
+
+
+def test_a_transition_leaves_the_current_span_as_it_was(instrumented: Recorded) -> None:
+    """Also if it is interrupted."""
+
+    def interrupt() -> None:
+        raise KeyboardInterrupt
+
+    bus = Bus()
+    with instrumented.tracer.start_as_current_span("request") as request:
+        bus.start()
+        after_start = get_current_span()
+        bus.exit()
+        bus[START].subscribe(interrupt)
+        with pytest.raises(KeyboardInterrupt):
+            bus.start()
+        assert after_start is get_current_span() is request
+
+
+class Tracing:
+    """Records a span in each hook."""
+
+    def __init__(self, recorded: Recorded, name: str, *needs: object) -> None:
+        self.recorded = recorded
+        self.name = name
+        self.recorded.tracer.start_span(f"in construct {name}").end()
+
+    def start(self) -> None:
+        self.recorded.tracer.start_span(f"in start {self.name}").end()
+
+    def stop(self) -> None:
+        self.recorded.tracer.start_span(f"in stop {self.name}").end()
+
+
+class AsyncTracing(Tracing):
+    """The same, with async hooks."""
+
+    async def start(self) -> None:  # type: ignore[override]
+        await asyncio.sleep(0)
+        super().start()
+
+    async def stop(self) -> None:  # type: ignore[override]
+        await asyncio.to_thread(super().stop)
+
+
+def branches(names: tuple[str, ...], site: str) -> Tree:
+    """Return the trees of a start and an exit of `Tracing` components."""
+    return {
+        "typedbus start": {f"construct {site}.{name}": {f"in construct {name}": {}} for name in names}
+        | {f"start {site}.{name}": {f"in start {name}": {}} for name in names},
+        "typedbus exit": {f"stop {site}.{name}": {f"in stop {name}": {}} for name in names},
+    }
+
+
+@pytest.mark.parametrize("workers", [1, 3])
+@pytest.mark.parametrize("limits", [Limits(), Limits(hook=10.0, start=10.0)], ids=["unlimited", "limited"])
+def test_what_a_constructor_or_a_hook_records_is_a_part_of_its_span(
+    instrumented: Recorded, workers: int, limits: Limits
+) -> None:
+    """In the thread of the transition and in worker threads."""
+    site = type(
+        "Site",
+        (Container,),
+        {"bus": Component(Bus)} | {name: Component(Tracing, instrumented, name) for name in ("a", "b", "c")},
+    )
+    with running(site, workers=workers, limits=limits):
+        pass
+
+    assert instrumented.tree() == branches(("a", "b", "c"), "Site")
+
+
+def test_what_an_async_hook_records_is_a_part_of_its_span(instrumented: Recorded) -> None:
+    """On the event loop of the caller, with a plain hook in the thread of the transition beside it."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        a = Component(AsyncTracing, instrumented, "a")
+        b = Component(Tracing, instrumented, "b", a)
+        c = Component(AsyncTracing, instrumented, "c", b)
+
+    async def main() -> None:
+        async with running(Site, workers=2):
+            pass
+
+    asyncio.run(main())
+
+    assert instrumented.tree() == branches(("a", "b", "c"), "Site")
+
+
+def test_the_construction_of_a_resource_is_a_part_of_its_start(instrumented: Recorded) -> None:
+    """A resource is opened in the start, and a component that needs it is constructed there, before its hook."""
+
+    def open_it() -> Iterator[int]:
+        yield 1
+
+    class Site(Container):
+        bus = Component(Bus)
+        opened = Resource(open_it)
+        user = Component(Tracing, instrumented, "user", opened)
+
+    with running(Site):
+        pass
+
+    assert instrumented.tree()["typedbus start"] == {
+        "start Site.opened": {"construct Site.opened": {}},
+        "start Site.user": {"construct Site.user": {"in construct user": {}}},
+        "start Site.user (2)": {"in start user": {}},
+    }
+
+
+def test_a_component_that_is_constructed_later_is_a_part_of_the_current_span(instrumented: Recorded) -> None:
+    """Outside a recording span it is not recorded, as the bus itself is not."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        first = Component(list[str])
+        second = Component(dict[str, str])
+
+    site = Site()
+    site.bus()
+    site.first()
+    with instrumented.tracer.start_as_current_span("request"):
+        site.second()
+
+    assert instrumented.tree() == {"request": {"construct Site.second": {}}}
+    span, request = instrumented.span("construct Site.second"), instrumented.span("request")
+    assert (
+        (request.start_time or 0) - 10**7 <= (span.start_time or 0) <= (span.end_time or 0) <= (request.end_time or 0)
+    )
+
+
+def test_a_component_that_another_thread_constructs_during_a_transition_is_not_a_part_of_it(
+    instrumented: Recorded,
+) -> None:
+    """It may be needed by a request."""
+
+    class First:
+        def __init__(self) -> None:
+            ThreadCall(lambda: site.later()).finished()
+
+    class Site(Container):
+        bus = Component(Bus)
+        first = Component(First)
+        later = Component(list[str])
+
+    site = Site()
+    with running(site):
+        pass
+
+    assert instrumented.tree()["typedbus start"] == {"construct Site.first": {}}
+
+
+def test_the_duration_of_a_step_is_that_of_the_bus(instrumented: Recorded) -> None:
+    """A span ends when its hook has returned, not when the bus came to publish that."""
+    with running(Shop):
+        pass
+
+    for span in instrumented.spans:
+        assert span.start_time is not None
+        assert span.end_time is not None
+        assert span.end_time >= span.start_time
+    root = instrumented.span("typedbus start")
+    last = instrumented.span("start Shop.stock")
+    assert (root.start_time or 0) <= (last.start_time or 0) <= (last.end_time or 0) <= (root.end_time or 0)
+
+
+def test_arguments_of_components_are_not_recorded(instrumented: Recorded) -> None:
+    """They may be secrets."""
+
+    class Client:
+        def __init__(self, password: str) -> None:
+            self.password = password
+
+        def start(self) -> None:
+            raise OSError("refused")
+
+    class Site(Container):
+        bus = Component(Bus)
+        client = Component(Client, "hunter2")
+
+    with pytest.raises(TransitionFailures), running(Site):
+        pass
+
+    assert not any("hunter2" in text for text in instrumented.texts())
+
+
+def test_a_transition_that_is_sampled_out_records_nothing(instrumented: Recorded) -> None:
+    """What its hooks trace follows that decision."""
+    instrumented.provider.sampler = ALWAYS_OFF
+
+    class Site(Container):
+        bus = Component(Bus)
+        a = Component(Tracing, instrumented, "a")
+
+    with running(Site):
+        pass
+
+    assert instrumented.spans == []
+
+
+def test_the_bus_of_the_old_api_is_traced_as_well(instrumented: Recorded) -> None:
+    """It is a bus like any other."""
+    bus = typedbus.wspbus.Bus()
+    bus.subscribe("start", lambda: None)
+    bus.start()
+    bus.exit()
+
+    assert list(instrumented.tree()) == ["typedbus start", "typedbus exit"]
+
+
+def test_a_clock_of_a_test_does_not_move_an_end_into_the_future(instrumented: Recorded) -> None:
+    """A hook that advances a fake clock by an hour ends now."""
+    clock = TickingClock()
+    bus = Bus(clock=clock)
+
+    def wait() -> None:
+        clock.seconds = 3600.0
+
+    bus[START].subscribe(wait)
+    bus.start()
+
+    root, hook = instrumented.spans
+    assert (hook.end_time or 0) <= (root.end_time or 0)
+
+
+def test_the_span_of_a_transition_is_not_current_after_it(instrumented: Recorded) -> None:
+    """A second transition in the same thread is another trace, and so is what is recorded in between."""
+    bus = Bus()
+    bus.start()
+    instrumented.tracer.start_span("between").end()
+    bus.stop()
+
+    assert instrumented.tree() == {"typedbus start": {}, "between": {}, "typedbus stop": {}}
