@@ -60,11 +60,20 @@ class Limits(Record):
 
 @attrs.frozen(eq=False, repr=False)
 class StartNode:
-    """A component in the start graph: its path, the nodes that must start before it, and the limit for all its hooks together."""
+    """
+    A component in the start graph: its path, the nodes that must start before it, and the limit for all its hooks together.
+
+    A gate is a node without a path: it comes between the listeners of a channel and a component that publishes there.
+    """
 
     path: str
     needs: tuple[StartNode, ...]
     limit: float | None = None
+
+    @property
+    def is_gate(self) -> bool:
+        """Whether it represents no component, but the listeners of a channel."""
+        return not self.path
 
 
 def time_left(seconds: float, spent: float, waiting: int) -> float:

@@ -44,6 +44,11 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
     current, is_ours = machine.join(goal, set(), by)
     if current is None:
         return
+    task = asyncio.current_task()
+    before = 0 if goal is State.STARTED or task is None else task.cancelling()
+    if current.is_partial:
+        await _end_after_restart(machine, goal, before)
+        return
     end = _Event(asyncio.get_running_loop())
     current.when_done(end.set)
     thread: threading.Thread | None = None
@@ -58,8 +63,6 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
             current.finish()
             raise
 
-    task = asyncio.current_task()
-    before = 0 if goal is State.STARTED or task is None else task.cancelling()
     cancelled = await end.wait(functools.partial(_cancel, machine, current) if is_ours else None, before)
     if thread is not None:
         # Setting the event was its last action; a caller that looks for leaks must not find it.
@@ -86,6 +89,17 @@ def _cancel(machine: StateMachine, current: Transition, times: int) -> None:
         return
     with machine.registry.lock:
         current.call_off()
+
+
+async def _end_after_restart(machine: StateMachine, goal: State, before: int) -> None:
+    """Bring the bus to *goal*, STOPPED or EXITED, after a partial restart; the caller was cancelled *before* times."""
+
+    def cancel(times: int) -> None:
+        current = machine.current
+        if times + before > 1 and current is not None:
+            current.give_up()
+
+    await in_thread(f"{machine.event_loop.name} to {goal.name}", functools.partial(machine.bring_to, goal), cancel)
 
 
 async def _stop(machine: StateMachine) -> None:

@@ -9,13 +9,13 @@ from __future__ import annotations
 
 import contextlib
 import threading
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING
 
 from typedbus._base.clock import Clock
 from typedbus._base.errors import LimitError, StartCancelled, TransitionError
 from typedbus._base.events import Moved
-from typedbus._base.limits import Limits
+from typedbus._base.limits import Limits, StartNode
 from typedbus._base.states import State
 from typedbus._bus.builtin import EXIT, START, STOP
 from typedbus._bus.event_loop import EventLoop
@@ -23,11 +23,12 @@ from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
+from typedbus._bus.started import StartedHooks
 from typedbus._bus.waiting import Waiter, waiting
 from typedbus._os.forks import notice
 
 if TYPE_CHECKING:
-    from typedbus._bus.hooks import Abandoned, ScheduledHook
+    from typedbus._bus.hooks import Abandoned
     from typedbus._bus.transition import Transition
 
 
@@ -50,8 +51,9 @@ class StateMachine:
         exits: How often the bus has exited; after each exit containers construct new components.
         started_by: The object that started the bus, if it passed itself to `bring_to`: only that object exits the bus.
         abandoned: The starts that were given up, and have not been rolled back.
-        started: The listeners of `START` that returned in this start.
+        started: The listeners of `START` that have returned in this start; a stop undoes them.
         has_called_starts: Whether this start, or the last one, has begun to call the listeners of `START`.
+        is_ending: Whether a stop or an exit has broken off a partial restart, and follows.
         is_used: Whether the bus has left STOPPED since it was created or last exited.
         waiters: The threads in `wait`.
     """
@@ -66,6 +68,7 @@ class StateMachine:
         "event_loop",
         "exits",
         "has_called_starts",
+        "is_ending",
         "is_used",
         "limits",
         "participants",
@@ -104,8 +107,9 @@ class StateMachine:
         self.started_by: object = None
         self.abandoned: list[Abandoned] = []
         self.waiters: list[Waiter] = []
-        self.started: Sequence[ScheduledHook] = []
+        self.started = StartedHooks()
         self.has_called_starts = False
+        self.is_ending = False
         self.is_used = False
 
     @property
@@ -123,6 +127,12 @@ class StateMachine:
     def is_too_late_to_start(self) -> bool:
         """Whether a listener of `START` that is subscribed now is not called before the next start."""
         return self.has_called_starts and self.state in (State.STARTING, State.STARTED)
+
+    @property
+    def restarted_part(self) -> StartNode | None:
+        """The component that is restarted with its dependents at present, while the bus is STARTED; else None."""
+        current = self.current
+        return None if current is None else current.restarted
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""
@@ -159,18 +169,35 @@ class StateMachine:
         current = self.current
         if current is None or not current.includes_caller():
             self.refuse_on_loop({State.STARTED: "start", State.STOPPED: "stop"}.get(goal, "exit"))
-        # Its thread is known from the beginning, for a signal handler that interrupts the thread before `run`.
-        current, is_ours = self.join(goal, {threading.get_ident()}, by)
-        if current is None:
-            return
-        if is_ours:
-            self.run(current)
-        else:
-            current.done.wait()
+        while True:
+            # Its thread is known from the beginning, for a signal handler that interrupts the thread before `run`.
+            current, is_ours = self.join(goal, {threading.get_ident()}, by)
+            if current is None:
+                return
+            if is_ours:
+                self.run(current)
+            elif current.is_partial:
+                # It ends after the hook under way, and leaves the rest to this call.
+                self._wait_for_end(current)
+                continue
+            else:
+                current.done.wait()
+            break
         try:
             self.raise_outcome(current, goal)
         finally:
             del current
+
+    def _wait_for_end(self, current: Transition) -> None:
+        """Wait for the end of a partial restart; after a second `KeyboardInterrupt` its hooks are given up."""
+        if self.requests.interrupts > 1:
+            current.give_up()
+        try:
+            current.done.wait()
+        except BaseException:
+            with self.registry.lock:
+                current.successors -= 1
+            raise
 
     def join(self, goal: State, threads: set[int], by: object = None) -> tuple[Transition | None, bool]:
         """
@@ -183,7 +210,7 @@ class StateMachine:
 
         Returns:
             The transition to wait for, None if there is nothing to wait for; and whether it is new, so that the
-            caller must call `run`, in any thread.
+            caller must call `run`, in any thread. At the end of a partial restart the caller must join again.
         """
         from typedbus._bus.transition import Transition  # a program that only publishes does not need it
 
@@ -207,11 +234,15 @@ class StateMachine:
                     goal, goal, threads, self.abandoned, self.event_loop, interrupts=self.requests.interrupts
                 )
                 return self.current, True
-            if goal is State.STARTED and current.goal is not State.STARTED:
+            is_in_hook = current.includes_caller()
+            if goal is State.STARTED and (current.goal is not State.STARTED or (current.is_partial and not is_in_hook)):
                 raise TransitionError(self.state, State.STARTING)
             if goal is State.EXITED or current.goal is State.STARTED:
                 current.change_goal(goal)
-            return (None if current.includes_caller() else current), False
+            if current.is_partial and goal is not State.STARTED:
+                current.successors += not is_in_hook
+                current.is_ended_by_hook = current.is_ended_by_hook or is_in_hook
+            return (None if is_in_hook else current), False
 
     def raise_outcome(self, current: Transition, goal: State) -> None:
         """Raise the outcome of *current* in a caller that wanted the bus to reach *goal*."""
@@ -244,7 +275,7 @@ class StateMachine:
         if current is not None:
             current.goal = State.EXITED
         if self.is_used:
-            self.is_used, self.state, self.started = False, State.EXITED, []
+            self.is_used, self.state, self.started = False, State.EXITED, StartedHooks()
             self.exits += 1
 
     def run(self, current: Transition) -> None:

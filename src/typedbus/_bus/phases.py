@@ -23,6 +23,7 @@ from typedbus._bus.builtin import ERROR, EXIT, START, STOP, WARNING, HookResult
 from typedbus._bus.hooks import PhaseLimit, ScheduledHook
 from typedbus._bus.preparation import StartUnderWay, preparations
 from typedbus._bus.scheduler import HookScheduler
+from typedbus._bus.started import StartedHooks
 from typedbus._bus.transition_phase import TransitionPhase
 from typedbus._bus.wakeup import report_discarded
 from typedbus._channels.channel import Channel
@@ -35,15 +36,15 @@ if TYPE_CHECKING:
 
 def carry_out_start(machine: StateMachine, current: Transition) -> None:
     """Let the participants prepare the start, and call the hooks of `START`."""
-    machine.is_used, machine.has_called_starts = True, False
+    machine.is_used, machine.has_called_starts, machine.is_ending = True, False, False
     machine.move(State.STARTING)
     limit = PhaseLimit("start", machine.limits.start, machine.clock.now())
-    preparing = _phase(machine, current, None, None, is_up=True)
-    starting = _phase(machine, current, ComponentStarting, ComponentStarted, is_up=True)
-    machine.started = starting.well
+    preparing = new_phase(machine, current, None, None, is_up=True)
+    starting = new_phase(machine, current, ComponentStarting, ComponentStarted, is_up=True)
+    machine.started = StartedHooks(starting.well)
     # Components are constructed in a single thread: this one, unless there is a time limit.
     start = StartUnderWay(machine, current, machine.exits)
-    _call(machine, preparing, preparations(machine.participants, start), limit, workers=1, hook_limit=None)
+    call_hooks(machine, preparing, preparations(machine.participants, start), limit, workers=1, hook_limit=None)
     try:
         # Only now are the hooks of containers subscribed.
         machine.refuse_on_loop("start")
@@ -52,10 +53,10 @@ def carry_out_start(machine: StateMachine, current: Transition) -> None:
         with machine.registry.lock:
             current.call_off()
     machine.has_called_starts = True
-    _call(
+    call_hooks(
         machine,
         starting,
-        _subscriptions(machine, START),
+        subscriptions_of(machine, START),
         limit,
         workers=machine.workers,
         hook_limit=machine.limits.hook,
@@ -85,20 +86,14 @@ def carry_out_stop(machine: StateMachine, current: Transition) -> None:
     if is_rollback:
         seconds = machine.limits.stop if machine.limits.rollback is None else machine.limits.rollback
         limit = PhaseLimit("rollback", seconds, limit.began)
-    can_start = {id(subscription.owner) for subscription in _subscriptions(machine, START)}
-    has_started = {id(subscription.owner) for subscription in machine.started}
-    subscriptions = _subscriptions(machine, STOP)
-    stopping = [
-        subscription
-        for subscription in reversed(subscriptions)
-        if (owner := id(subscription.owner)) in has_started or owner not in can_start
-    ]
-    hooks = machine.policy.to_call(_ready(machine, stopping), subscriptions)
-    phase = _phase(machine, current, ComponentStopping, ComponentStopped, is_up=False)
-    _call(machine, phase, hooks, limit, workers=machine.workers, hook_limit=machine.limits.hook)
+    subscriptions = subscriptions_of(machine, STOP)
+    stopping = machine.started.to_stop(subscriptions_of(machine, START), subscriptions)
+    hooks = machine.policy.to_call(ready_hooks(machine, stopping), subscriptions)
+    phase = new_phase(machine, current, ComponentStopping, ComponentStopped, is_up=False)
+    call_hooks(machine, phase, hooks, limit, workers=machine.workers, hook_limit=machine.limits.hook)
     for participant in machine.participants:
         participant.stopped()
-    machine.started = []
+    machine.started = StartedHooks()
     if is_rollback:
         paths = tuple(dict.fromkeys(subscription.path for subscription in phase.well))
         machine.registry.observers.publish(RolledBack(machine.clock.now() - limit.began, failed, paths))
@@ -110,10 +105,10 @@ def carry_out_exit(machine: StateMachine, current: Transition) -> None:
     machine.policy.exits(current)
     machine.move(State.EXITING)
     limit = PhaseLimit("exit", machine.limits.exit, machine.clock.now())
-    phase = _phase(machine, current, ComponentExiting, ComponentExited, is_up=False)
-    subscriptions = _subscriptions(machine, EXIT)
-    hooks = machine.policy.to_call(_ready(machine, reversed(subscriptions)), subscriptions)
-    _call(machine, phase, hooks, limit, workers=machine.workers, hook_limit=machine.limits.hook)
+    phase = new_phase(machine, current, ComponentExiting, ComponentExited, is_up=False)
+    subscriptions = subscriptions_of(machine, EXIT)
+    hooks = machine.policy.to_call(ready_hooks(machine, reversed(subscriptions)), subscriptions)
+    call_hooks(machine, phase, hooks, limit, workers=machine.workers, hook_limit=machine.limits.hook)
     log, requests = machine.registry.log, machine.requests
     for cause in distinct_errors(requests.causes):
         if isinstance(cause, Exception):  # SystemExit is a request, not an error
@@ -135,7 +130,7 @@ def carry_out_exit(machine: StateMachine, current: Transition) -> None:
     requests.wakeup.wake()
 
 
-def _ready(machine: StateMachine, hooks: Iterable[Subscription]) -> list[Subscription]:
+def ready_hooks(machine: StateMachine, hooks: Iterable[Subscription]) -> list[Subscription]:
     """
     Return the *hooks*, of `STOP` or `EXIT`, that can be called now, and postpone the others.
 
@@ -160,11 +155,12 @@ def _ready(machine: StateMachine, hooks: Iterable[Subscription]) -> list[Subscri
     return ready
 
 
-def _subscriptions(machine: StateMachine, channel: Channel[[], HookResult]) -> tuple[Subscription, ...]:
+def subscriptions_of(machine: StateMachine, channel: Channel[[], HookResult]) -> tuple[Subscription, ...]:
+    """Return the subscriptions to *channel* in running order."""
     return machine.registry.look_up(channel).subscriptions
 
 
-def _phase(
+def new_phase(
     machine: StateMachine,
     current: Transition,
     begin: Callable[[str], LifecycleEvent] | None,
@@ -172,10 +168,11 @@ def _phase(
     *,
     is_up: bool,
 ) -> TransitionPhase:
+    """Return a phase of *current*, in which *begin* and *end* create the events of each hook."""
     return TransitionPhase(machine.registry, machine.policy, current, begin, end, is_up)
 
 
-def _call(
+def call_hooks(
     machine: StateMachine,
     phase: TransitionPhase,
     hooks: Sequence[ScheduledHook],
@@ -184,7 +181,7 @@ def _call(
     workers: int,
     hook_limit: float | None,
 ) -> None:
-    """Call the hooks of one phase. Hooks are called nowhere else."""
+    """Call the hooks of *phase*. Hooks are called nowhere else."""
     scheduler = HookScheduler(
         hooks,
         phase,

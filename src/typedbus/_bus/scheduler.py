@@ -9,7 +9,7 @@ regardless of workers and limits; it is cancelled before it is abandoned. All de
 are therefore made, and all events published, sequentially in the thread of the
 transition, however many hooks run.
 
-Hooks that run end early in three ways. When the phase does not go on, they are called
+Hooks that run end early in three ways. When a start does not go on, they are called
 off: async hooks are cancelled and awaited, the others end by themselves. At a second
 interrupt they are broken off: async hooks are cancelled, and none is awaited. A single
 hook that has overrun its limit, or that is broken off, is given up: its thread or task
@@ -91,6 +91,7 @@ class HookScheduler:
         self._lock = threading.Lock()
         self._waking = waking
         self._event_loop = event_loop
+        self._is_start = not backwards
         self._inbox: SimpleQueue[None] = simple_queue()
         self._ended_jobs: deque[HookJob] = deque()
         self._max_running = workers
@@ -324,7 +325,7 @@ class HookScheduler:
             try:
                 if self._prepared:
                     self._begin_prepared()
-                if not self._callbacks.goes_on():
+                if self._is_start and not self._callbacks.goes_on():
                     self._call_off()
                 if self._callbacks.gives_up():
                     self._break_off()

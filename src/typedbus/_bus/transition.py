@@ -22,6 +22,7 @@ from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.hooks import Abandoned
 
 if TYPE_CHECKING:
+    from typedbus._base.limits import StartNode
     from typedbus._bus.scheduler import HookScheduler
 
 #: In the context of an async hook, and in the copies that its tasks and `asyncio.to_thread` make: its transition.
@@ -55,7 +56,20 @@ class Transition:
     scheduler: HookScheduler | None = None
     #: Whether the hooks that run must be given up.
     gives_up: bool = False
+    #: The component that is restarted with its dependents, while the bus stays STARTED; see `_bus.partial`.
+    restarted: StartNode | None = None
+    #: Whether a start in a partial restart has failed.
+    has_failed: bool = False
+    #: For a partial restart, how many callers wait for its end to carry out a stop or an exit.
+    successors: int = 0
+    #: Whether a hook of a partial restart has requested a stop or an exit.
+    is_ended_by_hook: bool = False
     _watchers: list[Callable[[], object]] = attrs.field(factory=list)
+
+    @property
+    def is_partial(self) -> bool:
+        """Whether it restarts a part of the components while the bus stays STARTED."""
+        return self.restarted is not None
 
     def includes_caller(self) -> bool:
         """Whether the caller is a hook or an observer of this transition, or code that an async hook has begun."""
@@ -105,18 +119,27 @@ class Transition:
         self.wakers.append(wake)
         try:
             # *wake* is added before the goal is read: whichever thread is second sees the change of the first.
-            if self.goal is not State.STARTED:
+            if not self.goes_on(is_up=True):
                 wake()
             yield
         finally:
             self.wakers.remove(wake)
 
+    def goes_on(self, *, is_up: bool) -> bool:
+        """Whether a phase calls its remaining hooks: one that starts components, if *is_up*, or one that stops them."""
+        if self.is_partial:
+            return self.goal is State.STARTED and not (is_up and self.has_failed)
+        return not is_up or self.goal is State.STARTED
+
     def change_goal(self, goal: State) -> None:
         """Change the goal, and wake the waiting hooks of a start; may be called in a signal handler."""
         was_start, self.goal = self.goal is State.STARTED, goal
         if was_start and goal is not State.STARTED:
-            for wake in tuple(self.wakers):
-                wake()
+            self._wake()
+
+    def _wake(self) -> None:
+        for wake in tuple(self.wakers):
+            wake()
 
     def outcome_in(self, reached: State, causes: Sequence[BaseException]) -> BaseException | None:
         """
@@ -140,8 +163,11 @@ class Transition:
         return outcome
 
     def call_off(self) -> None:
-        """Change the goal of a start to STOPPED; the caller holds the lock of the bus."""
-        if self.goal is State.STARTED:
+        """Change the goal of a start to STOPPED, or end the start in a partial restart; the caller holds the lock."""
+        if self.is_partial:
+            self.has_failed = True
+            self._wake()
+        elif self.goal is State.STARTED:
             self.change_goal(State.STOPPED)
 
 

@@ -12,7 +12,6 @@ from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Failed, LifecycleEvent
 from typedbus._base.failures import Failure, note_of, propagates_at_once, put_note, traceback_of
-from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, START, STOP, WARNING
 from typedbus._bus.hook_worker import raised_by
 from typedbus._bus.hooks import Abandoned, PhaseCallbacks, Runner, ScheduledHook
@@ -38,16 +37,19 @@ class TransitionPhase(PhaseCallbacks):
     transition: Transition
     begin: Callable[[str], LifecycleEvent] | None
     end: Callable[[str, float], LifecycleEvent] | None
-    #: Whether it ends at the first failure, and when the goal is no longer STARTED.
+    #: Whether it starts components: then it ends at the first failure, and when the goal is no longer STARTED.
     is_up: bool
     #: The listeners that returned, in the order in which they did.
     well: list[ScheduledHook] = attrs.field(factory=list)
+    #: The listeners that returned, failed or were given up.
+    over: list[ScheduledHook] = attrs.field(factory=list)
 
     def begins(self, hook: ScheduledHook, /) -> None:
         if self.begin is not None:
             self.registry.observers.publish(self.begin(hook.path))
 
     def ended(self, hook: ScheduledHook, seconds: float, error: BaseException | None, /) -> None:
+        self.over.append(hook)
         if error is None:
             self.well.append(hook)
             if self.end is not None:
@@ -55,7 +57,7 @@ class TransitionPhase(PhaseCallbacks):
             return
         channel, current = hook.channel.name, self.transition
         ends_start = self.policy.hook_failed(hook, error) and self.is_up
-        if self.is_up and isinstance(error, StartCancelled) and current.goal is not State.STARTED:
+        if self.is_up and isinstance(error, StartCancelled) and not current.goes_on(is_up=True):
             # The hook was waiting when the start was cancelled: this is not a failure.
             self.registry.observers.publish(Failed(hook.path, channel, seconds, error))
             return
@@ -80,7 +82,7 @@ class TransitionPhase(PhaseCallbacks):
     def goes_on(self) -> bool:
         # A hook may fork, and return in the child process.
         notice()
-        return not self.is_up or self.transition.goal is State.STARTED
+        return self.transition.goes_on(is_up=self.is_up)
 
     def context(self) -> contextvars.Context:
         return self.transition.hook_context()

@@ -115,6 +115,8 @@ class Turn:
     #: Whether a hook of `START` has returned, or there is none.
     _has_started: bool = attrs.field(default=False, init=False)
     _subscriptions: list[Subscription] = attrs.field(factory=list, init=False)
+    #: The steps of `STOP` for hooks that the assembly could not foresee; a partial restart may build another instance.
+    _unforeseen: Sequence[Subscription] = attrs.field(default=(), init=False)
     #: The subscriptions on other channels.
     _subscriber: Subscriber | None = attrs.field(default=None, init=False)
     #: Opens and closes a resource; a `ResourceTask` if it is async.
@@ -135,24 +137,26 @@ class Turn:
         else:
             first, last = Step(self, "open", self._open, place), Step(self, "close", self._close, place)
         hooks = self._expected[1]
-        self._add(START, first)
+        self._subscriptions.append(self._add(START, first))
         for hook in hooks:
             if hook.channel is START:
-                self._add(START, self._step_of(hook), hook)
-        self._add(STOP, last)
-        self._add_stops(hooks)
+                self._subscriptions.append(self._add(START, self._step_of(hook), hook))
+        self._subscriptions.append(self._add(STOP, last))
+        self._subscriptions += self._add_stops(hooks)
 
-    def _add_stops(self, hooks: Sequence[Hook[object]]) -> None:
+    def _add_stops(self, hooks: Sequence[Hook[object]]) -> list[Subscription]:
         """Subscribe the steps of `STOP` for *hooks*; they are called in the reverse order."""
-        for channel in (EXIT, STOP):
-            for hook in hooks:
-                if hook.channel is channel:
-                    self._add(STOP, self._step_of(hook), hook)
+        return [
+            self._add(STOP, self._step_of(hook), hook)
+            for channel in (EXIT, STOP)
+            for hook in hooks
+            if hook.channel is channel
+        ]
 
-    def _add(self, channel: Channel[[], HookResult], step: AnyStep, hook: Hook[object] | None = None) -> None:
+    def _add(self, channel: Channel[[], HookResult], step: AnyStep, hook: Hook[object] | None = None) -> Subscription:
         subscription = _StepSubscription(self.bus[channel], step, self._phase, self, hook)
         subscription.position = self.position
-        self._subscriptions.append(add(subscription))
+        return add(subscription)
 
     def _step_of(self, hook: Hook[object]) -> AnyStep:
         name, place = getattr(hook.method, "__name__", "listener"), place_of(hook.method)
@@ -164,7 +168,7 @@ class Turn:
 
     def cancel(self) -> None:
         """End the subscriptions."""
-        for subscription in self._subscriptions:
+        for subscription in (*self._subscriptions, *self._unforeseen):
             subscription.cancel()
         if self._subscriber is not None:
             self._subscriber.cancel()
@@ -242,7 +246,7 @@ class Turn:
         unforeseen = [hook for hook in hooks if _key_of(hook) not in expected]
         self._keys = frozenset(map(_key_of, hooks))
         self._has_started = not any(hook.channel is START for hook in hooks)
-        self._add_stops(unforeseen)
+        self._unforeseen = self._add_stops(unforeseen)
         self._subscriber = Subscriber(self.bus, component, instance, self.node, self._phase, self.position)
         if hooks or component.unheard:
             self._subscriber.claim()
@@ -280,6 +284,8 @@ class Turn:
         """Forget the instance, and everything that was built with it outside the start graph."""
         if self._subscriber is not None:
             self._subscriber.cancel()
+        for subscription in self._unforeseen:
+            subscription.cancel()
         instance, self.instance = self.instance, None
         try:
             self._drop_users()

@@ -1,0 +1,259 @@
+"""
+Partial restarts: a component and its dependents are stopped and started while the bus stays STARTED.
+
+A partial restart is a transition from STARTED to STARTED whose phases visit only a part of the start graph. It runs in
+the thread of the run that has failed. A stop or an exit ends it after the hook under way, and leaves the rest to the
+thread that has called for it: so hooks that belong into the main thread are still called there.
+"""
+
+from __future__ import annotations
+
+import enum
+import threading
+from collections.abc import Collection, Iterable
+from queue import SimpleQueue
+from typing import Protocol
+
+import attrs
+
+from typedbus._base.events import ComponentStarted, ComponentStarting, ComponentStopped, ComponentStopping
+from typedbus._base.failures import combined_error, traceback_of
+from typedbus._base.limits import StartNode
+from typedbus._base.states import State
+from typedbus._base.sync import simple_queue
+from typedbus._bus.builtin import ERROR, START, STOP
+from typedbus._bus.hooks import PhaseLimit
+from typedbus._bus.machine import StateMachine
+from typedbus._bus.phases import call_hooks, new_phase, ready_hooks, subscriptions_of
+from typedbus._bus.transition import Transition
+
+
+class PartialOutcome(enum.Enum):
+    """How a partial restart has ended."""
+
+    RESTARTED = enum.auto()
+    """All components of the part have started again, and their runs have begun."""
+    DROPPED = enum.auto()
+    """It was withdrawn before its turn, or the bus is not STARTED or about to leave that state: nothing was called."""
+    BROKEN_OFF = enum.auto()
+    """A stop or an exit was requested meanwhile."""
+    GAVE_UP = enum.auto()
+    """A start has failed, and there is no further attempt: the part is stopped."""
+
+
+class PartRuns(Protocol):
+    """The runs of the part, as a partial restart needs them; it calls them in its thread."""
+
+    def end(self, nodes: Collection[StartNode], /) -> None:
+        """End the runs of the components of *nodes*, dependents first, except the run that has failed."""
+
+    def begin(self, nodes: Collection[StartNode], /) -> None:
+        """Begin the runs of the components of *nodes* in start order."""
+
+    def failed(self, error: BaseException, /) -> float | None:
+        """
+        Count *error*, of a start that has failed, as a failure of the run; nothing of the part is started then.
+
+        Return the seconds until the next attempt, None if there is none. An error that is not an `Exception` must
+        exit the bus.
+        """
+        ...
+
+
+@attrs.define(eq=False)
+class PartialRestart:
+    """
+    A restart of the component of *node* and of its dependents.
+
+    Their runs are ended and their listeners of `STOP` called, dependents first. After a pause their listeners of
+    `START` are called, and their runs begin. The instances stay, except those of resources and their users. If a start
+    fails, the components that this restart has started are stopped again, and a new attempt follows a further pause. A
+    failure of a listener of `STOP` is logged. Limits apply as in a stop and a start.
+
+    Args:
+        machine: The state machine of the bus.
+        node: The component whose run has failed.
+        runs: The runs.
+    """
+
+    machine: StateMachine
+    node: StartNode
+    runs: PartRuns
+    _is_withdrawn: bool = attrs.field(default=False, init=False)
+    _inbox: SimpleQueue[None] = attrs.field(factory=simple_queue, init=False)
+
+    def withdraw(self) -> None:
+        """
+        Let `carry_out` return at once if it still waits for its turn; may be called in any thread.
+
+        Called when another transition has ended the run.
+        """
+        self._is_withdrawn = True
+        self._inbox.put(None)
+
+    def carry_out(self, pause: float) -> PartialOutcome:
+        """
+        Restart the part in this thread, with *pause* seconds between stop and start.
+
+        It begins when no other transition is under way, and its pauses belong to it.
+        """
+        transition = self._take_turn()
+        if transition is None:
+            return PartialOutcome.DROPPED
+        outcome = PartialOutcome.BROKEN_OFF
+        try:
+            outcome = self._attempt(transition, pause)
+        finally:
+            goal = self._end(transition)
+        if goal is not State.STARTED:
+            self._continue_to(goal)
+        return outcome
+
+    def _take_turn(self) -> Transition | None:
+        """Return the transition, which is now under way; None if it must not be carried out."""
+        machine = self.machine
+        while True:
+            with machine.registry.lock:
+                is_ending = machine.is_ending or machine.requests.is_exit_requested
+                if self._is_withdrawn or is_ending or machine.state is not State.STARTED:
+                    return None
+                current = machine.current
+                if current is None:
+                    machine.current = Transition(
+                        State.STARTED,
+                        State.STARTED,
+                        {threading.get_ident()},
+                        machine.abandoned,
+                        machine.event_loop,
+                        interrupts=machine.requests.interrupts,
+                        has_started=True,
+                        restarted=self.node,
+                    )
+                    return machine.current
+            current.when_done(self._wake)
+            del current
+            self._inbox.get()
+
+    def _wake(self) -> None:
+        self._inbox.put(None)
+
+    def _attempt(self, transition: Transition, pause: float) -> PartialOutcome:
+        """Stop and start the part until a start succeeds."""
+        machine, runs = self.machine, self.runs
+        hooks = (*subscriptions_of(machine, START), *subscriptions_of(machine, STOP))
+        nodes = part_of(self.node, (hook.node for hook in hooks if hook.node is not None))
+        runs.end(nodes)
+        error: BaseException | None = None
+        while transition.goes_on(is_up=False):
+            error = self._stop(transition, nodes) or error
+            if not transition.goes_on(is_up=False):
+                break
+            machine.started.forget(nodes)
+            if error is not None:
+                # Without its traceback, whose frames refer to this one.
+                delay, error = runs.failed(error), None
+                if delay is None:
+                    machine.started.lost.update(nodes)
+                    return PartialOutcome.GAVE_UP
+                pause = delay
+            self._pause(transition, pause)
+            # A component that needs another one that was given up cannot start.
+            startable = nodes - machine.started.lost
+            error = self._start(transition, startable)
+            if error is None and transition.goes_on(is_up=False):
+                runs.begin(startable)
+                return PartialOutcome.RESTARTED
+        if error is not None:
+            self._log("was broken off after an error", error)
+        return PartialOutcome.BROKEN_OFF
+
+    def _stop(self, transition: Transition, nodes: Collection[StartNode]) -> BaseException | None:
+        """Stop what has started of *nodes*; log failures, and return the error that must exit the bus, if any."""
+        machine = self.machine
+        limit = PhaseLimit("stop", machine.limits.stop, machine.clock.now())
+        stopping = machine.started.to_stop(subscriptions_of(machine, START), subscriptions_of(machine, STOP))
+        hooks = ready_hooks(machine, [hook for hook in stopping if hook.node in nodes])
+        phase = new_phase(machine, transition, ComponentStopping, ComponentStopped, is_up=False)
+        try:
+            call_hooks(machine, phase, hooks, limit, workers=machine.workers, hook_limit=machine.limits.hook)
+        finally:
+            machine.started.note_stopped(phase.over)
+        failures, transition.failures = transition.failures, []
+        for failure in failures:
+            self._log(f"continues after {failure.name} has failed", failure.error)
+        return self._left(transition)
+
+    def _pause(self, transition: Transition, seconds: float) -> None:
+        clock, inbox = self.machine.clock, simple_queue()
+        due = clock.now() + seconds
+        with transition.waking(lambda: inbox.put(None)):
+            while transition.goes_on(is_up=False) and (left := due - clock.now()) > 0:
+                clock.wait(inbox, left)
+
+    def _start(self, transition: Transition, nodes: Collection[StartNode]) -> BaseException | None:
+        """Start *nodes*, and return the error of the first that fails."""
+        machine = self.machine
+        transition.has_failed = False
+        limit = PhaseLimit("start", machine.limits.start, machine.clock.now())
+        hooks = [hook for hook in subscriptions_of(machine, START) if hook.node in nodes]
+        phase = new_phase(machine, transition, ComponentStarting, ComponentStarted, is_up=True)
+        try:
+            call_hooks(machine, phase, hooks, limit, workers=machine.workers, hook_limit=machine.limits.hook)
+        finally:
+            machine.started.note_started(phase.well)
+        failures, transition.failures = transition.failures, []
+        left = self._left(transition)
+        return left or combined_error("several starts have failed", [failure.error for failure in failures])
+
+    def _left(self, transition: Transition) -> BaseException | None:
+        """Take the errors of hooks that are not failures, such as `SystemExit`."""
+        leaving, transition.leaving = transition.leaving, []
+        return combined_error("several hooks have asked for the exit", leaving)
+
+    def _end(self, transition: Transition) -> State:
+        """End the transition; return the state to which this thread must bring the bus, STARTED for nothing to do."""
+        machine = self.machine
+        with machine.registry.lock:
+            if machine.current is transition:
+                machine.current = None
+            goal = transition.goal
+            machine.is_ending = goal is not State.STARTED
+            is_left_to_others = transition.successors or machine.requests.is_exit_requested
+        transition.finish()
+        return State.STARTED if is_left_to_others and not transition.is_ended_by_hook else goal
+
+    def _continue_to(self, goal: State) -> None:
+        """Carry out a stop or an exit that a hook has requested, or whose caller was interrupted."""
+        try:
+            self.machine.bring_to(goal)
+        except Exception as error:
+            self._log(f"was ended by a request to be {goal.name}, which failed", error)
+        except BaseException as error:
+            self.runs.failed(error)
+
+    def _log(self, text: str, error: BaseException) -> None:
+        self.machine.registry.log(f"the restart of {self.node.path} {text}:\n{traceback_of(error)}", ERROR)
+
+
+def part_of(root: StartNode, nodes: Iterable[StartNode]) -> frozenset[StartNode]:
+    """Return *root* and the nodes that need it, directly or indirectly; *nodes* and the nodes they need are searched."""
+    users: dict[StartNode, list[StartNode]] = {}
+    seen: set[StartNode] = set()
+    unseen = list(nodes)
+    while unseen:
+        node = unseen.pop()
+        # The publisher behind a gate starts after the listeners, but does not need them.
+        if node in seen or node.is_gate:
+            continue
+        seen.add(node)
+        for need in node.needs:
+            users.setdefault(need, []).append(node)
+            unseen.append(need)
+    part = {root}
+    unseen = [root]
+    while unseen:
+        for user in users.get(unseen.pop(), ()):
+            if user not in part:
+                part.add(user)
+                unseen.append(user)
+    return frozenset(part)
