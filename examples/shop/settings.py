@@ -55,6 +55,7 @@ class Settings:
     orders_per_second: int = attrs.field(default=0, validator=_check_number)
     bind: str = "127.0.0.1:8080"
     metrics: bool = True
+    traces: bool = False
 
     @property
     def report(self) -> Path:

@@ -5,8 +5,9 @@ from examples.shop.daybook import Daybook
 from examples.shop.front import Front
 from examples.shop.invoicing import Outbox, letters_in
 from examples.shop.page import Page
+from examples.shop.telemetry import TracedFront, console_telemetry
 from examples.shop.web import ASGIFront, WSGIFront
-from typedbus import Component
+from typedbus import START, Component
 from typedbus.plugins.health import Health
 from typedbus.prometheus import Metrics
 from typedbus.servers.wsgi import WSGIServer
@@ -35,5 +36,12 @@ class Site(Hall):
     metrics = Component(Metrics, Hall.bus.provided, health=Hall.health.lazy).enabled(
         Hall.settings.provided.metrics, reason="metrics = false"
     )
+    # It starts first, to have the spans of all other components.
+    telemetry = (
+        Component(console_telemetry, Hall.bus.provided)
+        .on(START.calls(lambda telemetry: None, priority=1))
+        .enabled(Hall.settings.provided.traces, reason="traces = false")
+    )
     wsgi = Component(WSGIFront, Hall.front.provided, Hall.health.provided, metrics.optional)
-    server = Component(WSGIServer, Hall.bus.provided, wsgi.provided, bind=Hall.settings.provided.bind)
+    traced = Component(TracedFront, wsgi.provided, telemetry.optional)
+    server = Component(WSGIServer, Hall.bus.provided, traced.provided, bind=Hall.settings.provided.bind)

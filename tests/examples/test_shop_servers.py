@@ -280,6 +280,6 @@ def test_every_server_reports_wrong_settings(begin: Begin, tmp_path: Path, comma
     server = begin(*command, omitted="price = 890")
     server.end()
 
-    assert f"{tmp_path / 'shop.toml'}:17: shop.products[0].price is missing" in server.output
+    assert f"{tmp_path / 'shop.toml'}:18: shop.products[0].price is missing" in server.output
     assert "bus STARTED" not in server.output
     assert not (tmp_path / "shop.sqlite3").exists()
