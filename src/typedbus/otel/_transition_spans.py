@@ -1,52 +1,21 @@
-"""
-Spans of the transitions of a bus and of the components in them, from the events of its life cycle.
-
-The span of a transition is a root: a start, a stop or an exit is not a part of the request in which it happens to be
-called, and is linked to the span of that request instead. The span of a hook is current while the hook runs: the bus
-copies the context of its own thread for worker threads and for tasks right after it has published the beginning.
-"""
+"""Spans of the transitions of a bus and of the components in them, from the events of its life cycle."""
 
 from __future__ import annotations
 
 import functools
 import time
 import weakref
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
-import attrs
-from opentelemetry.context import Context, attach, get_current
-from opentelemetry.trace import INVALID_SPAN, Link, Span, get_current_span, set_span_in_context
+from opentelemetry.trace import get_current_span, get_tracer_provider
 
-from typedbus._base.errors import StartCancelled
-from typedbus._base.events import (
-    ComponentExited,
-    ComponentExiting,
-    ComponentStarted,
-    ComponentStarting,
-    ComponentStopped,
-    ComponentStopping,
-    Constructed,
-    Constructing,
-    Failed,
-    LifecycleEvent,
-    Moved,
-    RolledBack,
-    Subscribed,
-)
-from typedbus._base.failures import TransitionFailures, traceback_of
+from typedbus._base.events import Constructed, Constructing, LifecycleEvent, Moved
+from typedbus._base.failures import traceback_of
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import Bus, parts_of
-from typedbus.otel._failed_spans import record_failure
 from typedbus.otel._settings import Settings
-
-if TYPE_CHECKING:
-    from typedbus._bus.transition import Transition
-
-#: The name of a transition to each goal.
-_GOALS: Final = {State.STARTED: "start", State.STOPPED: "stop", State.EXITED: "exit"}
-#: The name of the span for a failure on each channel.
-_VERBS: Final = {"start": "start", "stop": "stop", "exit": "exit", "assemble": "construct"}
+from typedbus.otel._transition_trace import TransitionTrace
 
 #: For how many milliseconds a restart waits for an exporter.
 _FLUSH_MILLIS: Final = 5000
@@ -64,7 +33,7 @@ class TransitionSpans:
         self.settings = settings
         # The bus refers to the listener.
         self._bus = weakref.ref(bus)
-        self._trace: _TransitionTrace | None = None
+        self._trace: TransitionTrace | None = None
         #: The dependencies of each component, from its subscription until the bus is started after an exit.
         self._needs: dict[str, tuple[str, ...]] = {}
 
@@ -83,7 +52,7 @@ class TransitionSpans:
             if isinstance(event, Moved) and event.before is State.EXITED:
                 self._needs = {}
             before = event.before if isinstance(event, Moved) else None
-            trace = self._trace = _TransitionTrace(current, self.settings, self._needs, before)
+            trace = self._trace = TransitionTrace(current, self.settings, self._needs, before)
             current.when_done(functools.partial(self._end, trace))
         if trace.root.is_recording():
             trace.record(event)
@@ -101,7 +70,7 @@ class TransitionSpans:
         tracer = self.settings.tracer()
         tracer.start_span(f"construct {event.path}", attributes=attributes, start_time=began).end(now)
 
-    def _end(self, trace: _TransitionTrace) -> None:
+    def _end(self, trace: TransitionTrace) -> None:
         """End *trace*; the bus may call this twice at the end of its transition."""
         bus = self._bus()
         if self._trace is not trace or bus is None:
@@ -111,192 +80,9 @@ class TransitionSpans:
             trace.end(bus.state, is_restart=bus.is_restarting)
             if bus.is_restarting and bus.state is State.EXITED:
                 # The process is replaced without the end of the interpreter, at which the SDK exports.
-                flush = getattr(self.settings.tracer_provider or _process_provider(), "force_flush", None)
+                flush = getattr(self.settings.tracer_provider or get_tracer_provider(), "force_flush", None)
                 if flush is not None:
                     flush(_FLUSH_MILLIS)
         except Exception as error:
             # A span processor has failed, which must not break the transition.
             bus.log(f"telemetry failed at the end of a transition:\n{traceback_of(error)}", ERROR)
-
-
-def _process_provider() -> object:
-    from opentelemetry.trace import get_tracer_provider
-
-    return get_tracer_provider()
-
-
-@attrs.frozen(eq=False)
-class _Step:
-    """A step of a component under way: its span, when it began, and the context around it."""
-
-    span: Span
-    began: int
-    around: Context
-
-
-class _TransitionTrace:
-    """
-    The spans of one transition.
-
-    Attributes:
-        transition: The transition.
-        root: Its span.
-    """
-
-    def __init__(
-        self, transition: Transition, settings: Settings, needs: dict[str, tuple[str, ...]], before: State | None
-    ) -> None:
-        self.transition = transition
-        self._is_start = transition.asked is State.STARTED and before is not State.STARTED
-        self._tracer = settings.tracer()
-        self._needs = needs
-        self._around = get_current()
-        caller = get_current_span(self._around).get_span_context()
-        self.root: Span = self._tracer.start_span(
-            f"typedbus {_GOALS[transition.asked if self._is_start else transition.goal]}",
-            # Baggage of the caller is kept.
-            set_span_in_context(INVALID_SPAN, self._around),
-            attributes={} if before is None else {"typedbus.state.from": before.name},
-            links=[Link(caller)] if caller.is_valid else [],
-        )
-        self._context = set_span_in_context(self.root, self._around)
-        self._rollback: _Step | None = None
-        #: The steps under way, by verb and path.
-        self._steps: dict[tuple[str, str], _Step] = {}
-        #: The spans of construction that have not ended, since the dependencies are not known, and their ends.
-        self._constructed: dict[str, tuple[Span, int]] = {}
-        self._paths: set[str] = set()
-        attach(self._context)
-
-    def record(self, event: LifecycleEvent) -> None:
-        """Record *event*, in the thread that published it."""
-        match event:
-            case Moved(State.STARTING, State.STOPPING):
-                self._end_constructions()
-                span = self._tracer.start_span("rollback", self._context)
-                self._rollback = _Step(span, time.time_ns(), self._context)
-            case Moved():
-                self._end_constructions()
-            case RolledBack():
-                self._end_rollback()
-            case Constructing(path):
-                # The context is that of the assembly, or that of the hook of a resource, in any thread.
-                self._begin("construct", path, get_current())
-            case Constructed(path, seconds):
-                step = self._steps.pop(("construct", path), None)
-                if step is not None:
-                    attach(step.around)
-                    self._constructed[path] = step.span, _end_of(step, seconds)
-            case Subscribed(path, _, needs):
-                self._needs[path] = needs
-                self._end_construction(path)
-            case ComponentStarting(path):
-                self._begin("start", path, self._context)
-            case ComponentStopping(path):
-                self._begin("stop", path, self._context if self._rollback is None else self._rollback_context)
-            case ComponentExiting(path):
-                self._begin("exit", path, self._context)
-            case ComponentStarted(path, seconds):
-                self._returned("start", path, seconds, "started")
-            case ComponentStopped(path, seconds):
-                self._returned("stop", path, seconds, "stopped")
-            case ComponentExited(path, seconds):
-                self._returned("exit", path, seconds, "exited")
-            case Failed(path, hook, seconds, error):
-                self._failed(_VERBS.get(hook, hook), path, seconds, error)
-            case _:
-                pass
-
-    @property
-    def _rollback_context(self) -> Context:
-        assert self._rollback is not None
-        return set_span_in_context(self._rollback.span, self._context)
-
-    def _begin(self, verb: str, path: str, around: Context) -> None:
-        """Begin the span of a step, and make it current; the context *around* is current again at the end."""
-        began = time.time_ns()
-        self._paths.add(path)
-        attributes: dict[str, str | tuple[str, ...]] = {"typedbus.component": path}
-        if needs := self._needs.get(path):
-            attributes["typedbus.needs"] = needs
-        span = self._tracer.start_span(f"{verb} {path}", around, attributes=attributes, start_time=began)
-        self._steps[verb, path] = _Step(span, began, around)
-        attach(set_span_in_context(span, around))
-
-    def _returned(self, verb: str, path: str, seconds: float, outcome: str) -> None:
-        step = self._steps.pop((verb, path), None)
-        if step is not None:
-            attach(step.around)
-            self._end_construction(path)
-            step.span.set_attribute("typedbus.outcome", outcome)
-            step.span.end(_end_of(step, seconds))
-
-    def _failed(self, verb: str, path: str, seconds: float, error: BaseException) -> None:
-        is_cancelled = isinstance(error, StartCancelled) and self.transition.goal is not State.STARTED
-        step = None if verb == "construct" else self._steps.pop((verb, path), None)
-        # A constructor may have failed: in the assembly, or in the start of a resource or of one of its users.
-        construction = ("construct", path)
-        if verb == "construct" and construction not in self._steps:
-            # The path is that of the container.
-            construction = next((key for key in reversed(self._steps) if key[0] == "construct"), construction)
-        inner = self._steps.pop(construction, None) if verb in ("construct", "start") else None
-        if step is None and inner is None:
-            if verb == "construct":
-                record_failure(self.root, error, is_cancelled=is_cancelled)
-                return
-            # The hook was not called, since the hooks before it had used up the time.
-            self._begin(verb, path, self._context)
-            step = self._steps.pop((verb, path))
-        for each in (inner, step):
-            if each is not None:
-                attach(each.around)
-                record_failure(each.span, error, is_cancelled=is_cancelled)
-                each.span.end(_end_of(each, seconds))
-
-    def _end_construction(self, path: str) -> None:
-        if path in self._constructed:
-            span, ended = self._constructed.pop(path)
-            if needs := self._needs.get(path):
-                span.set_attribute("typedbus.needs", needs)
-            span.set_attribute("typedbus.outcome", "constructed")
-            span.end(ended)
-
-    def _end_constructions(self) -> None:
-        for path in list(self._constructed):
-            self._end_construction(path)
-
-    def _end_rollback(self) -> None:
-        if self._rollback is not None:
-            self._rollback.span.end()
-            self._rollback = None
-
-    def end(self, reached: State, *, is_restart: bool) -> None:
-        """End the span of the transition, which has ended in the state *reached*, and the spans that are left."""
-        transition, root = self.transition, self.root
-        attach(self._around)  # first, since a span processor may fail
-        self._end_constructions()
-        self._end_rollback()
-        for step in self._steps.values():
-            step.span.end()
-        if not self._is_start and reached in _GOALS:
-            # A stop may have been continued to the exit.
-            name = "restart" if is_restart and reached is State.EXITED else _GOALS[reached]
-            root.update_name(f"typedbus {name}")
-        root.set_attribute("typedbus.state.to", reached.name)
-        root.set_attribute("typedbus.components", len(self._paths))
-        error = transition.outcome
-        if isinstance(error, StartCancelled):
-            root.set_attribute("typedbus.outcome", "cancelled")
-            if error.__cause__ is not None:
-                record_failure(root, error.__cause__, outcome="cancelled")
-        elif error is not None:
-            # The spans of the components have the failures themselves.
-            record_failure(root, error, has_event=not isinstance(error, TransitionFailures))
-        else:
-            root.set_attribute("typedbus.outcome", reached.name.lower())
-        root.end()
-
-
-def _end_of(step: _Step, seconds: float) -> int:
-    """Return when *step*, which took *seconds* by the clock of the bus, ended; at most now."""
-    return min(step.began + max(0, int(seconds * 1e9)), time.time_ns())
