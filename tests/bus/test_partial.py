@@ -669,6 +669,59 @@ def test_a_component_that_lost_what_it_needs_does_not_start_with_something_else(
     bus.exit()
 
 
+@pytest.mark.parametrize("when", ["before the pause", "during the pause"])
+def test_the_restart_of_what_a_component_needs_takes_its_part_over(when: str) -> None:
+    """It does not fail again and again while the other waits; every hook is called once."""
+    clock = FakeClock()
+    with started(clock=clock) as shop:
+        calls: list[ThreadCall] = []
+
+        def fail_pool() -> None:
+            calls.append(ThreadCall(lambda: shop.restart("Site.pool").carry_out(0.0)).waiting())
+
+        if when == "before the pause":
+            shop.acts["stop worker"] = fail_pool
+        call = ThreadCall(lambda: shop.restart("Site.worker").carry_out(5.0))
+        if when == "during the pause":
+            clock.advance(1.0)
+            fail_pool_at_once = ThreadCall(lambda: shop.restart("Site.pool").carry_out(0.0))
+            calls.append(fail_pool_at_once)
+        assert call.finished().result is PartialOutcome.TAKEN_OVER
+        assert calls[0].finished().result is RESTARTED
+        assert shop.notes == ["end 2 runs", *STOPS[:2], "end 3 runs", STOPS[2], *STARTS, "begin 3 runs"]
+
+
+def test_a_start_that_fails_with_what_it_needs_is_no_failure_of_its_run() -> None:
+    """The restart of the other component waits for its turn."""
+    with started() as shop:
+        calls: list[ThreadCall] = []
+        fail = failing("no start", times=1)
+
+        def fail_with_pool() -> None:
+            if not calls:
+                calls.append(ThreadCall(lambda: shop.restart("Site.pool").carry_out(0.0)).waiting())
+            fail()
+
+        shop.acts["start page"] = fail_with_pool
+        assert shop.restart("Site.worker").carry_out(0.0) is PartialOutcome.TAKEN_OVER
+        assert calls[0].finished().result is RESTARTED
+        assert shop.runs.failures == []
+        (line,) = shop.log
+        assert line.startswith(
+            "the restart of Site.worker is left to that of a component that it needs, after an error:"
+        )
+
+
+def test_a_component_that_was_given_up_starts_with_what_it_needs() -> None:
+    """As in a stop and a start."""
+    with started() as shop:
+        shop.acts["start worker"] = failing("no start", times=1)
+        assert shop.restart("Site.worker").carry_out(0.0) is GAVE_UP
+        shop.notes.clear()
+        assert shop.restart("Site.pool").carry_out(0.0) is RESTARTED
+        assert shop.notes == ["end 3 runs", STOPS[2], *STARTS, "begin 3 runs"]
+
+
 # What is restarted.
 
 

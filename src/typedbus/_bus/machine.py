@@ -29,6 +29,7 @@ from typedbus._os.forks import notice
 
 if TYPE_CHECKING:
     from typedbus._bus.hooks import Abandoned
+    from typedbus._bus.partial import PartialRestart
     from typedbus._bus.transition import Transition
 
 
@@ -56,6 +57,7 @@ class StateMachine:
         is_ending: Whether a stop or an exit has broken off a partial restart, and follows.
         is_used: Whether the bus has left STOPPED since it was created or last exited.
         waiters: The threads in `wait`.
+        restarts: The partial restarts that are under way, or wait for their turn.
     """
 
     # Not an attrs class: `import typedbus` would take a millisecond longer.
@@ -75,6 +77,7 @@ class StateMachine:
         "policy",
         "registry",
         "requests",
+        "restarts",
         "started",
         "started_by",
         "state",
@@ -107,6 +110,7 @@ class StateMachine:
         self.started_by: object = None
         self.abandoned: list[Abandoned] = []
         self.waiters: list[Waiter] = []
+        self.restarts: list[PartialRestart] = []
         self.started = StartedHooks()
         self.has_called_starts = False
         self.is_ending = False
@@ -269,7 +273,7 @@ class StateMachine:
 
     def detach(self) -> None:
         """Reset the state in a forked child process; see `Bus.detach`."""
-        self.waiters, self.abandoned = [], []
+        self.waiters, self.abandoned, self.restarts = [], [], []
         self.started_by = None
         current, self.current = self.current, None
         if current is not None:

@@ -34,7 +34,9 @@ class PartialOutcome(enum.Enum):
     RESTARTED = enum.auto()
     """All components of the part have started again, and their runs have begun."""
     DROPPED = enum.auto()
-    """It was withdrawn before its turn, or the bus is not STARTED or about to leave that state: nothing was called."""
+    """It was withdrawn before its turn, or the bus is not STARTED, or about to leave that state: nothing was called."""
+    TAKEN_OVER = enum.auto()
+    """The part is stopped, and the restart of a component that it needs starts it."""
     BROKEN_OFF = enum.auto()
     """A stop or an exit was requested meanwhile."""
     GAVE_UP = enum.auto()
@@ -70,6 +72,9 @@ class PartialRestart:
     fails, the components that this restart has started are stopped again, and a new attempt follows a further pause. A
     failure of a listener of `STOP` is logged. Limits apply as in a stop and a start.
 
+    Only one restart is under way at a time. If the component needs another one whose restart waits for its turn, the
+    other one takes the part over: a start with a component that has failed would fail as well.
+
     Args:
         machine: The state machine of the bus.
         node: The component whose run has failed.
@@ -80,6 +85,8 @@ class PartialRestart:
     node: StartNode
     runs: PartRuns
     _is_withdrawn: bool = attrs.field(default=False, init=False)
+    _is_under_way: bool = attrs.field(default=False, init=False)
+    #: Receives an item when the turn, or the end of a pause, may have come.
     _inbox: SimpleQueue[None] = attrs.field(factory=simple_queue, init=False)
 
     def withdraw(self) -> None:
@@ -89,7 +96,7 @@ class PartialRestart:
         Called when another transition has ended the run.
         """
         self._is_withdrawn = True
-        self._inbox.put(None)
+        self._wake()
 
     def carry_out(self, pause: float) -> PartialOutcome:
         """
@@ -97,19 +104,24 @@ class PartialRestart:
 
         It begins when no other transition is under way, and its pauses belong to it.
         """
-        transition = self._take_turn()
-        if transition is None:
-            return PartialOutcome.DROPPED
-        outcome = PartialOutcome.BROKEN_OFF
+        restarts, lock = self.machine.restarts, self.machine.registry.lock
+        with lock:
+            restarts.append(self)
+            others = tuple(restarts)
+        for other in others:
+            # The one under way may leave its part to this one.
+            other._wake()  # noqa: SLF001  # the same class
         try:
-            outcome = self._attempt(transition, pause)
+            transition = self._await_turn()
+            return PartialOutcome.DROPPED if transition is None else self._run(transition, pause)
         finally:
-            goal = self._end(transition)
-        if goal is not State.STARTED:
-            self._continue_to(goal)
-        return outcome
+            with lock:
+                restarts.remove(self)
 
-    def _take_turn(self) -> Transition | None:
+    def _wake(self) -> None:
+        self._inbox.put(None)
+
+    def _await_turn(self) -> Transition | None:
         """Return the transition, which is now under way; None if it must not be carried out."""
         machine = self.machine
         while True:
@@ -119,23 +131,34 @@ class PartialRestart:
                     return None
                 current = machine.current
                 if current is None:
-                    machine.current = Transition(
-                        State.STARTED,
-                        State.STARTED,
-                        {threading.get_ident()},
-                        machine.abandoned,
-                        machine.event_loop,
-                        interrupts=machine.requests.interrupts,
-                        has_started=True,
-                        restarted=self.node,
-                    )
+                    self._is_under_way = True
+                    machine.current = self._transition()
                     return machine.current
             current.when_done(self._wake)
             del current
             self._inbox.get()
 
-    def _wake(self) -> None:
-        self._inbox.put(None)
+    def _transition(self) -> Transition:
+        machine = self.machine
+        return Transition(
+            State.STARTED,
+            State.STARTED,
+            {threading.get_ident()},
+            machine.abandoned,
+            machine.event_loop,
+            interrupts=machine.requests.interrupts,
+            has_started=True,
+            restarted=self.node,
+        )
+
+    def _run(self, transition: Transition, pause: float) -> PartialOutcome:
+        try:
+            outcome = self._attempt(transition, pause)
+        finally:
+            goal = self._end(transition)
+        if goal is not State.STARTED:
+            self._continue_to(goal)
+        return outcome
 
     def _attempt(self, transition: Transition, pause: float) -> PartialOutcome:
         """Stop and start the part until a start succeeds."""
@@ -149,18 +172,23 @@ class PartialRestart:
             if not transition.goes_on(is_up=False):
                 break
             machine.started.forget(nodes)
-            if error is not None:
+            if error is not None and not self._is_taken_over:
                 # Without its traceback, whose frames refer to this one.
                 delay, error = runs.failed(error), None
                 if delay is None:
-                    machine.started.lost.update(nodes)
+                    machine.started.note_lost(self.node, nodes)
                     return PartialOutcome.GAVE_UP
                 pause = delay
             self._pause(transition, pause)
-            # A component that needs another one that was given up cannot start.
-            startable = nodes - machine.started.lost
+            if self._is_taken_over:
+                if error is not None:
+                    self._log("is left to that of a component that it needs, after an error", error)
+                machine.started.note_lost(self.node, nodes)
+                return PartialOutcome.TAKEN_OVER
+            startable = machine.started.startable(nodes)
             error = self._start(transition, startable)
             if error is None and transition.goes_on(is_up=False):
+                machine.started.note_whole(nodes)
                 runs.begin(startable)
                 return PartialOutcome.RESTARTED
         if error is not None:
@@ -184,11 +212,18 @@ class PartialRestart:
         return self._left(transition)
 
     def _pause(self, transition: Transition, seconds: float) -> None:
-        clock, inbox = self.machine.clock, simple_queue()
+        clock = self.machine.clock
         due = clock.now() + seconds
-        with transition.waking(lambda: inbox.put(None)):
-            while transition.goes_on(is_up=False) and (left := due - clock.now()) > 0:
-                clock.wait(inbox, left)
+        with transition.waking(self._wake):
+            while transition.goes_on(is_up=False) and not self._is_taken_over and (left := due - clock.now()) > 0:
+                clock.wait(self._inbox, left)
+
+    @property
+    def _is_taken_over(self) -> bool:
+        """Whether the restart of a component that this one needs waits for its turn."""
+        with self.machine.registry.lock:
+            waiting = [other.node for other in self.machine.restarts if not other._is_under_way]  # noqa: SLF001  # the same class
+        return bool(waiting) and not needs_of(self.node).isdisjoint(waiting)
 
     def _start(self, transition: Transition, nodes: Collection[StartNode]) -> BaseException | None:
         """Start *nodes*, and return the error of the first that fails."""
@@ -235,6 +270,19 @@ class PartialRestart:
         self.machine.registry.log(f"the restart of {self.node.path} {text}:\n{traceback_of(error)}", ERROR)
 
 
+def needs_of(node: StartNode) -> set[StartNode]:
+    """Return the nodes that *node* needs, directly or indirectly."""
+    needed: set[StartNode] = set()
+    unseen = list(node.needs)
+    while unseen:
+        need = unseen.pop()
+        # The publisher behind a gate starts after the listeners, but does not need them.
+        if need not in needed and not need.is_gate:
+            needed.add(need)
+            unseen.extend(need.needs)
+    return needed
+
+
 def part_of(root: StartNode, nodes: Iterable[StartNode]) -> frozenset[StartNode]:
     """Return *root* and the nodes that need it, directly or indirectly; *nodes* and the nodes they need are searched."""
     users: dict[StartNode, list[StartNode]] = {}
@@ -242,8 +290,7 @@ def part_of(root: StartNode, nodes: Iterable[StartNode]) -> frozenset[StartNode]
     unseen = list(nodes)
     while unseen:
         node = unseen.pop()
-        # The publisher behind a gate starts after the listeners, but does not need them.
-        if node in seen or node.is_gate:
+        if node in seen or node.is_gate:  # as in `needs_of`
             continue
         seen.add(node)
         for need in node.needs:

@@ -18,7 +18,8 @@ class StartedHooks:
 
     Attributes:
         hooks: These listeners, in the order in which they returned.
-        lost: The components that a partial restart has stopped and given up: they start with the next start of the bus.
+        lost: By the component of a partial restart that has left them stopped, the components of that restart. They
+            start again with the bus, or in a restart that includes that component.
     """
 
     # Not an attrs class, as `StateMachine`.
@@ -26,7 +27,7 @@ class StartedHooks:
 
     def __init__(self, hooks: list[ScheduledHook] | None = None) -> None:
         self.hooks = [] if hooks is None else hooks
-        self.lost: set[StartNode] = set()
+        self.lost: dict[StartNode, frozenset[StartNode]] = {}
         #: The listeners of `STOP` that a partial restart has called, of objects that have not started again.
         self._stopped: set[ScheduledHook] = set()
 
@@ -48,6 +49,19 @@ class StartedHooks:
             if subscription not in self._stopped
             and ((owner := id(subscription.owner)) in has_started or owner not in can_start)
         ]
+
+    def startable(self, nodes: frozenset[StartNode]) -> frozenset[StartNode]:
+        """Return the components among *nodes* that can start: whatever they need is started, or among *nodes*."""
+        return nodes.difference(*(lost for root, lost in self.lost.items() if root not in nodes))
+
+    def note_lost(self, root: StartNode, nodes: frozenset[StartNode]) -> None:
+        """Record that the restart of *root* has left *nodes* stopped."""
+        self.note_whole(nodes)
+        self.lost[root] = nodes
+
+    def note_whole(self, nodes: frozenset[StartNode]) -> None:
+        """Record that *nodes* have started again, as far as that was possible."""
+        self.lost = {root: lost for root, lost in self.lost.items() if root not in nodes}
 
     def note_stopped(self, stops: Iterable[ScheduledHook]) -> None:
         """Record that the listeners *stops* of `STOP` have been called, so that no other stop calls them."""
