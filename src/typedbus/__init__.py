@@ -44,6 +44,7 @@ from typedbus._base.exports import export as _export
 from typedbus._base.exports import later as _later
 from typedbus._base.failures import ChannelFailures, Failure, TransitionFailures
 from typedbus._base.limits import Limits
+from typedbus._base.run_errors import RestartPolicyError, RunFailed, RunReturned
 from typedbus._base.scope_errors import (
     AsyncNeeded,
     NotGiven,
@@ -54,21 +55,27 @@ from typedbus._base.scope_errors import (
     ScopeClosed,
 )
 from typedbus._base.states import State
+from typedbus._base.stopping import Stopping
 from typedbus._bus.builtin import (
     EXIT,
     GRACEFUL,
     LOG,
     MAIN,
+    RUN,
+    RUNS,
     START,
     STOP,
 )
 from typedbus._bus.bus import Bus
 from typedbus._channels.bound import BoundChannel
-from typedbus._channels.channel import Channel, on
+from typedbus._channels.channel import Channel
 from typedbus._channels.faces import Publishes, Subscribes
+from typedbus._channels.marks import on
 from typedbus._channels.subscriptions import Subscription
 
 if TYPE_CHECKING:
+    from typedbus._base.restart import Restart
+    from typedbus._base.run_records import RunRecord, RunState
     from typedbus._bus.listeners import Listeners
     from typedbus._channels.async_bound import AsyncBoundChannel
     from typedbus._channels.async_channel import AsyncChannel, in_thread
@@ -104,6 +111,9 @@ _LATER = {
     "InvalidContainer": "typedbus._container.faults",
     "Listeners": "typedbus._bus.listeners",
     "Resource": "typedbus._container.resource",
+    "Restart": "typedbus._base.restart",
+    "RunRecord": "typedbus._base.run_records",
+    "RunState": "typedbus._base.run_records",
     "SESSION": "typedbus._container.scoped",
     "Scope": "typedbus._container.scope",
     "Scoped": "typedbus._container.scoped",
@@ -143,6 +153,8 @@ __all__ = (
     "GRACEFUL",
     "LOG",
     "MAIN",
+    "RUN",
+    "RUNS",
     "SESSION",
     "START",
     "STOP",
@@ -193,7 +205,13 @@ __all__ = (
     "ResetError",
     "Resource",
     "ResourceError",
+    "Restart",
     "RestartError",
+    "RestartPolicyError",
+    "RunFailed",
+    "RunRecord",
+    "RunReturned",
+    "RunState",
     "Scope",
     "ScopeBusy",
     "ScopeClosed",
@@ -202,6 +220,7 @@ __all__ = (
     "StartPending",
     "State",
     "StillRunning",
+    "Stopping",
     "Subscribes",
     "Subscription",
     "TransitionError",

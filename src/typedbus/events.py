@@ -23,6 +23,7 @@ from typedbus._base.events import (
     Subscribed,
 )
 from typedbus._base.exports import export as _export
+from typedbus._base.run_events import RunBegan, RunBroke, RunEnded, RunEvent, RunGaveUp, RunReady
 from typedbus._bus.builtin import (
     COMPONENT_EXITED,
     COMPONENT_EXITING,
@@ -71,6 +72,12 @@ __all__ = (
     "ListenerFailed",
     "Moved",
     "RolledBack",
+    "RunBegan",
+    "RunBroke",
+    "RunEnded",
+    "RunEvent",
+    "RunGaveUp",
+    "RunReady",
     "Subscribed",
 )
 

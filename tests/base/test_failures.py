@@ -19,6 +19,7 @@ import typedbus.faults
 import typedbus.testing
 from typedbus import (
     EXIT,
+    RUN,
     START,
     STOP,
     AsyncChannel,
@@ -58,7 +59,11 @@ from typedbus import (
     ResetError,
     Resource,
     ResourceError,
+    Restart,
     RestartError,
+    RestartPolicyError,
+    RunFailed,
+    RunReturned,
     Scope,
     ScopeBusy,
     ScopeClosed,
@@ -67,6 +72,7 @@ from typedbus import (
     StartPending,
     State,
     StillRunning,
+    Stopping,
     TransitionError,
     TransitionFailures,
     WaitError,
@@ -1117,6 +1123,57 @@ def a_scope_after_its_block() -> BaseException:
     with Site().scope() as scope:
         pass
     return met_in(lambda: scope[Site.user])
+
+
+@said_by(
+    RestartPolicyError,
+    ValueError,
+    "this restart policy cannot work: fatal=<class 'OSError'> is not a tuple; write fatal=(PermissionError,)",
+)
+def a_policy_that_cannot_work() -> BaseException:
+    return met_in(lambda: Restart(fatal=OSError))  # type: ignore[arg-type]  # the fault
+
+
+@said_by(RunFailed, RuntimeError, "run Shop.importer failed with OSError('no disk')")
+def a_run_that_failed() -> BaseException:
+    class Importer:
+        @on(RUN)
+        def work(self, stopping: Stopping) -> None:
+            raise OSError("no disk")
+
+    class Shop(Container):
+        bus = Component(Bus)
+        importer = Component(Importer)
+
+    def run_it() -> None:
+        with running(Shop) as shop:
+            shop.bus().block()
+
+    return met_in(run_it)
+
+
+@said_by(
+    RunReturned,
+    RuntimeError,
+    "run Shop.importer returned after 0.00 s, before it was asked to end; make it wait for its `stopping` argument",
+)
+def a_run_that_returned() -> BaseException:
+    class Importer:
+        @on(RUN)
+        def work(self, stopping: Stopping) -> None: ...
+
+    class Shop(Container):
+        bus = Component(Bus, clock=FakeClock())
+        importer = Component(Importer).supervised(Restart("always", most=1, first=1e-9, jitter=0))
+
+    def run_it() -> None:
+        with running(Shop) as shop:
+            shop.bus().clock.advance(1.0)  # type: ignore[attr-defined]  # it is a FakeClock
+            shop.bus().block()
+
+    cause = met_in(run_it).__cause__
+    assert cause is not None
+    return cause
 
 
 WITH_ATTRIBUTES: Final = [one for one in SITUATIONS if not issubclass(one.kind, (BaseExceptionGroup, NotMainThread))]

@@ -36,6 +36,16 @@ ERRORS = errors_of_the_package()
 DECLARED = [cls for cls in ERRORS if "__init__" not in vars(cls)]
 
 
+class EqualError(OSError):
+    """An error that is equal to its copies."""
+
+    def __eq__(self, other: object) -> bool:
+        return isinstance(other, EqualError) and other.args == self.args
+
+    def __hash__(self) -> int:
+        return hash(self.args)
+
+
 def sample(annotation: Any) -> Any:
     """Return a value of an annotated type."""
     origin, args = typing.get_origin(annotation), typing.get_args(annotation)
@@ -56,6 +66,7 @@ def sample(annotation: Any) -> Any:
         type: int,
         Path: Path("/run/shop"),
         State: State.EXITED,
+        BaseException: EqualError("no disk"),
     }
     return samples[annotation]
 

@@ -19,6 +19,7 @@ import pytest
 
 import typedbus
 import typedbus._base.events
+import typedbus._base.run_events
 import typedbus._bus.builtin
 import typedbus.events
 import typedbus.faults
@@ -165,7 +166,7 @@ def test_every_public_name_has_a_docstring(module: ModuleType, name: str) -> Non
     elif inspect.isfunction(value):
         assert value.__doc__
     else:
-        sources = inspect.getsource(typedbus._base.events), inspect.getsource(typedbus._bus.builtin)
+        sources = map(inspect.getsource, (typedbus._base.events, typedbus._base.run_events, typedbus._bus.builtin))
         assert any(re.search(rf'^{name}: [^"]*\n"""', source, re.MULTILINE) for source in sources)
 
 

@@ -22,7 +22,9 @@ from typedbus._base.events import (
     RolledBack,
     Subscribed,
 )
+from typedbus._base.run_events import RunEvent
 from typedbus._channels.channel import Channel
+from typedbus._channels.run_channel import RUN as RUN  # noqa: PLC0414  # the mark `on` needs it
 
 HookResult: TypeAlias = Awaitable[None] | None
 """The result of a listener of `START`, `STOP`, `EXIT` and `GRACEFUL`: a transition or a reload awaits async listeners."""
@@ -48,6 +50,7 @@ COMPONENT_EXITED = Channel[[ComponentExited], None]("component_exited")
 FAILED = Channel[[Failed], None]("failed")
 ROLLED_BACK = Channel[[RolledBack], None]("rolled_back")
 LISTENER_FAILED = Channel[[ListenerFailed], None]("listener_failed")
+RUNS = Channel[[RunEvent], None]("runs")
 
 LIFECYCLE_CHANNELS: Final = frozenset(value for value in list(vars().values()) if isinstance(value, Channel))
 """All channels above: every bus has them and publishes on them itself."""

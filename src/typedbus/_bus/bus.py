@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import functools
 import threading
-from collections.abc import Callable, Coroutine, Iterable
+from collections.abc import Callable, Coroutine, Iterable, Mapping
 from typing import TYPE_CHECKING, Any, ParamSpec, overload
 
 from typing_extensions import TypeVar
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
     from typing_extensions import deprecated
 
+    from typedbus._base.run_records import RunRecord
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.deprecated import TakesDeprecated
     from typedbus._channels.watching import Published, Watch
@@ -184,6 +185,11 @@ class Bus:
     @workers.setter
     def workers(self, workers: int) -> None:
         self._parts.machine.workers = workers
+
+    @property
+    def runs(self) -> Mapping[str, RunRecord]:
+        """The state of each run at this moment by its `RunRecord.path`, in the order in which they begin."""
+        return self._parts.machine.runs.records()
 
     @property
     def replacement(self) -> Replacement | None:
@@ -493,10 +499,3 @@ class Bus:
 def parts_of(bus: Bus) -> Parts:
     """Return the parts of *bus*, for the packages of this library."""
     return bus._parts  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-
-
-def bus_with(registry: Registry, policy: TransitionPolicy) -> Bus:
-    """Return a bus with the channels *registry* and another *policy* than the typed one, for the old API."""
-    bus = Bus.__new__(Bus)
-    bus._compose(registry, policy, None, 1, None)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-    return bus

@@ -18,7 +18,8 @@ from typedbus._base.channel_errors import RegistrationError
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.failures import describe
 from typedbus._base.places import calling_place
-from typedbus._bus.builtin import START
+from typedbus._base.states import State
+from typedbus._bus.builtin import RUN, START
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.registry import no_channel
 from typedbus._channels.channel import (
@@ -369,8 +370,10 @@ class _DirectSubscriptions:
 
 
 def refuse_late_start(bus: Bus, hook: FunctionHook) -> None:
-    """Raise `RegistrationError` if *hook* is one of `START`, and the hooks of the current start have been called."""
-    if hook.channel is START and parts_of(bus).machine.is_too_late_to_start:
+    """Raise `RegistrationError` if *hook* is one of `START` or `RUN`, and those of the current start have been called."""
+    machine = parts_of(bus).machine
+    is_late_run = hook.channel is RUN and machine.state is State.STARTED
+    if is_late_run or (hook.channel is START and machine.is_too_late_to_start):
         raise hook.refused(
             "the bus has started, so the function would not be called; import its module, or subscribe, before the start"
         )

@@ -17,12 +17,13 @@ from typedbus._base.errors import LimitError, StartCancelled, TransitionError
 from typedbus._base.events import Moved
 from typedbus._base.limits import Limits, StartNode
 from typedbus._base.states import State
-from typedbus._bus.builtin import EXIT, START, STOP
+from typedbus._bus.builtin import EXIT, RUN, START, STOP
 from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
+from typedbus._bus.run_seam import RunSeam
 from typedbus._bus.started import StartedHooks
 from typedbus._bus.waiting import Waiter, waiting
 from typedbus._os.forks import notice
@@ -58,6 +59,7 @@ class StateMachine:
         is_used: Whether the bus has left STOPPED since it was created or last exited.
         waiters: The threads in `wait`.
         restarts: The partial restarts that are under way, or wait for their turn.
+        runs: The runs of the bus.
     """
 
     # Not an attrs class: `import typedbus` would take a millisecond longer.
@@ -78,6 +80,7 @@ class StateMachine:
         "registry",
         "requests",
         "restarts",
+        "runs",
         "started",
         "started_by",
         "state",
@@ -111,6 +114,7 @@ class StateMachine:
         self.abandoned: list[Abandoned] = []
         self.waiters: list[Waiter] = []
         self.restarts: list[PartialRestart] = []
+        self.runs = RunSeam(registry)
         self.started = StartedHooks()
         self.has_called_starts = False
         self.is_ending = False
@@ -148,7 +152,7 @@ class StateMachine:
 
     def refuse_on_loop(self, verb: str) -> None:
         """Raise `LoopError` if the sync method *verb* would block an event loop on which hooks have to run."""
-        self.event_loop.refuse(verb, map(self.registry.look_up, (START, STOP, EXIT)))
+        self.event_loop.refuse(verb, (self.registry.look_up(channel) for channel in (START, STOP, EXIT, RUN)))
 
     def waking(self, wake: Callable[[], object]) -> contextlib.AbstractContextManager[None]:
         """
@@ -238,7 +242,8 @@ class StateMachine:
                     goal, goal, threads, self.abandoned, self.event_loop, interrupts=self.requests.interrupts
                 )
                 return self.current, True
-            is_in_hook = current.includes_caller()
+            # The transition waits for the end of a run, as it waits for a hook.
+            is_in_hook = current.includes_caller() or self.runs.includes_caller()
             if goal is State.STARTED and (current.goal is not State.STARTED or (current.is_partial and not is_in_hook)):
                 raise TransitionError(self.state, State.STARTING)
             if goal is State.EXITED or current.goal is State.STARTED:
@@ -275,6 +280,7 @@ class StateMachine:
         """Reset the state in a forked child process; see `Bus.detach`."""
         self.waiters, self.abandoned, self.restarts = [], [], []
         self.started_by = None
+        self.runs.detach()
         current, self.current = self.current, None
         if current is not None:
             current.goal = State.EXITED

@@ -27,7 +27,7 @@ class MainLoop:
         threads: The threads that `block` joins after the exit.
     """
 
-    __slots__ = ("_machine", "_main", "_registry", "_requests", "replacement", "threads")
+    __slots__ = ("__weakref__", "_machine", "_main", "_registry", "_requests", "replacement", "threads")
 
     def __init__(self, registry: Registry, requests: Requests, machine: StateMachine) -> None:
         self._registry = registry

@@ -10,7 +10,7 @@ from typing import Any, Final, ParamSpec
 
 from typedbus._base.events import LifecycleEvent, ListenerFailed
 from typedbus._base.failures import describe, place_of, traceback_of
-from typedbus._bus.builtin import ERROR, EVENT_CHANNELS, LIFECYCLE, LIFECYCLE_CHANNELS
+from typedbus._bus.builtin import ERROR, EVENT_CHANNELS, LIFECYCLE, LIFECYCLE_CHANNELS, RUNS
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, Channel
 
@@ -126,11 +126,12 @@ class Observers:
     Failures in publishes are reported on them, and failures of watchers on `LOG`.
     """
 
-    __slots__ = ("_by_kind", "_lifecycle", "_log")
+    __slots__ = ("_by_kind", "_lifecycle", "_log", "_runs")
 
     def __init__(self, lock: threading.RLock, log: ObserverChannel[[str, int]]) -> None:
         self._log = log
         self._lifecycle = ObserverChannel(LIFECYCLE, lock)
+        self._runs = ObserverChannel(RUNS, lock)
         self._by_kind: dict[type[LifecycleEvent], ObserverChannel[[Any]]] = {
             kind: ObserverChannel(channel, lock) for kind, channel in EVENT_CHANNELS.items()
         }
@@ -138,7 +139,7 @@ class Observers:
     @property
     def channels(self) -> list[ObserverChannel[[Any]]]:
         """All these channels."""
-        return [self._lifecycle, *self._by_kind.values()]
+        return [self._lifecycle, *self._by_kind.values(), self._runs]
 
     def publish(self, event: LifecycleEvent) -> None:
         """Publish *event* on the channel of its kind, and then on `LIFECYCLE`."""

@@ -70,6 +70,7 @@ def carry_out_start(machine: StateMachine, current: Transition) -> None:
         machine.enter(State.STARTED)
         current.has_started = True
     machine.announce(State.STARTING, State.STARTED)
+    machine.runs.begin()
 
 
 def carry_out_stop(machine: StateMachine, current: Transition) -> None:
@@ -86,6 +87,7 @@ def carry_out_stop(machine: StateMachine, current: Transition) -> None:
     if is_rollback:
         seconds = machine.limits.stop if machine.limits.rollback is None else machine.limits.rollback
         limit = PhaseLimit("rollback", seconds, limit.began)
+    machine.runs.end(new_phase(machine, current, None, None, is_up=False), limit)
     subscriptions = subscriptions_of(machine, STOP)
     stopping = machine.started.to_stop(subscriptions_of(machine, START), subscriptions)
     hooks = machine.policy.to_call(ready_hooks(machine, stopping), subscriptions)

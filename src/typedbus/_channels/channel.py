@@ -9,28 +9,23 @@ a channel on a bus.
 from __future__ import annotations
 
 import functools
-import sys
 import types
-from collections.abc import Awaitable, Callable
-from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Literal, Protocol, Self, Union, overload
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Protocol, Self, Union, overload
 
 from typing_extensions import ParamSpec, TypeVar
 
-from typedbus._base.channel_errors import ChannelError, ListenerError, NotAMethod
-from typedbus._base.failures import describe, place_of
+from typedbus._base.channel_errors import ChannelError, ListenerError
+from typedbus._base.failures import describe
 from typedbus._base.limits import checked_limit
-from typedbus._base.places import function_outside_class
 from typedbus._channels.declaring import checked_declaration
 
 if TYPE_CHECKING:
     import inspect
 
-    from typing_extensions import deprecated
-
-    from typedbus._channels.async_channel import AsyncChannel
+    from typedbus._base.restart import Restart
     from typedbus._channels.bound import BoundChannel  # noqa: F401  # named in a string, as a base class needs at run time
-    from typedbus._channels.deprecated import DeprecatedAsyncChannel, DeprecatedChannel
-    from typedbus._channels.marking import AsyncMark, MarkOfTwo
+    from typedbus._channels.deprecated import DeprecatedChannel
 
 Args = ParamSpec("Args", default=[])
 Result = TypeVar("Result", default=None)
@@ -294,9 +289,11 @@ class Hook(Generic[Owner_contra]):
         priority: Its place among the listeners, or None for the component's priority.
         limit: How long it may take on the life cycle, in seconds, or None for the limit in `Limits`.
         inline: Whether it is always called in the thread of the transition.
+        restart: By which policy it is called again if it is a run; None for the policy of the component.
+        awaited: Whether a start waits until it is ready, if it is a run.
     """
 
-    __slots__ = ("attribute", "channel", "inline", "limit", "method", "priority")
+    __slots__ = ("attribute", "awaited", "channel", "inline", "limit", "method", "priority", "restart")
 
     def __init__(
         self,
@@ -307,6 +304,8 @@ class Hook(Generic[Owner_contra]):
         *,
         inline: bool = False,
         attribute: str = "",
+        restart: Restart | None = None,
+        awaited: bool = False,
     ) -> None:
         self.channel: Final = channel
         self.method: Final = method
@@ -314,6 +313,8 @@ class Hook(Generic[Owner_contra]):
         self.limit: Final = None if limit is None else checked_limit(describe(method), limit)
         self.inline: Final = inline
         self.attribute: Final = attribute
+        self.restart: Final = restart
+        self.awaited: Final = awaited
 
     def bind(self, owner: Owner_contra, /) -> Callable[..., object]:
         """
@@ -337,9 +338,6 @@ class Hook(Generic[Owner_contra]):
         return f"<Hook {self.channel.name} calls {describe(self.method)}>"
 
 
-MARK: Final = "__typedbus_channels__"
-
-
 def declared(
     channel: AnyChannel,
     method: Callable[..., Any],
@@ -347,6 +345,8 @@ def declared(
     limit: float | None = None,
     *,
     inline: bool = False,
+    restart: Restart | None = None,
+    awaited: bool = False,
 ) -> Hook[Any]:
     """
     Return the hook of a mark or a declaration.
@@ -356,129 +356,4 @@ def declared(
     """
     if not (priority is None or isinstance(priority, int)):
         raise ListenerError(channel.name, method, f"its priority {priority!r} is not an int")
-    return Hook(channel, method, priority, limit, inline=inline)
-
-
-def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
-    """Return whether a mark on *listener* makes it inline: called in the thread of the transition."""
-    marks: tuple[Hook[object], ...] = getattr(listener, MARK, ())
-    return bool(marks) and any(mark.inline and mark.channel is channel for mark in marks)
-
-
-if TYPE_CHECKING:  # the decorator imports asyncio when it is called
-
-    @overload
-    @deprecated("the channel is deprecated; its declaration names the replacement")
-    def on(  # type: ignore[overload-overlap]  # as below; a deprecated channel may have awaitable results
-        channel: DeprecatedChannel[P, R],
-        /,
-        *,
-        priority: int | None = ...,
-        limit: float | None = ...,
-        inline: bool = ...,
-    ) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]: ...
-
-    @overload
-    @deprecated("the channel is deprecated; its declaration names the replacement")
-    def on(channel: DeprecatedAsyncChannel[P, R], /, *, priority: int | None = ...) -> AsyncMark[P, R]: ...
-
-
-# An async hook cannot be inline.
-@overload
-def on(  # type: ignore[overload-overlap]  # the literal True selects it, and the result of the other accepts more methods
-    channel: Channel[P, Awaitable[R] | R],
-    /,
-    *,
-    priority: int | None = ...,
-    limit: float | None = ...,
-    inline: Literal[True],
-) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]: ...
-
-
-@overload
-def on(
-    channel: Channel[P, Awaitable[R] | R],
-    /,
-    *,
-    priority: int | None = ...,
-    limit: float | None = ...,
-    inline: bool = ...,
-) -> AsyncMark[P, R]: ...
-
-
-@overload
-def on(
-    channel: Channel[P, R], /, *, priority: int | None = ..., limit: float | None = ..., inline: bool = ...
-) -> Callable[[Callable[Concatenate[Owner, P], R]], Callable[Concatenate[Owner, P], R]]: ...
-
-
-@overload
-def on(channel: AsyncChannel[P, R], /, *, priority: int | None = ...) -> AsyncMark[P, R]: ...
-
-
-@overload
-def on(
-    channel: Channel[P, R], other: Channel[Q, S], /, *, priority: int | None = ..., limit: float | None = ...
-) -> MarkOfTwo[P, R, Q, S]: ...
-
-
-@overload
-def on(
-    channel: AsyncChannel[P, R], other: AsyncChannel[Q, S], /, *, priority: int | None = ...
-) -> MarkOfTwo[P, R | Awaitable[R], Q, S | Awaitable[S]]: ...
-
-
-def on(
-    channel: Any, /, *others: Any, priority: int | None = None, limit: float | None = None, inline: bool = False
-) -> Any:
-    """
-    Mark a method of a component as a listener of *channel*.
-
-    The method itself is returned; for type checkers it has the channel's signature
-    from then on. Other decorators, `@classmethod` and `@staticmethod` included,
-    may stand above and below. An override in a subclass is called instead of the method,
-    marked again or not; an override that is None does not listen.
-
-    A method may listen to several channels. If they have one signature, give it a mark for each. Give two channels of
-    different signatures to one mark, ``@on(page_published, page_deleted)``, since the signature that a mark gives to
-    the method need not fit another mark; the method then has the signature of the first channel. For more than two,
-    and to mix a `Channel` with an `AsyncChannel`, use `Channel.calls` in the declaration of the component.
-
-    Args:
-        channel: Checked against the method by mypy and pyright. The methods that listen to an `AsyncChannel` may be
-            async; they have neither a limit nor *inline*.
-        others: A second channel, checked in the same way.
-        priority: Its place among the listeners of the channel, lower first; 50 by default.
-        limit: How long it may take when the bus starts, stops or exits, in seconds.
-        inline: Whether it is called in the thread that starts, stops or exits the bus, regardless of workers and
-            limits. Use it for code that must run in the main thread, such as signals, or before other threads exist,
-            such as a fork. While it runs no other hook begins, and the bus has no idle threads; hooks that were
-            already running continue. No limit interrupts it; its time counts towards the limit of the whole.
-
-    Raises:
-        ChannelError: *channel* is not a channel.
-        NotAMethod: The decorated function is not in the body of a class, so it would never be called.
-        ListenerError: *priority* is not an int, or the decorated object takes no mark, as a function written in C.
-        LimitError: *limit* is not a number above 0.
-    """
-    channels = (channel, *others)
-    for given in channels:
-        if not isinstance(given, AnyChannel):
-            raise ChannelError(given, "is not a channel: pass one to @on, as in @on(order_placed)")
-
-    def mark(method: Callable[..., Any]) -> Callable[..., Any]:
-        frame = sys._getframe(1)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # as in `calling_place`
-        function = function_outside_class(method, frame)
-        if function is not None:
-            raise NotAMethod(channel.name, describe(function), place_of(function))
-        # A decorator applies the last of several marks first.
-        hooks = [declared(each, method, priority, limit, inline=inline) for each in reversed(channels)]
-        marks: tuple[Hook[Any], ...] = getattr(method, MARK, ())
-        try:
-            setattr(method, MARK, (*marks, *hooks))
-        except (AttributeError, TypeError) as error:
-            reason = "it cannot be marked; use `channel.calls(...)` in the declaration of the component"
-            raise ListenerError(channel.name, method, reason) from error
-        return method
-
-    return mark
+    return Hook(channel, method, priority, limit, inline=inline, restart=restart, awaited=awaited)

@@ -27,10 +27,12 @@ from typedbus._base.failures import (
     put_note,
 )
 from typedbus._base.limits import StartNode
-from typedbus._channels.channel import AnyChannel, R, marked_inline
+from typedbus._channels.channel import AnyChannel, R
 from typedbus._channels.codegen import HEAT, UNROLLED, Shape
+from typedbus._channels.marks import mark_on, marked_inline
 
 if TYPE_CHECKING:
+    from typedbus._base.restart import Restart
     from typedbus._channels.verbs import Unrolled
     from typedbus._channels.watching import Watch, WatchedVerbs
 
@@ -100,6 +102,11 @@ class Subscription:
     def is_inline(self) -> bool:
         """Whether the listener is called in the thread of the transition, regardless of workers and limits."""
         return marked_inline(self.listener, self.channel)
+
+    @property
+    def restart(self) -> Restart | None:
+        """By which policy the listener is called again if it is a run; None if it is not."""
+        return getattr(mark_on(self.listener, self.channel), "restart", None)
 
     @property
     def place(self) -> str:

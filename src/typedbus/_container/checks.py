@@ -7,7 +7,8 @@ from collections.abc import Callable, Collection, Iterator, Sequence
 from typedbus._base.ordering import dependencies_first
 from typedbus._container.analysis import Analysis, is_bus
 from typedbus._container.body import Declarations, blueprint_of, body_of, in_library_containers, paths_in, providers_of
-from typedbus._container.component import Component, cycle_fault, reference_faults
+from typedbus._container.component import Component
+from typedbus._container.component_faults import cycle_fault, reference_faults
 from typedbus._container.contributed import contribution_faults
 from typedbus._container.descriptions import class_of
 from typedbus._container.faults import BusFault, CycleFault, DisabledFault, Fault

@@ -13,7 +13,7 @@ import contextlib
 import threading
 import time
 import types
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from itertools import chain
 from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, ParamSpec, Self
 
@@ -25,10 +25,12 @@ from typedbus._base.failures import describe
 from typedbus._base.limits import checked_limit
 from typedbus._base.ordering import dependencies_first
 from typedbus._base.places import calling_place
+from typedbus._base.restart import Restart
 from typedbus._channels.channel import AnyChannel, Hook
 from typedbus._container.closing import closing_hook
-from typedbus._container.construction import Construction, Entered, await_end
-from typedbus._container.faults import CycleFault, InvalidContainer, ReferenceFault
+from typedbus._container.component_faults import cycle_fault, reference_faults
+from typedbus._container.construction import Construction, Entered, await_end, check_callable
+from typedbus._container.faults import InvalidContainer
 from typedbus._container.injection import argument
 from typedbus._container.providers import (
     OWN,
@@ -41,7 +43,6 @@ from typedbus._container.providers import (
     is_provider,
     needs,
     providers_among,
-    reached,
 )
 from typedbus._container.references import Every, Reference
 from typedbus._container.replaceable import Home, Replaceable
@@ -53,7 +54,7 @@ Owner = TypeVar("Owner")
 
 _UNBUILT: Final = object()
 #: The attributes of a declaration that its copies share unchanged.
-_DECLARED: Final = frozenset({"place", "path", "hooks", "unheard", "closing", "limit", "reason"})
+_DECLARED: Final = frozenset({"place", "path", "hooks", "unheard", "closing", "limit", "policy", "reason"})
 
 
 class Component(Replaceable, Generic[T_co]):
@@ -85,14 +86,14 @@ class Component(Replaceable, Generic[T_co]):
 
     #: The channels to which no method of the component listens by its name.
     unnamed: ClassVar[tuple[AnyChannel, ...]] = ()
-    place: str
-    path: str
     # Defaults on the class, which few declarations change; attributes for each component would take time and memory.
     hooks: tuple[Hook[Any], ...] = ()
     unheard: tuple[AnyChannel, ...] = ()
     #: The hook of `closed_by`.
     closing: Hook[Any] | None = None
     limit: float | None = None
+    #: The policy of `supervised`.
+    policy: Restart | None = None
     #: The provider of the condition for taking part; None if the component always takes part.
     condition: object = None
     reason: str = ""
@@ -179,6 +180,23 @@ class Component(Replaceable, Generic[T_co]):
             LimitError: *seconds* is not a number above 0.
         """
         self.limit = checked_limit(self.path, seconds)
+        return self
+
+    def supervised(self, policy: Restart, /) -> Self:
+        """
+        Call the runs of the component again by *policy*, instead of the policies of their marks.
+
+        ``Component(Consumer).supervised(Restart("always"))``; a run is a method that listens to `RUN`.
+
+        Returns:
+            The component itself.
+
+        Raises:
+            DeclarationError: *policy* is not a `Restart`.
+        """
+        if not isinstance(policy, Restart):
+            raise DeclarationError(self.path, self.place, f"supervised takes a Restart, and was given {policy!r}")
+        self.policy = policy
         return self
 
     def enabled(self, condition: bool, /, *, reason: str) -> Self:
@@ -404,11 +422,6 @@ class Component(Replaceable, Generic[T_co]):
         """The number of declared positional arguments, and the names of the keyword arguments."""
         return len(self._provider.args), tuple(self._provider.kwargs)
 
-    @property
-    def overriding(self) -> object:
-        """The provider that overrides the component, or None."""
-        return self._provider.last_overriding
-
     def forget(self) -> None:
         """Drop the instance; the next call builds a new one."""
         self._instance = _UNBUILT
@@ -461,19 +474,6 @@ class Component(Replaceable, Generic[T_co]):
         __class_getitem__ = classmethod(types.GenericAlias)
 
 
-def check_callable(builds: object, place: str) -> None:
-    """Raise `DeclarationError` if *builds*, declared at *place*, cannot be called."""
-    if not callable(builds):
-        raise DeclarationError(repr(builds), place, "it is not callable: give a class or a function")
-
-
-def reference_faults(component: Component[Any]) -> list[ReferenceFault]:
-    """Return a fault for each unresolved reference of *component* to a declaration of another container."""
-    ends = reached(component, lambda node: isinstance(node, (Component, Reference)))
-    unresolved = {id(node): node for node, _, _ in ends if isinstance(node, Reference) and node.is_unresolved}
-    return [node.fault(component.path, component.place) for node in unresolved.values()]
-
-
 def _none() -> None:
     """Do nothing: the function that the container library requires of a provider."""
 
@@ -488,13 +488,3 @@ def _needed_now(node: object) -> list[object]:
         branch = node.branch_of(node.key())
         return [node.key] if branch is None else [node.key, branch]
     return [] if isinstance(node, IfEnabled) and not node.is_enabled() else needs(node)
-
-
-def cycle_fault(circle: Sequence[object]) -> CycleFault:
-    """Return the fault for the cycle *circle*; it names the components along it."""
-    members = [
-        member for member in circle if isinstance(member, Component) and not isinstance(member.overriding, Component)
-    ]
-    if not members:
-        return CycleFault([repr(member) for member in circle], "declared with dependency-injector's own providers")
-    return CycleFault([member.path for member in members], members[0].place)

@@ -10,7 +10,7 @@ from __future__ import annotations
 import threading
 from typing import Final
 
-from typedbus._base.errors import ConstructionCycle
+from typedbus._base.errors import ConstructionCycle, DeclarationError
 
 
 class Construction:
@@ -103,3 +103,9 @@ def await_end(construction: Construction, asked: str) -> None:
         construction.wait()
     finally:
         del _awaited[me]
+
+
+def check_callable(builds: object, place: str) -> None:
+    """Raise `DeclarationError` if *builds*, declared at *place*, cannot be called."""
+    if not callable(builds):
+        raise DeclarationError(repr(builds), place, "it is not callable: give a class or a function")

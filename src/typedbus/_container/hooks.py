@@ -23,18 +23,19 @@ from typedbus._base.static import (
     namespace_of,
     stored,
 )
-from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, START, STOP, HookResult
+from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, LOG, MAIN, RUN, START, STOP, HookResult
 from typedbus._bus.bus import Bus
 from typedbus._bus.listeners import Listeners, functions_of
-from typedbus._channels.channel import DEFAULT_PRIORITY, MARK, AnyChannel, Hook
+from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
+from typedbus._channels.marks import MARK
 from typedbus._container.closing import closing_hooks
 from typedbus._container.component import Component
 from typedbus._container.misfits import NamedHook, misfit
 
 #: The channels to which a method listens if it has their name.
 NAMED_HOOKS = {channel.name: channel for channel in (START, STOP, EXIT, GRACEFUL, MAIN, LOG)}
-#: The channels whose hooks are called in the order of the dependency graph.
-PHASED = (START, STOP, EXIT, GRACEFUL)
+#: The channels whose hooks are called, or begun, in the order of the dependency graph.
+PHASED = (START, STOP, EXIT, GRACEFUL, RUN)
 
 
 class Starts(Protocol):
@@ -96,7 +97,7 @@ def hooks_of(component: Component[object], cls: type, listeners: Listeners | Non
     for hook in closing_hooks(component):
         # The first of its hooks: `EXIT` is called in reverse, and the component is closed after its own `exit`.
         name = _name_of(hook, cls, component)
-        hooks[name or hook, hook.channel] = _held(hook, cls, name, inline=False)
+        hooks[name or hook, hook.channel] = _held(hook, cls, name, None)
     # The methods of a bus have the names of its channels because they publish on them.
     for name, channel in {} if inherits(cls, Bus) else NAMED_HOOKS.items():
         is_named = channel not in unheard and channel not in component.unnamed
@@ -107,7 +108,7 @@ def hooks_of(component: Component[object], cls: type, listeners: Listeners | Non
                 hooks[name, channel] = named
     for name, mark in _marks_of(cls):
         if mark.channel not in unheard:
-            hooks[name, mark.channel] = _held(mark, cls, name, inline=mark.inline)
+            hooks[name, mark.channel] = _held(mark, cls, name, mark)
     for function in () if listeners is None else functions_of(listeners):
         if function.channel not in unheard:
             hooks[function, function.channel] = function
@@ -117,9 +118,8 @@ def hooks_of(component: Component[object], cls: type, listeners: Listeners | Non
         # A declaration for a method that already listens changes how it listens.
         name = _name_of(hook, cls, component)
         key = (name or hook, hook.channel)
-        # A declaration that only sets a priority keeps `inline=True` from the method's own mark.
-        inline = hook.inline or (key in hooks and hooks[key].inline)
-        hooks[key] = _held(hook, cls, name, inline=inline)
+        # A declaration that only sets a priority keeps the other arguments of the method's own mark.
+        hooks[key] = _held(hook, cls, name, hooks.get(key))
     return list(hooks.values())
 
 
@@ -136,12 +136,23 @@ def _name_of(hook: Hook[object], cls: type, component: Component[object]) -> str
     return name if name or not is_a(component.builds, type) else name_of(hook.method, component.builds)
 
 
-def _held(hook: Hook[object], cls: type, name: str, *, inline: bool) -> Hook[object]:
-    """Return *hook* for the method that *cls* has under *name*, if it has one."""
+def _held(hook: Hook[object], cls: type, name: str, mark: Hook[object] | None) -> Hook[object]:
+    """Return *hook* for the method that *cls* has under *name*, if it has one, as *mark* declares it besides."""
     method: Any = held_by(cls, name) if name else None
     if method is None or isinstance(method, (property, functools.cached_property)):
         method = hook.method
-    return Hook(hook.channel, method, hook.priority, hook.limit, inline=inline, attribute=name)
+    inline = hook.inline or (mark is not None and mark.inline)
+    restart, awaited = (None, False) if mark is None else (mark.restart, mark.awaited)
+    return Hook(
+        hook.channel,
+        method,
+        hook.priority,
+        hook.limit,
+        inline=inline,
+        attribute=name,
+        restart=restart,
+        awaited=awaited,
+    )
 
 
 def _marks_of(cls: type) -> Iterator[tuple[str, Hook[object]]]:

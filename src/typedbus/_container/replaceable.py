@@ -69,10 +69,18 @@ class Home(Protocol):
 class Replaceable(Arguments):
     """A component that can be overridden before it is built, and reset while its container is not running."""
 
+    path: str
+    #: File and line of the declaration.
+    place: str
     #: The container, or None for a declaration in a container class.
     home: Home | None
     #: Whether it is a copy that a container of the library has made, which has no home.
     is_in_library: bool = False
+
+    @property
+    def overriding(self) -> object:
+        """The provider that overrides the component, or None."""
+        return self._provider.last_overriding
 
     def forget(self) -> None:
         """Drop the instance; the next call builds a new one."""

@@ -17,8 +17,8 @@ from typedbus._base.scope_errors import ResourceError
 from typedbus._base.static import full_name_of
 from typedbus._bus.builtin import EXIT, START, STOP
 from typedbus._channels.channel import AnyChannel
-from typedbus._container.component import Component, check_callable
-from typedbus._container.construction import Entered
+from typedbus._container.component import Component
+from typedbus._container.construction import Entered, check_callable
 from typedbus._container.forms import Form, described_form, form_of, iterates, not_closing, transaction_in
 from typedbus._container.results import Opened, Result
 

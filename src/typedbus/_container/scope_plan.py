@@ -41,7 +41,8 @@ from dependency_injector import providers
 from typedbus._base.ordering import dependencies_first
 from typedbus._base.scope_errors import ScopeClosed
 from typedbus._base.static import MISSING, is_a
-from typedbus._container.component import Component, cycle_fault, reference_faults
+from typedbus._container.component import Component
+from typedbus._container.component_faults import cycle_fault, reference_faults
 from typedbus._container.entering import no_yield
 from typedbus._container.faults import InvalidContainer
 from typedbus._container.forms import Form, form_of

@@ -19,7 +19,8 @@ from typedbus._base.places import calling_place
 from typedbus._base.scope_errors import OutsideScope
 from typedbus._base.static import is_a
 from typedbus._channels.channel import AnyChannel, Hook
-from typedbus._container.component import Component, check_callable
+from typedbus._container.component import Component
+from typedbus._container.construction import check_callable
 from typedbus._container.forms import iterates
 from typedbus._container.results import Opened, Opening, Result, Typed, Uncalled
 from typedbus._container.stand_ins import Provided

@@ -9,11 +9,13 @@ from typing import Any, Protocol
 import attrs
 
 from typedbus._base.limits import StartNode
-from typedbus._bus.builtin import START, STOP
+from typedbus._base.restart import Restart
+from typedbus._bus.builtin import RUN, START, STOP
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.listeners import FunctionHook, FunctionSubscription, Listeners, functions_of, join, refuse_late_start
 from typedbus._channels.channel import DEFAULT_PRIORITY, Hook
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription, add
+from typedbus._container.awaited import AwaitedRun
 from typedbus._container.component import Component
 from typedbus._container.hooks import PHASED
 from typedbus._container.misfits import misfit
@@ -95,6 +97,11 @@ class ComponentSubscription(Subscription):
         """Whether the hook is declared inline."""
         return self.hook is not None and self.hook.inline
 
+    @property
+    def restart(self) -> Restart | None:
+        """The policy of the component, else that of the mark."""
+        return self.subscriber.component.policy or (None if self.hook is None else self.hook.restart)
+
     def added(self) -> Subscription | None:
         """
         Subscribe the listener, or update its node and limit from an earlier start, and return its subscription.
@@ -175,10 +182,14 @@ class Subscriber:
         if hooks or self.component.unheard or listeners is not None:
             self.claim()
         listened = [hook.channel for hook in hooks]
-        subscriptions = []
+        subscriptions: list[ComponentSubscription] = []
         if STOP in listened and START not in listened:
             subscriptions.append(ComponentSubscription(self.bus[START], _Place(self.instance), self.phase, self))
-        self._add([*subscriptions, *self._subscriptions_of(hooks)])
+        subscriptions += self._subscriptions_of(hooks)
+        if self.position is None:
+            # A component that is built at its turn awaits its runs in steps of the turn.
+            subscriptions += self._awaited(hooks)
+        self._add(subscriptions)
         if listeners is not None and self.of(self.bus, listeners) is self:
             join(listeners, self.bus)
             for hook in functions_of(listeners):
@@ -197,6 +208,14 @@ class Subscriber:
                 priority = DEFAULT_PRIORITY
             subscriptions.append(ComponentSubscription(bound, hook.bind(self.instance), priority, self, hook))
         return subscriptions
+
+    def _awaited(self, hooks: Sequence[Hook[object]]) -> list[ComponentSubscription]:
+        """Return the subscriptions of the steps that begin the runs which a start awaits, after the hooks of `START`."""
+        return [
+            ComponentSubscription(self.bus[START], AwaitedRun(self.bus, self.instance, hook), self.phase, self, hook)
+            for hook in hooks
+            if hook.channel is RUN and hook.awaited
+        ]
 
     def _add(self, subscriptions: Sequence[ComponentSubscription]) -> None:
         for subscription in subscriptions:

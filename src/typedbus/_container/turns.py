@@ -21,11 +21,12 @@ import attrs
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.failures import place_of
 from typedbus._base.limits import StartNode
-from typedbus._bus.builtin import EXIT, START, STOP, HookResult
+from typedbus._bus.builtin import EXIT, RUN, START, STOP, HookResult
 from typedbus._bus.bus import Bus
 from typedbus._bus.listeners import Listeners
 from typedbus._channels.channel import Channel, Hook
 from typedbus._channels.subscriptions import Subscription, add
+from typedbus._container.awaited import begin_awaited
 from typedbus._container.body import Declarations
 from typedbus._container.closing import closing_hooks
 from typedbus._container.component import Component
@@ -34,7 +35,7 @@ from typedbus._container.hooks import hooks_of
 from typedbus._container.replaceable import Home
 from typedbus._container.resource import Resource
 from typedbus._container.resource_opening import ResourceOpening
-from typedbus._container.subscribers import ComponentSubscription, Subscriber
+from typedbus._container.subscribers import ComponentSubscription, Subscriber, name_of_listener
 from typedbus._container.validation.hooks import hook_faults
 
 #: The channels whose hooks are steps of a turn.
@@ -141,6 +142,9 @@ class Turn:
         for hook in hooks:
             if hook.channel is START:
                 self._subscriptions.append(self._add(START, self._step_of(hook), hook))
+        for hook in filter(_is_awaited_run, hooks):
+            step = Step(self, name_of_listener(hook.method), functools.partial(self._call, hook), place_of(hook.method))
+            self._subscriptions.append(self._add(START, step, hook))
         self._subscriptions.append(self._add(STOP, last))
         self._subscriptions += self._add_stops(hooks)
 
@@ -252,6 +256,7 @@ class Turn:
             self._subscriber.claim()
         self._subscriber.subscribe([hook for hook in hooks if hook.channel not in _OF_TURN])
         starts = [hook for hook in unforeseen if hook.channel is START]
+        starts += filter(_is_awaited_run, unforeseen)
         return starts, [hook for hook in hooks if hook.channel is EXIT and starts]
 
     # The steps for hooks.
@@ -260,6 +265,9 @@ class Turn:
         if not self._is_called(hook):
             return None
         listener = hook.bind(self.instance)
+        if hook.channel is RUN:
+            begin_awaited(self.bus, listener)
+            return None
         result: Any = listener()
         if is_async_callable(listener):
             # The method of a subclass is async.
@@ -330,6 +338,10 @@ def kept_positions(components: Sequence[Component[object]], earlier: Mapping[int
     """
     positions = [earlier.get(id(component), -1) for component in components]
     return earlier if -1 not in positions and positions == sorted(positions) else {}
+
+
+def _is_awaited_run(hook: Hook[object]) -> bool:
+    return hook.channel is RUN and hook.awaited
 
 
 def _key_of(hook: Hook[object]) -> object:

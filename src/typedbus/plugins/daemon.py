@@ -31,7 +31,7 @@ from typedbus._base.exports import export
 from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import START
 from typedbus._bus.bus import Bus, parts_of
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus._os.forks import threads_paused
 from typedbus._os.reexec import is_daemon
 from typedbus.plugins._daemon_start import FORK, NoDaemons, StreamError, become_daemon

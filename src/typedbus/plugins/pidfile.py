@@ -30,7 +30,7 @@ from typedbus._base.exports import export
 from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import START, WARNING
 from typedbus._bus.bus import Bus
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus._os import lock_files
 from typedbus._os.file_locks import lock
 from typedbus._os.forks import notice

@@ -28,7 +28,7 @@ from typedbus._base.errors import OperatorError
 from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import START, WARNING
 from typedbus._bus.bus import Bus
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus._os.forks import threads_paused
 from typedbus._os.system_call_error import SystemCallError
 from typedbus.plugins._handover import DROPPING

@@ -19,7 +19,7 @@ from typedbus._base.exports import export
 from typedbus._base.states import State
 from typedbus._bus.builtin import EXIT, MOVED, START
 from typedbus._bus.bus import Bus
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus.plugins._signal_actions import DEFAULTS, Action, OffMainThread, SignalError, channel_of
 from typedbus.plugins._signal_handlers import SignalHandlers
 

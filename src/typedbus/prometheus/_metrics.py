@@ -13,7 +13,7 @@ from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import LIFECYCLE, START, STOP
 from typedbus._bus.bus import Bus
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus.plugins._asgi_scopes import Receive, Scope, Send, end_other
 from typedbus.plugins.health import ALIVE, READY, Health, Probe
 from typedbus.prometheus._families import FAMILIES, StartDurations, bus_families

@@ -11,7 +11,7 @@ import attrs
 from typedbus._bus.builtin import START
 from typedbus._bus.bus import Bus
 from typedbus._channels.bound import BoundChannel
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus.servers._arguments import check_threads
 from typedbus.servers._lifespan import ASGIApp
 from typedbus.servers._mount import NOT_FOUND, PRIORITY, ASGIMount, Mount, Route, collect_mounts, longest_first

@@ -15,7 +15,7 @@ from typedbus._base.states import State
 from typedbus._bus.builtin import MOVED, START
 from typedbus._bus.bus import Bus
 from typedbus._channels.bound import BoundChannel
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus.servers._mount import (
     NOT_FOUND,
     PRIORITY,

@@ -29,7 +29,7 @@ from typedbus._base.states import State
 from typedbus._bus.builtin import MOVED, START
 from typedbus._bus.bus import Bus
 from typedbus._bus.hook_worker import stack_of_thread
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus._os.exhausted import OutOfDescriptors, OutOfThreads, start_thread, with_limit
 from typedbus.servers._arguments import SettingError, check_bind, check_mode, check_seconds
 from typedbus.servers._binding import BindError, Listening, listen

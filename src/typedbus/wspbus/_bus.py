@@ -20,8 +20,9 @@ from typedbus._base.failures import TransitionFailures
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR, WARNING
 from typedbus._bus.bus import Bus as TypedBus
-from typedbus._bus.bus import bus_with, parts_of
+from typedbus._bus.bus import parts_of
 from typedbus._bus.registry import Registry
+from typedbus._bus.with_policy import bus_with
 from typedbus.wspbus._main_loop import ReplacementInBlock, block_until_exit, join_all, raise_all
 from typedbus.wspbus._messenger import Messenger
 from typedbus.wspbus._names import ChannelNames

@@ -10,9 +10,11 @@ from typing import Any, Final
 from typedbus._base.failures import place_of
 from typedbus._base.signatures import function_of
 from typedbus._base.static import MISSING, bases_of, full_name_of, inherits, is_a, lookup, namespace_of, stored
+from typedbus._bus.builtin import RUN
 from typedbus._bus.bus import Bus
 from typedbus._bus.listeners import FunctionHook
-from typedbus._channels.channel import MARK, AnyChannel, Hook
+from typedbus._channels.channel import AnyChannel, Hook
+from typedbus._channels.marks import MARK
 from typedbus._container.component import Component
 from typedbus._container.faults import ChannelFault, Fault, HookFault, MisspeltFault
 from typedbus._container.hooks import NAMED_HOOKS, PHASED, is_foreign, phase_of
@@ -27,6 +29,15 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
     """Return the faults that keep *hooks* from listening, as far as signatures show them at run time."""
     faults: list[Fault] = [*namesake_faults(component, (hook.channel for hook in hooks), "listens to")]
     faults.extend(_hidden_marks(component, cls))
+    if component.policy is not None and not any(hook.channel is RUN for hook in hooks):
+        faults.append(
+            HookFault(
+                component.path,
+                component.place,
+                f"it is supervised, and no method of {full_name_of(cls)} is a run",
+                "mark the method that runs with @on(RUN), or remove .supervised(...)",
+            )
+        )
     for hook in hooks:
         problem = misfit(hook, cls)
         if hook.channel in PHASED and hook.priority not in (None, phase_of(hooks)):
@@ -35,7 +46,9 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
                 "and its other life-cycle hooks are called at the same priority"
             )
         remedy = ""
-        if hook.inline and hook.limit is not None:
+        if hook.inline and hook.channel is RUN:
+            problem, remedy = "is inline, and a run has a thread or a task of its own", "remove inline=True"
+        elif hook.inline and hook.limit is not None:
             problem = f"is inline, where a limit cannot interrupt it, and has a limit of {hook.limit:g} s"
             remedy = "remove inline=True or the limit"
         elif hook.inline and is_async(hook.method):

@@ -34,7 +34,8 @@ from typedbus._base.exports import export
 from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import ERROR, ROLLED_BACK, START
 from typedbus._bus.bus import Bus
-from typedbus._channels.channel import Channel, on
+from typedbus._channels.channel import Channel
+from typedbus._channels.marks import on
 from typedbus._channels.subscriptions import Subscription
 from typedbus._os.exhausted import OutOfThreads, start_thread
 from typedbus.plugins._periodic import NotEnded, PeriodError, check_seconds, join

@@ -31,7 +31,7 @@ from typedbus._base.exports import export
 from typedbus._base.states import State
 from typedbus._bus.builtin import LIFECYCLE, LOG, START
 from typedbus._bus.bus import Bus, parts_of
-from typedbus._channels.channel import on
+from typedbus._channels.marks import on
 from typedbus._channels.subscriptions import Subscription
 from typedbus.plugins._handover import DROPPING, hand_over
 from typedbus.plugins._log_streams import handlers_of, leads_to, stream_of

@@ -1,0 +1,109 @@
+"""The policy by which a run is called again."""
+
+from __future__ import annotations
+
+import math
+from typing import Literal
+
+import attrs
+
+from typedbus._base.record import Record
+from typedbus._base.run_errors import RestartPolicyError
+
+#: Doubling a pause more often than this would overflow a float.
+_MOST_DOUBLINGS = 64
+
+
+@attrs.frozen(eq=False, repr=False)
+class Restart(Record):
+    """
+    When a run is called again, how soon, and how often.
+
+    The pause before a restart is *first* seconds, doubled for each failure in the window up to *longest*, and up to
+    the part *jitter* longer. More than *most* failures in the last *within* seconds end it: failures of long ago do not
+    count. All times are those of the clock of the bus.
+
+    Args:
+        when: "failure": after an exception; a run that returns has ended. "always": also after a return before it was
+            asked to end. "never": not at all.
+        most: How many restarts fall within the window.
+        within: The length of the window in seconds.
+        first: The first pause in seconds.
+        longest: The longest pause in seconds, without *jitter*.
+        jitter: By which part a pause may be longer, at random, so that a hundred processes do not return at once.
+        fatal: Exceptions after which it is not called again.
+        then: When it is not called again after a failure: "exit" exits the bus with `RunFailed`; "unready" lets the bus
+            continue without it.
+        silent: After how many seconds without `Stopping.beat` the run counts as hung; None for never.
+
+    Raises:
+        RestartPolicyError: An argument is of the wrong type or outside its range; or the pauses of *most* restarts may
+            take longer than *within*, so that the limit may never be reached.
+    """
+
+    when: Literal["failure", "always", "never"] = "failure"
+    most: int = 5
+    within: float = 60.0
+    first: float = 0.5
+    longest: float = 10.0
+    jitter: float = 0.25
+    fatal: tuple[type[Exception], ...] = ()
+    then: Literal["exit", "unready"] = "exit"
+    silent: float | None = None
+
+    def __attrs_post_init__(self) -> None:
+        _check_choice("when", self.when, ("failure", "always", "never"))
+        _check_choice("then", self.then, ("exit", "unready"))
+        most: object = self.most
+        if isinstance(most, bool) or not isinstance(most, int) or most < 1:
+            raise RestartPolicyError(
+                f'most={most!r} is not a whole number from 1 up; Restart("never") allows no restart'
+            )
+        for name in ("within", "first", "longest"):
+            _check_seconds(name, getattr(self, name))
+        if self.silent is not None:
+            _check_seconds("silent", self.silent)
+        jitter: object = self.jitter
+        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter < math.inf:
+            raise RestartPolicyError(
+                f"jitter={jitter!r} is not a number from 0 up; 0.25 makes pauses up to a quarter longer"
+            )
+        fatal: object = self.fatal
+        if not isinstance(fatal, tuple):
+            raise RestartPolicyError(f"fatal={fatal!r} is not a tuple; write fatal=(PermissionError,)")
+        for kind in fatal:
+            if not (isinstance(kind, type) and issubclass(kind, Exception)):
+                raise RestartPolicyError(
+                    f"fatal has {kind!r}, which is not a subclass of Exception; give classes of exceptions"
+                )
+        if self.first > self.longest:
+            raise RestartPolicyError(
+                f"first={self.first:g} is longer than longest={self.longest:g}; set longest as well"
+            )
+        if self.when != "never" and (pauses := self.longest_pauses) >= self.within:
+            restarts = "1 restart takes" if most == 1 else f"{most} restarts take"
+            raise RestartPolicyError(
+                f"{restarts} up to {pauses:.1f} s of back-off alone, so that they never fall within {self.within:g} s; "
+                "set a longer within, or less of most, first, longest or jitter"
+            )
+
+    def pause(self, failures: int) -> float:
+        """Return the pause in seconds, without jitter, after a failure that *failures* others in the window precede."""
+        return min(self.longest, self.first * 2.0 ** min(failures, _MOST_DOUBLINGS))
+
+    @property
+    def longest_pauses(self) -> float:
+        """How long the pauses of `most` restarts in a row take at most, in seconds."""
+        doubling = min(self.most, _MOST_DOUBLINGS)
+        pauses = sum(map(self.pause, range(doubling))) + (self.most - doubling) * self.longest
+        return pauses * (1 + self.jitter)
+
+
+def _check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
+    if given not in choices:
+        raise RestartPolicyError(f"{name}={given!r} is none of {', '.join(map(repr, choices))}")
+
+
+def _check_seconds(name: str, given: object) -> None:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:
+        raise RestartPolicyError(f"{name}={given!r} is not a number of seconds above 0")

@@ -1,0 +1,349 @@
+"""One run of a bus: a function, the policy by which it is called again, and its state."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from typedbus._base.clock import Clock
+from typedbus._base.coroutines import is_async_callable
+from typedbus._base.errors import HookCancelled
+from typedbus._base.failures import place_of
+from typedbus._base.run_errors import RunFailed, RunReturned
+from typedbus._base.run_events import RunBegan, RunBroke, RunEnded, RunEvent, RunGaveUp, RunReady
+from typedbus._base.run_records import RunRecord, RunState
+from typedbus._base.stopping import Stopping
+from typedbus._base.sync import new_lock
+from typedbus._bus.builtin import ERROR, INFO, WARNING
+from typedbus._bus.runs.reports import broke, ended, gave_up
+from typedbus._bus.runs.sessions import Session, TaskSession
+from typedbus._bus.runs.window import Window
+
+if TYPE_CHECKING:
+    from typedbus._base.restart import Restart
+    from typedbus._bus.asyncio_loop import AsyncioLoop
+
+_DONE = (RunState.ENDED, RunState.FAILED)
+
+
+class RunHost(Protocol):
+    """The bus of a run."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        ...
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the bus is STARTING: a failure ends the start, and the run is not called again."""
+        ...
+
+    def log(self, message: str, level: int, /) -> None:
+        """Publish on `LOG`."""
+
+    def publish(self, event: RunEvent, /) -> None:
+        """Publish on `RUNS`."""
+
+    def own(self, thread: threading.Thread, /) -> None:
+        """Let the bus own *thread*."""
+
+    def loop(self, action: str, /) -> AsyncioLoop:
+        """Return the event loop of the bus, for *action*."""
+        ...
+
+    def request_exit(self, cause: BaseException, /) -> None:
+        """Exit the bus because of *cause*."""
+
+
+class RunStopping(Stopping):
+    """The argument of one call of a run, which learns when it is ready."""
+
+    def __init__(self, clock: Clock, became_ready: Callable[[], object]) -> None:
+        super().__init__(clock)
+        self._became_ready = became_ready
+
+    def ready(self) -> None:
+        if not self._is_ready:
+            super().ready()
+            self._became_ready()
+
+
+class Run:
+    """
+    A function that a bus calls in a thread, or as a task if it is async, until it is asked to end.
+
+    Every method may be called from any thread.
+
+    Args:
+        host: The bus.
+        call: The function.
+        path: Its name in messages, and of its threads and tasks.
+        policy: By which it is called again; None if it is not.
+        patience: How long `Runs.end` waits for its end, in seconds.
+        cause_of: Returns the cause with which the bus exits, from the `RunFailed`.
+        roll: Returns random numbers from 0 to 1, for the jitter.
+
+    Attributes:
+        is_begun: Whether it has begun, and has not been ended; it may have ended by itself.
+        session: The calls since it last began; None if it has not begun.
+    """
+
+    def __init__(
+        self,
+        host: RunHost,
+        call: Callable[[Stopping], object],
+        path: str,
+        *,
+        policy: Restart | None,
+        patience: float,
+        cause_of: Callable[[RunFailed], BaseException] = lambda failed: failed,
+        roll: Callable[[], float] | None = None,
+    ) -> None:
+        self._host = host
+        self._roll = roll
+        self._cause_of = cause_of
+        self.is_begun = self.is_awaited = False
+        self.session: Session | None = None
+        self._lock = new_lock()
+        self._state, self._since = RunState.IDLE, host.clock.now()
+        self._attempt = self._restarts = 0
+        self._began = self._since
+        self._next_at: float | None = None
+        self._last_error: str | None = None
+        self.declare(call, path, policy=policy, patience=patience)
+
+    def declare(
+        self,
+        call: Callable[[Stopping], object],
+        path: str,
+        *,
+        policy: Restart | None,
+        patience: float,
+    ) -> None:
+        """Replace the declaration, from the next begin on: after an exit the component is a new object."""
+        self.call, self.path, self.policy, self.patience = call, path, policy, patience
+        self.place = place_of(call)
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the bus."""
+        return self._host.clock
+
+    def own(self, thread: threading.Thread) -> None:
+        """Let the bus own *thread*."""
+        self._host.own(thread)
+
+    def loop(self) -> AsyncioLoop:
+        """Return the event loop of the bus."""
+        return self._host.loop(f"run {self.path}")
+
+    def begin(self, *, is_awaited: bool = False) -> Session:
+        """
+        Begin to call the function, unless that has begun, and return the session.
+
+        If an earlier call was left behind, the function is called when that call has ended.
+
+        Args:
+            is_awaited: Whether the start waits until it is ready.
+
+        Raises:
+            OutOfThreads: The system cannot start another thread.
+        """
+        with self._lock:
+            if self.is_begun and self.session is not None:
+                return self.session
+            earlier = self.session
+            if earlier is not None and earlier.is_over:
+                earlier = None
+            self._attempt = self._restarts = 0
+            self._last_error = None
+            self.is_awaited = is_awaited
+            self._window = Window(self.policy) if self._roll is None else Window(self.policy, self._roll)
+            kind: type[Session] = TaskSession if is_async_callable(self.call) else Session
+            session = self.session = kind(self, earlier)
+            self.is_begun = True
+            self._enter(RunState.WAITING)
+        if earlier is not None:
+            self._host.log(f"run {self.path} begins when its earlier call, which was left behind, has ended", WARNING)
+        try:
+            session.begin()
+        except RuntimeError as error:
+            session.error = error
+            with self._lock:
+                self._enter(RunState.FAILED)
+            session.end()
+            raise
+        return session
+
+    def ask(self) -> Session | None:
+        """Ask the run to end; return its session, or None if it has not begun."""
+        with self._lock:
+            session, self.is_begun = self.session, False
+            if session is None:
+                return None
+            if self._state not in (*_DONE, RunState.IDLE):
+                self._enter(RunState.STOPPING)
+            # Under the lock: a call that begins now is asked to end, or does not begin.
+            session.ask()
+        return session
+
+    def record(self) -> RunRecord:
+        """Return the state at this moment."""
+        with self._lock:
+            session = self.session
+            stopping = None if session is None else session.stopping
+            is_running = self._state is RunState.RUNNING
+            beat_at = stopping.beat_at if stopping is not None and is_running else None
+            is_usable = not self.is_awaited or (stopping is not None and stopping.is_ready)
+            last_sign = self._began if beat_at is None else beat_at
+            return RunRecord(
+                path=self.path,
+                state=self._state,
+                since=self._since,
+                attempt=self._attempt,
+                restarts=self._restarts,
+                next_at=self._next_at,
+                last_error=self._last_error,
+                beat_at=beat_at,
+                policy=self.policy,
+                is_ready=self._state is RunState.ENDED or (is_running and is_usable),
+                silent_for=self.clock.now() - last_sign if is_running else 0.0,
+                current_stack=(lambda: "") if session is None else session.stack,
+            )
+
+    def detach(self) -> None:
+        """Forget the calls in a forked child process, which does not have their threads."""
+        self._lock = new_lock()
+        self.session, self.is_begun = None, False
+        self._attempt = self._restarts = 0
+        self._last_error = None
+        self._enter(RunState.IDLE)
+
+    def begins(self, session: Session) -> Stopping | None:
+        """Note that the function is about to be called; return its argument, or None if the session is over."""
+        stopping = RunStopping(self.clock, lambda: self._is_ready(session))
+        with self._lock:
+            if session is not self.session:
+                return None
+            if session.is_asked:
+                self._enter(RunState.ENDED)
+                return None
+            self._attempt += 1
+            self._restarts = self._attempt - 1
+            session.stopping = stopping
+            self._enter(RunState.RUNNING)
+            self._began, attempt = self._since, self._attempt
+        again = f" again, call {attempt}" if attempt > 1 else ""
+        self._host.log(f"run {self.path} begins{again}", INFO)
+        self._host.publish(RunBegan(self.path, attempt))
+        return stopping
+
+    def returned(self, session: Session, error: BaseException | None) -> float | None:
+        """Take the outcome of a call; return the pause before the next one in seconds, or None if there is none."""
+        seconds = self.clock.now() - self._began
+        if session is not self.session:
+            return None
+        if session.is_asked:
+            self._returned_asked(session, error, seconds)
+            return None
+        if session.on is not None:
+            error = self._judged(error)
+        if error is None and self._is_return_failure(session):
+            error = RunReturned(self.path, seconds)
+        if error is None:
+            self._has_ended(session, seconds)
+            return None
+        if not isinstance(error, Exception):
+            self.gives_up(session, error)
+            return None
+        now = self.clock.now()
+        delay = self._window.failed(now, error)
+        if delay is None or self._host.is_starting:
+            self.gives_up(session, error)
+            return None
+        return self._again(session, error, seconds, delay)
+
+    def _again(self, session: Session, error: Exception, seconds: float, delay: float) -> float:
+        """Report that the function is called again after *error*, and return the pause before that."""
+        with self._lock:
+            if session.is_asked:
+                return delay
+            self._last_error = repr(error)
+            self._enter(RunState.WAITING)
+            self._next_at, attempt = self._since + delay, self._attempt
+            failures = len(self._window.errors)
+        assert self.policy is not None
+        self._host.log(broke(self.path, self.policy, error, seconds, delay=delay, failures=failures), WARNING)
+        self._host.publish(RunBroke(self.path, seconds, error, attempt, delay))
+        return delay
+
+    def gives_up(self, session: Session, error: BaseException) -> None:
+        """Report that the function is not called again because of *error*, and exit the bus if the policy demands it."""
+        session.error = error
+        with self._lock:
+            self._last_error = repr(error)
+            self._enter(RunState.FAILED)
+            attempts = self._attempt
+        stopping = session.stopping
+        if self.is_awaited and self._host.is_starting and not (stopping is not None and stopping.is_ready):
+            # The start that waits for it raises the error.
+            self._host.publish(RunGaveUp(self.path, attempts, error))
+            return
+        leaves = not isinstance(error, Exception)
+        exits = leaves or self._host.is_starting or self.policy is None or self.policy.then == "exit"
+        self._host.log(gave_up(self.path, error, attempts, exits=exits), ERROR if not leaves else INFO)
+        self._host.publish(RunGaveUp(self.path, attempts, error))
+        if leaves:
+            self._host.request_exit(error)
+        elif exits:
+            failed = RunFailed(self.path, attempts, self._window.errors or (error,))
+            failed.__cause__ = error
+            self._host.request_exit(self._cause_of(failed))
+
+    def _returned_asked(self, session: Session, error: BaseException | None, seconds: float) -> None:
+        """Note the end of a run that was asked to end; `Runs.end` reports an error, unless the run was left behind."""
+        if session.was_cancelled and (error is None or type(error).__name__ == "CancelledError"):
+            error = None
+        session.error = error
+        if error is None:
+            self._has_ended(session, seconds)
+            return
+        with self._lock:
+            self._last_error = repr(error)
+            self._enter(RunState.FAILED)
+            attempts = self._attempt
+        self._host.log(gave_up(self.path, error, attempts, exits=False), ERROR)
+        self._host.publish(RunGaveUp(self.path, attempts, error))
+
+    def _has_ended(self, session: Session, seconds: float) -> None:
+        with self._lock:
+            self._enter(RunState.ENDED)
+        self._host.log(ended(self.path, seconds, is_late=session.is_left), WARNING if session.is_left else INFO)
+        self._host.publish(RunEnded(self.path, seconds))
+
+    def _is_return_failure(self, session: Session) -> bool:
+        stopping: Any = session.stopping
+        is_unready = self.is_awaited and self._host.is_starting and not stopping.is_ready
+        return is_unready or (self.policy is not None and self.policy.when == "always")
+
+    def _judged(self, error: BaseException | None) -> BaseException | None:
+        """Return the failure for a task that other code has cancelled, else *error*."""
+        import asyncio  # the run is a task
+
+        if not isinstance(error, asyncio.CancelledError):
+            return error
+        failure = HookCancelled(self.path, "run", self.place)
+        failure.__cause__ = error
+        return failure
+
+    def _is_ready(self, session: Session) -> None:
+        if session is self.session:
+            self._host.log(f"run {self.path} is ready", INFO)
+            self._host.publish(RunReady(self.path))
+            session.wake()
+
+    def _enter(self, state: RunState) -> None:
+        """Set the state; the caller holds the lock."""
+        self._state, self._since, self._next_at = state, self.clock.now(), None

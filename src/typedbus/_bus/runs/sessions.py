@@ -1,0 +1,244 @@
+"""
+The calls of a run, one after the other, from its begin until its end: in a thread, or as tasks on an event loop.
+
+A session is never continued after its end: the next begin creates another. So a thread that was left behind cannot
+call the run once more, or change the state of the run after a later begin.
+"""
+
+from __future__ import annotations
+
+import contextvars
+import functools
+import threading
+from collections.abc import Callable
+from queue import SimpleQueue
+from typing import TYPE_CHECKING, Any, Final, Protocol
+
+from typedbus._base.clock import Clock, Inbox
+from typedbus._base.sync import simple_queue
+from typedbus._bus.hook_worker import raised_by, stack_of_thread
+from typedbus._os.exhausted import start_thread
+
+if TYPE_CHECKING:
+    from typedbus._base.stopping import Stopping
+    from typedbus._bus.asyncio_loop import AsyncioLoop
+    from typedbus._bus.loop_call import LoopCall
+
+
+#: In the context of a run, and in the copies that its tasks make: its session.
+_session: Final[contextvars.ContextVar[Session | None]] = contextvars.ContextVar("typedbus_session", default=None)
+
+
+class SessionOwner(Protocol):
+    """The run of a session: it decides, and the session calls."""
+
+    @property
+    def path(self) -> str:
+        """The path of the run, for the names of threads and tasks."""
+        ...
+
+    @property
+    def call(self) -> Callable[[Stopping], object]:
+        """The function."""
+        ...
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the bus."""
+        ...
+
+    def own(self, thread: threading.Thread, /) -> None:
+        """Let the bus own *thread*, which is about to be started."""
+
+    def loop(self) -> AsyncioLoop:
+        """Return the event loop of the bus."""
+        ...
+
+    def begins(self, session: Session, /) -> Stopping | None:
+        """Called before each call of the function; return its argument, or None if the session is over."""
+        ...
+
+    def returned(self, session: Session, error: BaseException | None, /) -> float | None:
+        """Called after each call; return the pause before the next one in seconds, or None if the session is over."""
+        ...
+
+    def gives_up(self, session: Session, error: BaseException, /) -> None:
+        """Called if the function cannot be called, because of *error*."""
+
+
+class Session:
+    """
+    The calls of a run from its begin to its end.
+
+    Args:
+        run: The run.
+        earlier: The session that was left behind and must end first; None if there is no such session.
+
+    Attributes:
+        is_asked: Whether the run was asked to end.
+        is_left: Whether it was left behind, because it had not ended in time.
+        is_over: Whether it has ended.
+        stopping: The argument of the current call.
+        error: The error with which it ended.
+        watchers: Inboxes that receive an item when the run becomes ready, and when the session ends.
+    """
+
+    def __init__(self, run: SessionOwner, earlier: Session | None) -> None:
+        self._run = run
+        self._earlier = earlier
+        self._inbox: SimpleQueue[None] = simple_queue()
+        self._thread: threading.Thread | None = None
+        self.is_asked = False
+        self.is_left = False
+        self.is_over = False
+        self.stopping: Stopping | None = None
+        self.error: BaseException | None = None
+        self.watchers: list[Inbox] = []
+
+    @property
+    def on(self) -> AsyncioLoop | None:
+        """The event loop that runs the current call; None for a thread."""
+        return None
+
+    @property
+    def was_cancelled(self) -> bool:
+        """Whether the current call was cancelled by `cancel`."""
+        return False
+
+    @property
+    def is_here(self) -> bool:
+        """Whether the caller is a part of the run, or a transition that it carries out."""
+        return _session.get() is self
+
+    def begin(self) -> None:
+        """Begin the calls."""
+        self._start_thread(self._call_all)
+
+    def ask(self) -> None:
+        """Ask the run to end; a pause ends at once."""
+        self.is_asked = True
+        if self.stopping is not None:
+            self.stopping.set()
+        self._inbox.put(None)
+
+    def cancel(self) -> None:
+        """Cancel the current call, if it is a task; a thread cannot be cancelled."""
+
+    def stack(self) -> str:
+        """Return the stack of the current call, as text; "" if there is none."""
+        return "" if self._thread is None else stack_of_thread(self._thread.ident)
+
+    def wake(self) -> None:
+        """Wake the watchers."""
+        for inbox in tuple(self.watchers):
+            inbox.put(None)
+
+    def end(self) -> None:
+        """Note that there is no further call."""
+        self.is_over = True
+        self.wake()
+
+    def _start_thread(self, call: Callable[[], object]) -> None:
+        self._thread = threading.Thread(target=call, name=self._run.path, daemon=False)
+        self._run.own(self._thread)
+        start_thread(self._thread)
+
+    def _call_all(self) -> None:
+        _session.set(self)
+        try:
+            self._await_earlier()
+            while (stopping := self._run.begins(self)) is not None:
+                if not self._goes_on(raised_by(functools.partial(self._run.call, stopping))):
+                    return
+        finally:
+            self.end()
+
+    def _goes_on(self, error: BaseException | None) -> bool:
+        """Take the outcome of a call, pause, and return whether another call may follow."""
+        pause = self._run.returned(self, error)
+        del error
+        if pause is None:
+            return False
+        if not self.is_asked:
+            self._run.clock.wait(self._inbox, pause)
+        return True
+
+    def _await_earlier(self) -> None:
+        earlier, self._earlier = self._earlier, None
+        if earlier is not None:
+            earlier.watchers.append(self._inbox)
+            while not earlier.is_over and not self.is_asked:
+                self._inbox.get()
+
+
+class TaskSession(Session):
+    """The calls of an async run, each a task on the event loop of the bus; a thread pauses between two of them."""
+
+    def __init__(self, run: SessionOwner, earlier: Session | None) -> None:
+        super().__init__(run, earlier)
+        self._call: LoopCall | None = None
+
+    @property
+    def on(self) -> AsyncioLoop | None:
+        return None if self._call is None else self._call.on
+
+    @property
+    def was_cancelled(self) -> bool:
+        return self._call is not None and self._call.was_cancelled
+
+    def begin(self) -> None:
+        if self._earlier is None:
+            self._begin_task()
+        else:
+            self._start_thread(self._begin_after_earlier)
+
+    def cancel(self) -> None:
+        if self._call is not None:
+            self._call.cancel()
+
+    def stack(self) -> str:
+        return "" if self._call is None else self._call.stack()
+
+    def _begin_after_earlier(self) -> None:
+        self._await_earlier()
+        self._begin_task()
+
+    def _begin_task(self) -> None:
+        stopping = self._run.begins(self)
+        if stopping is None:
+            self.end()
+            return
+        try:
+            loop = self._run.loop()
+        except Exception as error:
+            self._run.gives_up(self, error)
+            self.end()
+            return
+        listener: Callable[[], Any] = functools.partial(self._run.call, stopping)
+        context = contextvars.copy_context()
+        context.run(_session.set, self)
+        self._call = loop.prepare(listener, context, self._run.path, self._returned)
+        loop.begin_all([self._call])
+
+    def _returned(self, error: BaseException | None) -> None:
+        """Take the outcome of a task, in the thread of the loop, which must not wait: listeners are called, and it pauses."""
+        try:
+            self._start_thread(functools.partial(self._conclude, error))
+        except RuntimeError as no_thread:
+            self._run.gives_up(self, error or no_thread)
+            self.end()
+
+    def _conclude(self, error: BaseException | None) -> None:
+        is_over = True
+        try:
+            if self._goes_on(error):
+                is_over = False
+                self._begin_task()
+        finally:
+            if is_over:
+                self.end()
+
+
+def session_of_caller() -> Session | None:
+    """Return the session of the run that the caller is a part of; None if it is not a part of a run."""
+    return _session.get()

@@ -1,0 +1,306 @@
+"""
+The runs of a bus: when they begin, and how they end.
+
+They begin in running order when the bus has STARTED. A run that is awaited begins at the turn of its component in
+`START`. A stop ends them in the reverse order before it calls the hooks of `STOP`.
+"""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Iterable, Mapping
+from queue import Empty, SimpleQueue
+from typing import TYPE_CHECKING, Final
+
+from typedbus._base.clock import Clock
+from typedbus._base.errors import HookTimeout, StartCancelled
+from typedbus._base.run_errors import RunFailed, RunReturned
+from typedbus._base.run_records import RunRecord
+from typedbus._base.states import State
+from typedbus._base.sync import simple_queue
+from typedbus._bus.builtin import RUN, RUNS, WARNING
+from typedbus._bus.runs.run import Run
+from typedbus._bus.runs.sessions import session_of_caller
+
+if TYPE_CHECKING:
+    from typedbus._base.restart import Restart
+    from typedbus._base.run_events import RunEvent
+    from typedbus._base.stopping import Stopping
+    from typedbus._bus.asyncio_loop import AsyncioLoop
+    from typedbus._bus.hooks import PhaseLimit
+    from typedbus._bus.machine import StateMachine
+    from typedbus._bus.main_loop import MainLoop
+    from typedbus._bus.runs.sessions import Session
+    from typedbus._bus.transition_phase import TransitionPhase
+    from typedbus._channels.subscriptions import Subscription
+
+PATIENCE: Final = 5.0
+"""For how many seconds a stop waits for a run, unless the run, its component or the bus has a limit for hooks."""
+
+#: How many seconds a task may take to end after it was cancelled.
+_GRACE: Final = 1.0
+
+#: Seconds between two checks whether an event loop that belongs to the caller still runs.
+_CHECK_INTERVAL: Final = 0.1
+
+
+class Runs:
+    """
+    The runs of one bus: the subscriptions to `RUN`, and functions that components have added.
+
+    Args:
+        machine: The state machine of the bus.
+        main_loop: Its main loop.
+    """
+
+    def __init__(self, machine: StateMachine, main_loop: MainLoop) -> None:
+        self._machine = machine
+        self._main_loop = main_loop
+        #: By path, in the order in which they begin.
+        self._subscribed: dict[str, Run] = {}
+        self._added: dict[str, Run] = {}
+
+    # The bus, for its runs.
+
+    @property
+    def clock(self) -> Clock:
+        """The clock of the bus."""
+        return self._machine.clock
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the bus is STARTING."""
+        return self._machine.state is State.STARTING
+
+    def log(self, message: str, level: int) -> None:
+        """Publish on `LOG`."""
+        self._machine.registry.log(message, level)
+
+    def publish(self, event: RunEvent) -> None:
+        """Publish *event* on `RUNS`."""
+        self._machine.registry.look_up(RUNS).publish(event)
+
+    def own(self, thread: threading.Thread) -> None:
+        """Let `Bus.block` wait for *thread* after the exit."""
+        self._main_loop.own(thread)
+
+    def loop(self, action: str) -> AsyncioLoop:
+        """Return the event loop of the bus, for *action*."""
+        loop = self._machine.event_loop.get(action)
+        loop.refuse_if_dead(action)
+        return loop
+
+    def request_exit(self, cause: BaseException) -> None:
+        """Exit the bus because of *cause*."""
+        self._main_loop.request_exit(cause)
+
+    # Its runs.
+
+    def includes_caller(self) -> bool:
+        """Whether the caller is a run of this bus, or code that an async run has begun."""
+        session = session_of_caller()
+        runs = (*self._subscribed.values(), *self._added.values())
+        return session is not None and not session.is_over and any(run.session is session for run in runs)
+
+    def add(
+        self,
+        call: Callable[[Stopping], object],
+        path: str,
+        *,
+        policy: Restart | None = None,
+        patience: float = PATIENCE,
+        cause_of: Callable[[RunFailed], BaseException] = lambda failed: failed,
+    ) -> Run:
+        """Return a run for *call*, which its owner begins and ends; see `Run`."""
+        run = Run(self, call, path, policy=policy, patience=patience, cause_of=cause_of)
+        with self._machine.registry.lock:
+            self._added[self._unused(path)] = run
+        return run
+
+    def remove(self, run: Run) -> None:
+        """Forget *run*, which `add` has returned."""
+        with self._machine.registry.lock:
+            self._added = {path: added for path, added in self._added.items() if added is not run}
+
+    def records(self) -> Mapping[str, RunRecord]:
+        """Return the state of every run, by its path, in the order in which they begin."""
+        return {path: run.record() for path, run in (self._declared() | self._added).items()}
+
+    def begin(self) -> None:
+        """Begin the runs that have not begun, in running order; called when the bus has STARTED."""
+        for run in list(self._declared().values()):
+            if not run.is_begun:
+                self._begin_one(run)
+
+    def _begin_one(self, run: Run) -> None:
+        try:
+            run.begin()
+        except RuntimeError as error:
+            failed = RunFailed(run.path, 0, (error,))
+            failed.__cause__ = error
+            self.request_exit(failed)
+
+    def begin_awaited(self, subscription: Subscription) -> None:
+        """
+        Begin the run of *subscription*, and return when it is ready; called at its turn in a start.
+
+        Raises:
+            StartCancelled: The start was cancelled meanwhile.
+            RunReturned: It returned before it was ready.
+            BaseException: The error of the run, if it failed before it was ready.
+        """
+        run = next(run for run, matching in self._matched() if matching is subscription)
+        waking = self._machine.requests.wakeup.waking
+        own: SimpleQueue[None] = simple_queue()
+        inbox = waking.inbox(own)
+        cancelled: list[bool] = []
+
+        def cancel() -> None:
+            cancelled.append(True)
+            waking.wake(own)
+
+        with self._machine.waking(cancel):
+            session = run.begin(is_awaited=True)
+            session.watchers.append(inbox)
+            while not ((stopping := session.stopping) is not None and stopping.is_ready):
+                if session.is_over:
+                    raise session.error or RunReturned(run.path, 0.0)
+                if cancelled:
+                    raise StartCancelled(State.STOPPED)
+                inbox.get()
+
+    def end_all(self, phase: TransitionPhase, limit: PhaseLimit) -> None:
+        """
+        End the runs in the reverse of running order; failures are those of *phase*.
+
+        Args:
+            phase: The stop.
+            limit: The limit of the whole stop; when it has passed, no run is waited for.
+        """
+        for run, subscription in reversed(self._matched()):
+            if not run.is_begun:
+                continue
+            began = self.clock.now()
+            patience = run.patience
+            if limit.seconds is not None:
+                patience = min(patience, max(0.0, limit.began + limit.seconds - began))
+            error: BaseException | None
+            try:
+                error = self._end(run, patience)
+            except BaseException as interrupt:
+                phase.interrupted(interrupt)
+                error = None
+            if error is not None:
+                phase.ended(subscription, self.clock.now() - began, error)
+
+    def end(self, run: Run) -> None:
+        """
+        End *run*, and wait for its end, unless the caller is the run itself.
+
+        Raises:
+            HookTimeout: It has not ended within its patience, and is left behind.
+            BaseException: The error that it raised after it was asked to end.
+        """
+        error = self._end(run, run.patience)
+        if error is not None:
+            raise error
+
+    def _end(self, run: Run, patience: float) -> BaseException | None:
+        """Ask *run* to end, wait for that, and return its error, or that it was left behind."""
+        session = run.ask()
+        if session is None or session.is_here:
+            return None
+        was_over = session.is_over
+        began = self.clock.now()
+        if not self._await(session, patience) and session.on is not None:
+            session.cancel()
+            if self._await(session, min(_GRACE, patience)):
+                self.log(
+                    f"run {run.path} had not ended {patience:g} s after it was asked to, and was cancelled", WARNING
+                )
+        if session.is_over:
+            return None if was_over else session.error
+        session.is_left = True
+        seconds = self.clock.now() - began
+        return HookTimeout(run.path, RUN.name, run.place, seconds, patience, "hook", session.stack(), ())
+
+    def _await(self, session: Session, patience: float) -> bool:
+        """Wait at most *patience* seconds until *session* is over, and return whether it is."""
+        waking = self._machine.requests.wakeup.waking
+        own: SimpleQueue[None] = simple_queue()
+        inbox = waking.inbox(own)
+        session.watchers.append(inbox)
+        due = self.clock.now() + patience
+        while not session.is_over:
+            left = due - self.clock.now()
+            if left <= 0:
+                return False
+            loop = session.on
+            if loop is None or loop.is_own:
+                self.clock.wait(inbox, left)
+                continue
+            if loop.why_dead() is not None:
+                return False
+            # The caller may end its loop at any time, and nothing announces that.
+            try:
+                inbox.get(timeout=min(left, _CHECK_INTERVAL))
+            except Empty:
+                continue
+        return True
+
+    def detach(self) -> None:
+        """Reset the runs in a forked child process."""
+        for run in (*self._subscribed.values(), *self._added.values()):
+            run.detach()
+
+    def _declared(self) -> dict[str, Run]:
+        self._matched()
+        return self._subscribed
+
+    def _matched(self) -> list[tuple[Run, Subscription]]:
+        """Return a run for each subscription to `RUN`, in running order; a run keeps its state from start to start."""
+        with self._machine.registry.lock:
+            subscriptions = self._machine.registry.look_up(RUN).subscriptions
+            runs: dict[str, Run] = {}
+            matched: list[tuple[Run, Subscription]] = []
+            for path, subscription in _paths(subscriptions):
+                policy, patience = subscription.restart, self._patience(subscription)
+                run = self._subscribed.get(path)
+                if run is None:
+                    run = Run(self, subscription.listener, path, policy=policy, patience=patience)
+                elif not run.is_begun:
+                    run.declare(subscription.listener, path, policy=policy, patience=patience)
+                runs[path] = run
+                matched.append((run, subscription))
+            self._subscribed = runs
+            return matched
+
+    def _patience(self, subscription: Subscription) -> float:
+        node = subscription.node
+        limits = (subscription.limit, None if node is None else node.limit, self._machine.limits.hook)
+        return next((limit for limit in limits if limit is not None), PATIENCE)
+
+    def _unused(self, path: str) -> str:
+        return _distinct(path, self._subscribed.keys() | self._added.keys())
+
+
+def _paths(subscriptions: Iterable[Subscription]) -> list[tuple[str, Subscription]]:
+    """Return each of *subscriptions* with the path of its run: that of the component, if it has no other run."""
+    subscriptions = tuple(subscriptions)
+    nodes = [id(subscription.node) for subscription in subscriptions if subscription.node is not None]
+    paths: list[tuple[str, Subscription]] = []
+    used: set[str] = set()
+    for subscription in subscriptions:
+        is_only = nodes.count(id(subscription.node)) == 1
+        path = _distinct(subscription.path if is_only else subscription.name, used)
+        used.add(path)
+        paths.append((path, subscription))
+    return paths
+
+
+def _distinct(path: str, used: Iterable[str]) -> str:
+    """Return *path*, or with a number if it is among *used*: listeners outside a container may share a name."""
+    number, distinct = 2, path
+    while distinct in used:
+        number, distinct = number + 1, f"{path} ({number})"
+    return distinct

@@ -1,0 +1,51 @@
+"""The step of a start that begins a run, and waits until it is ready."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from typedbus._base.errors import StartCancelled
+from typedbus._base.states import State
+from typedbus._bus.builtin import RUN
+from typedbus._bus.bus import Bus, parts_of
+from typedbus._channels.channel import Hook
+
+
+class AwaitedRun:
+    """
+    A listener of `START` that begins the run *hook* of a component, and returns when it is ready.
+
+    Args:
+        bus: The bus.
+        owner: The instance of the component.
+        hook: The run.
+    """
+
+    def __init__(self, bus: Bus, owner: object, hook: Hook[object]) -> None:
+        self.__self__ = owner
+        self.__name__ = hook.attribute or getattr(hook.method, "__name__", "run")
+        self._bus = bus
+        self._hook = hook
+
+    def __call__(self) -> None:
+        """Carry out the step."""
+        begin_awaited(self._bus, self._hook.bind(self.__self__))
+
+    def __eq__(self, other: object) -> bool:
+        return (
+            isinstance(other, AwaitedRun)
+            and other.__self__ is self.__self__
+            and other._hook.method == self._hook.method
+        )
+
+    def __hash__(self) -> int:
+        return hash((id(self.__self__), self._hook.method))
+
+
+def begin_awaited(bus: Bus, listener: Callable[..., object]) -> None:
+    """Begin the run *listener*, and return when it is ready; see `Runs.begin_awaited`."""
+    subscription = bus[RUN].subscription_of(listener)
+    if subscription is None:
+        # It was unsubscribed during the start.
+        raise StartCancelled(State.STOPPED)
+    parts_of(bus).machine.runs.get().begin_awaited(subscription)
