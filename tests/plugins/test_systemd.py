@@ -12,12 +12,11 @@ import subprocess
 import sys
 import tempfile
 import textwrap
-import threading
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from queue import SimpleQueue
 
 import pytest
+from tests.plugins.service_manager import LONG, Manager
 
 from typedbus import (
     GRACEFUL,
@@ -40,60 +39,7 @@ if sys.platform == "win32":
     pytest.skip("there is no such service manager", allow_module_level=True)
 
 IS_LINUX = sys.platform == "linux"
-LONG = 60.0
 numbers = itertools.count()
-
-
-class Manager:
-    """A service manager that records its notifications, in order."""
-
-    def __init__(self, address: str) -> None:
-        self.address = address
-        self.inbox: SimpleQueue[str] = SimpleQueue()
-        self.socket = socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM)
-        self.socket.bind(self.bound)
-        # It reads at all times: a system may have room for ten datagrams and no more.
-        self.thread = threading.Thread(target=self.read)
-        self.thread.start()
-
-    @property
-    def bound(self) -> str:
-        return f"\0{self.address[1:]}" if self.address.startswith("@") else self.address
-
-    @property
-    def environ(self) -> dict[str, str]:
-        return {"NOTIFY_SOCKET": self.address}
-
-    def read(self) -> None:
-        while (message := self.socket.recv(65536)) != b"end":
-            self.inbox.put(message.decode())
-
-    def say(self, message: bytes) -> None:
-        with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
-            sender.sendto(message, self.bound)
-
-    @property
-    def messages(self) -> list[str]:
-        """All messages since the last call, with semicolons between their lines."""
-        self.say(b"all")
-        return [message.replace("\n", "; ") for message in iter(self.next, "all")]
-
-    def next(self) -> str:
-        """Wait for the next datagram."""
-        return self.inbox.get(timeout=LONG)
-
-    def await_(self, text: str) -> list[str]:
-        """Wait for a datagram with *text* in it, and return all up to it."""
-        messages = []
-        while True:
-            messages.append(self.next())
-            if text in messages[-1]:
-                return messages
-
-    def close(self) -> None:
-        self.say(b"end")
-        self.thread.join()
-        self.socket.close()
 
 
 @pytest.fixture(
