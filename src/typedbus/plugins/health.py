@@ -17,6 +17,8 @@ that it inspects belong. It is cancelled at its limit.
 The bus never waits for a check, nor a check for the bus. Checks are called only
 while the bus is STARTED: before and after that, components do not have the
 resources that their checks inspect.
+
+Runs have checks without code of their own: a probe reads the records of the runs.
 """
 
 from __future__ import annotations
@@ -46,6 +48,7 @@ from typedbus._channels.subscriptions import Subscription, has_async_listeners
 from typedbus._os.exhausted import start_thread
 from typedbus.plugins._asgi_scopes import Receive, Scope, Send, end_other
 from typedbus.plugins._check_call import Check, CheckCall, Checked
+from typedbus.plugins._run_checks import alive_checks, ready_checks
 
 __all__ = ("ALIVE", "READY", "Check", "CheckLimitError", "Checked", "Health", "Probe")
 
@@ -66,7 +69,7 @@ class Probe:
         is_ok: Whether the bus and every check passed.
         state: The state of the bus.
         reason: Why the bus itself is not ready, for example after a stop; else empty. No check is called then.
-        checks: In running order.
+        checks: Those of listeners in running order, then those of runs in the order of the start.
     """
 
     is_ok: bool
@@ -104,6 +107,11 @@ class Health:
     its limit, or if there is no thread or event loop for it. An async check is cancelled
     at its limit. If a check still runs for another probe, both probes share that call;
     a check that hangs fails each further probe at once, until it ends.
+
+    Each run has a check on both channels, named by its path. The check of `READY` fails while the run does
+    not work: it waits to run again, has not called `Stopping.ready` although the start awaits it, or has
+    failed. Both fail while it has not called `Stopping.beat` for longer than `Restart.silent`; the detail has
+    the stack of its thread or task.
 
     A process is ready from STARTED on, until a stop or an exit begins or is
     requested, as long as every check passes. It is alive unless a check fails or
@@ -285,9 +293,14 @@ class Health:
     def _outcome(self, channel: CheckChannel, reason: str, calls: Sequence[CheckCall]) -> Probe:
         # A stop may have begun meanwhile. If a start has ended meanwhile, the first reason stays: no check was called.
         state, reason, now = self.bus.state, reason or self._reason(), self.clock()
-        checks = tuple(call.answer.result() if call.answer.done() else call.overrun(now) for call in calls)
+        checks = [call.answer.result() if call.answer.done() else call.overrun(now) for call in calls]
+        if not reason:
+            runs = self.bus.runs
+            checks += alive_checks(runs) if channel is ALIVE else ready_checks(runs, self.bus.clock.now())
         is_well = not reason if channel is READY else state is not State.EXITED
-        probe = self._last[channel] = Probe(is_well and all(check.is_ok for check in checks), state, reason, checks)
+        probe = self._last[channel] = Probe(
+            is_well and all(check.is_ok for check in checks), state, reason, tuple(checks)
+        )
         return probe
 
 
