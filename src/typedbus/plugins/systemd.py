@@ -10,7 +10,8 @@ not stop the service.
 
 Notifications follow the states of the bus. The watchdog notification is sent only
 by the main loop: sent by a separate thread it would only show that this thread
-runs. A restart is reported as a reload, since the service manager expects a service
+runs. It is withheld while a run is silent for too long: a thread that hangs cannot
+be ended, but its process can. A restart is reported as a reload, since the service manager expects a service
 that reports STOPPING to end, and kills it if it does not.
 """
 
@@ -19,6 +20,7 @@ from __future__ import annotations
 import os
 import socket
 import sys
+import threading
 import time
 from collections.abc import Callable, Mapping
 from typing import Final
@@ -27,11 +29,24 @@ import attrs
 
 from typedbus._base.events import ComponentStarting, ComponentStopping, Failed, Moved
 from typedbus._base.exports import export
+from typedbus._base.run_events import RunEvent
 from typedbus._base.states import State
-from typedbus._bus.builtin import COMPONENT_STARTING, COMPONENT_STOPPING, FAILED, GRACEFUL, MAIN, MOVED, WARNING
+from typedbus._base.sync import new_lock
+from typedbus._bus.builtin import (
+    COMPONENT_STARTING,
+    COMPONENT_STOPPING,
+    ERROR,
+    FAILED,
+    GRACEFUL,
+    MAIN,
+    MOVED,
+    RUNS,
+    WARNING,
+)
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.subscriptions import Subscription
 from typedbus.plugins._activation import SystemdError, activated, number_in
+from typedbus.plugins._run_checks import silence_of, trouble_of
 
 __all__ = ("Systemd", "SystemdError", "activated")
 
@@ -49,8 +64,10 @@ class Systemd:
     It sends READY when the bus has STARTED, with the pid; RELOADING while `GRACEFUL`
     is published and from a restart on, until READY again; STOPPING when the bus
     begins to exit; a STATUS line for each state, for each component while it starts
-    or stops, and for the first failure until the next start. If a watchdog is
-    configured, the thread in `Bus.block` sends WATCHDOG every half of its interval.
+    or stops, for the first failure until the next start, and for each run that waits
+    to run again or has failed. If a watchdog is configured, the thread in `Bus.block`
+    sends WATCHDOG every half of its interval, except while a run has not called
+    `Stopping.beat` for longer than `Restart.silent`; the stack of that run is logged.
 
     It listens from its construction on until the bus has EXITED, at any position
     among the components. Without ``NOTIFY_SOCKET`` it does nothing. If a
@@ -80,6 +97,12 @@ class Systemd:
     _last_stage: str = attrs.field(init=False, default="")
     _has_failed: bool = attrs.field(init=False, default=False)
     _is_unreachable: bool = attrs.field(init=False, default=False)
+    #: The paths of the runs for which the last watchdog notification was withheld.
+    _silent_paths: tuple[str, ...] = attrs.field(init=False, default=())
+    #: The last status of a bus that has STARTED, with its runs.
+    _run_status: str = attrs.field(init=False, default="")
+    #: Held while that status is determined and sent: the events of runs come from several threads.
+    _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
     _subscriptions: list[Subscription] = attrs.field(init=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -93,6 +116,7 @@ class Systemd:
                 self.bus[COMPONENT_STARTING].subscribe(self._starting),
                 self.bus[COMPONENT_STOPPING].subscribe(self._stopping),
                 self.bus[FAILED].subscribe(self._failed),
+                self.bus[RUNS].subscribe(self._run_changed),
                 self.bus[GRACEFUL].subscribe(self._reloading, priority=_FIRST),
                 self.bus[GRACEFUL].subscribe(self._reloaded, priority=_LAST),
             ]
@@ -116,6 +140,7 @@ class Systemd:
         status = "" if self._has_failed else f"STATUS={event.after.name.lower()}"
         match event.after:
             case State.STARTED:
+                self._run_status = event.after.name.lower()
                 watchdog = number_in(self.environ, "WATCHDOG_PID", 1)
                 if self._interval is not None and watchdog in (None, os.getpid()):
                     self._last_watchdog = self.clock()
@@ -137,17 +162,35 @@ class Systemd:
             case State.STARTING | State.STOPPED:
                 self._notify(status)
 
+    # A restart of some components leaves the bus STARTED; the status of the run that has caused it says enough.
+
     def _starting(self, event: ComponentStarting, /) -> None:
-        self._notify(f"STATUS=starting {event.path}")
+        if self.bus.state is not State.STARTED:
+            self._notify(f"STATUS=starting {event.path}")
 
     def _stopping(self, event: ComponentStopping, /) -> None:
-        if not self._has_failed:
+        if not self._has_failed and self.bus.state is not State.STARTED:
             self._notify(f"STATUS=stopping {event.path}")
 
     def _failed(self, event: Failed, /) -> None:
-        if not self._has_failed:
+        if not self._has_failed and self.bus.state is not State.STARTED:
             self._has_failed = True
             self._notify(f"STATUS=failed {event.path} in {event.hook}: {event.error!r}")
+
+    def _run_changed(self, event: RunEvent, /) -> None:
+        with self._lock:
+            if self.bus.state is not State.STARTED:
+                return
+            before, self._run_status = self._run_status, self._status()
+            # A run that begins as expected changes nothing.
+            if self._run_status != before:
+                self._notify(f"STATUS={self._run_status}")
+
+    def _status(self) -> str:
+        """Return the status of a bus that has STARTED, with the runs that do not work."""
+        now = self.bus.clock.now()
+        troubles = {record.path: trouble_of(record, now) for record in self.bus.runs.values()}
+        return "; ".join(["started", *(f"{path}: {trouble}" for path, trouble in troubles.items() if trouble)])
 
     def _reloading(self) -> None:
         if self.bus.state is State.STARTED:
@@ -155,11 +198,20 @@ class Systemd:
 
     def _reloaded(self) -> None:
         if self.bus.state is State.STARTED:
-            self._stage("READY=1", "STATUS=started")
+            self._stage("READY=1", f"STATUS={self._status()}")
 
     def _send_watchdog(self) -> None:
         now = self.clock()
-        if self._interval is not None and now - self._last_watchdog >= self._interval:
+        if self._interval is None or now - self._last_watchdog < self._interval:
+            return
+        silent = [record for record in self.bus.runs.values() if record.is_silent]
+        for record in silent:
+            if record.path not in self._silent_paths:
+                self.bus.log(
+                    f"systemd receives no watchdog notification: run {record.path}: {silence_of(record)}", ERROR
+                )
+        self._silent_paths = tuple(record.path for record in silent)
+        if not silent:
             self._last_watchdog = now
             self._notify("WATCHDOG=1")
 
