@@ -27,6 +27,7 @@ from typedbus._base.errors import (
 )
 from typedbus._base.events import Moved
 from typedbus._base.limits import Limits
+from typedbus._base.run_errors import RunFailed
 from typedbus._base.states import State
 from typedbus._bus.builtin import MOVED, WARNING
 from typedbus._bus.bus import Bus, parts_of
@@ -96,7 +97,8 @@ def run(
 
     Returns:
         0 after an orderly run; 1 if the container is invalid or did not start;
-        70 if anything failed later; or the status that a listener passed to `sys.exit`.
+        70 if anything failed later, such as a run that is not called again; or the status that a listener passed to
+        `sys.exit`.
 
     Raises:
         NotMainThread: The caller is not the main thread.
@@ -287,9 +289,12 @@ def _texts_of(error: BaseException) -> list[str] | None:
     """Return the texts of the operator errors in *error*, or None if it contains any other error."""
     if isinstance(error, OperatorError):
         return [str(error)]
+    if isinstance(error, RunFailed) and error.__cause__ is not None:
+        texts = _texts_of(error.__cause__)
+        return texts and [f"run {error.path} failed: {text}" for text in texts]
     if not isinstance(error, BaseExceptionGroup):
         return None
-    texts: list[str] = []
+    texts = []
     for member in error.exceptions:
         texts_of_member = _texts_of(member)
         if texts_of_member is None:

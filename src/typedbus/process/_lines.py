@@ -222,14 +222,18 @@ class Lines:
     def _show_progress(self, now: float) -> float:
         """Show the components that the transition waits for, and return the seconds until the next look."""
         display = self._display_in_use()
+        # Not under the lock: this takes the lock of the bus, under which messages may be logged.
+        runs = self._bus.runs.values()
         if display is None:
             with self._lock:
+                self._progress.follow_runs(runs, now)
                 steps, pause = self._progress.overdue(now)
                 for step in steps:
                     self._write(step.verb, f"{step.path} ...")
             return pause
         if not self._is_blocked():
             with self._lock:
+                self._progress.follow_runs(runs, now)
                 steps = self._progress.steps()
             display.show(self._progress.summary(steps, now))
         return _TICK

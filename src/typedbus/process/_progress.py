@@ -1,9 +1,10 @@
-"""The components that a transition waits for, as its life-cycle events report them."""
+"""The components that a transition waits for, as its life-cycle events report them, and the runs that it ends."""
 
 from __future__ import annotations
 
+import math
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import Final
 
 import attrs
@@ -21,18 +22,20 @@ from typedbus._base.events import (
     LifecycleEvent,
     Moved,
 )
+from typedbus._base.run_records import RunRecord, RunState
 from typedbus._base.states import State
-from typedbus._bus.builtin import EXIT, START, STOP
+from typedbus._bus.builtin import EXIT, RUN, START, STOP
 from typedbus._bus.bus import Bus
 
 #: A step that takes longer than this is shown, in seconds.
 PATIENCE: Final = 1.0
 _BUILDING: Final = "building"
 _STARTING: Final = "starting"
+_STOPPING: Final = "stopping"
 _VERBS: Final[dict[type[LifecycleEvent], str]] = {
     Constructing: _BUILDING,
     ComponentStarting: _STARTING,
-    ComponentStopping: "stopping",
+    ComponentStopping: _STOPPING,
     ComponentExiting: "exiting",
 }
 _CHANNELS: Final = {State.STARTING: START, State.STOPPING: STOP, State.EXITING: EXIT}
@@ -40,7 +43,7 @@ _CHANNELS: Final = {State.STARTING: START, State.STOPPING: STOP, State.EXITING: 
 
 @attrs.define(eq=False)
 class Step:
-    """The construction of a component, or the call of one of its hooks, which has not ended."""
+    """The construction of a component, the call of one of its hooks, or a run that was asked to end, until it has ended."""
 
     verb: str
     path: str
@@ -62,6 +65,9 @@ class Progress:
         self._count = 0
         #: The components that have started since the bus was last stopped.
         self._started_paths: set[str] = set()
+        self._run_steps: dict[str, Step] = {}
+        #: When a run was last left behind, on the clock of the bus.
+        self._left_at = -math.inf
 
     def update(self, event: LifecycleEvent) -> None:
         """Follow *event*."""
@@ -70,6 +76,7 @@ class Progress:
                 self._state = after
                 self._count = 0
                 self._steps.clear()
+                self._run_steps.clear()
                 if after is State.STARTING:
                     self._started_paths.clear()
             case Constructing(path) | Constructed(path) if self._steps.get(path, _NO_STEP).verb == _STARTING:
@@ -79,6 +86,8 @@ class Progress:
                 self._steps[path] = Step(_VERBS[type(event)], path, time.monotonic())
             case Constructed(path):
                 self._steps.pop(path, None)
+            case Failed(hook=RUN.name):
+                self._left_at = self._bus.clock.now()
             case ComponentStarted(path) | ComponentStopped(path) | ComponentExited(path) | Failed(path):
                 self._steps.pop(path, None)
                 self._count += 1
@@ -87,15 +96,32 @@ class Progress:
             case _:
                 pass
 
+    def follow_runs(self, records: Iterable[RunRecord], now: float) -> None:
+        """
+        Follow the runs: a stop ends one after the other, before its first hook, and without events of the life cycle.
+
+        Args:
+            records: The records of the runs of the bus.
+            now: The time, on the clock of `time.monotonic`.
+        """
+        offset = now - self._bus.clock.now()
+        is_stop = self._state is State.STOPPING
+        # A run that was left behind is not waited for any longer; later ones are asked to end after that.
+        ending = [one for one in records if is_stop and one.state is RunState.STOPPING and one.since >= self._left_at]
+        self._run_steps = {
+            record.path: self._run_steps.get(record.path) or Step(_STOPPING, record.path, record.since + offset)
+            for record in ending
+        }
+
     def steps(self) -> list[Step]:
         """Return the steps that have not ended, in the order in which they began."""
-        return list(self._steps.values())
+        return [*self._run_steps.values(), *self._steps.values()]
 
     def overdue(self, now: float) -> tuple[list[Step], float]:
         """Return each step once, when it takes longer than `PATIENCE`; and the seconds until the next one may."""
         steps: list[Step] = []
         pause = PATIENCE
-        for step in self._steps.values():
+        for step in self.steps():
             remaining = step.since + PATIENCE - now
             if step.is_reported:
                 continue

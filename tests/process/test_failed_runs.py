@@ -1,0 +1,136 @@
+"""Programs whose runs fail, and programs whose runs do not end."""
+
+from __future__ import annotations
+
+import os
+import textwrap
+import threading
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from tests.processes import Begin, programs
+
+from typedbus import RUN, Bus, Component, Container, Stopping, TransitionFailures, on, running
+from typedbus.process._console import console
+
+pytestmark = pytest.mark.slow
+
+PRELUDE = """
+from typedbus import *
+
+
+class Refused(OperatorError):
+    def __str__(self):
+        return "the broker refuses the password; correct broker.password"
+
+
+class Consumer:
+    def __init__(self, error):
+        self.error = error
+
+    @on(RUN)
+    def consume(self, stopping):
+        raise self.error
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    broken = Component(Consumer, OSError("broker gone")).supervised(Restart(most=1, first=0.01))
+
+
+class Site(Container):
+    bus = Component(Bus)
+    refused = Component(Consumer, Refused()).supervised(Restart(fatal=(Refused,)))
+"""
+
+
+@pytest.fixture
+def begin(tmp_path: Path) -> Iterator[Begin]:
+    """Start programs that run the container of their source."""
+    with programs(tmp_path, PRELUDE) as begin_program:
+        yield lambda source: begin_program(textwrap.dedent(source))
+
+
+def test_a_run_that_gives_up_ends_a_program_with_its_error(begin: Begin) -> None:
+    """In order, with status 70; the traceback at the end is that of the last error, with the run."""
+    program = begin("raise SystemExit(run(Shop))")
+
+    assert program.end() == 70
+    assert [line for line in program.lines if line.startswith("bus")][-1].split() == ["bus", "EXITED"]
+    last = program.output[program.output.rindex("EXITED") :]
+    assert last.count("OSError: broker gone") == 1
+    assert "in consume\n    raise self.error" in last
+    assert program.lines[-1] == (
+        "typedbus.RunFailed: run Shop.broken failed after 2 calls, the last time with OSError('broker gone')"
+    )
+
+
+def test_an_operator_error_of_a_run_is_printed_without_a_traceback(begin: Begin) -> None:
+    """The environment has to be corrected, and not the code."""
+    program = begin("raise SystemExit(run(Site))")
+
+    assert program.end() == 70
+    assert program.lines[-1] == (
+        "error: run Site.refused failed: the broker refuses the password; correct broker.password"
+    )
+
+
+def test_a_run_that_delays_a_stop_is_named_in_plain_lines() -> None:
+    """Once, with its path, after a second."""
+    reading, writing = os.pipe()
+    with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:
+        lines: list[str] = []
+
+        class Consumer:
+            @on(RUN)
+            def consume(self, stopping: Stopping) -> None:
+                stopping.wait()
+                lines.extend(iter(log.readline, "stopping Shop.consumer.consume ...\n"))
+
+            @on(RUN)
+            def watch(self, stopping: Stopping) -> None:
+                stopping.wait()
+
+        class Shop(Container):
+            bus = Component(Bus)
+            consumer = Component(Consumer)
+
+        shop = Shop()
+        with console(stream, shop.attach()), running(shop):
+            pass
+        stream.close()
+        lines.extend(log)
+
+    assert [line for line in lines if "..." in line] == []
+    assert lines[-1] == "bus      EXITED\n"
+
+
+def test_a_run_that_was_left_behind_is_not_named_any_longer() -> None:
+    """The stop does not wait for it, but for the hook that comes after it."""
+    reading, writing = os.pipe()
+    released = threading.Event()
+    with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:
+        lines: list[str] = []
+
+        class Hung:
+            @on(RUN, limit=0.01)
+            def hang(self, stopping: Stopping) -> None:
+                released.wait()
+
+        class Slow:
+            def stop(self) -> None:
+                lines.extend(iter(log.readline, "stopping Shop.slow ...\n"))
+
+        class Shop(Container):
+            bus = Component(Bus)
+            hung = Component(Hung)
+            slow = Component(Slow)
+
+        shop = Shop()
+        with console(stream, shop.attach()), pytest.raises(TransitionFailures), running(shop):
+            pass
+        released.set()
+
+    assert [line for line in lines if "..." in line] == []
+    assert any(line.startswith("failed   Shop.hung") and line.endswith(": given up\n") for line in lines)
