@@ -712,7 +712,8 @@ def test_json_has_all_attributes_of_the_records() -> None:
     data = json.loads(graph.json())
 
     assert [
-        Node(**{**node, "hooks": tuple(node["hooks"]), "faults": tuple(node["faults"])}) for node in data["nodes"]
+        Node(**{**node, "hooks": tuple(node["hooks"]), "faults": tuple(node["faults"]), "runs": tuple(node["runs"])})
+        for node in data["nodes"]
     ] == [*graph.nodes]
     assert data["edges"][0] == {
         "source": "Shop.infra.database",

@@ -464,6 +464,7 @@ def test_json_has_all_data_in_a_stable_order() -> None:
         ("subscribe", {"began": 0.0, "seconds": 0.0}),
         ("starts", [{"began": 0.0, "seconds": 2.0}]),
         ("seconds", 2.0),
+        ("runs", []),
     ]
     assert data["failures"] == [{"path": "Shop.web", "hook": "start", "seconds": 0.5, "error": "OSError: port taken"}]
     assert data["rollback"] == {"seconds": 0.25, "paths": ["Shop.database"]}

@@ -87,6 +87,16 @@ class Restart(Record):
                 "set a longer within, or less of most, first, longest or jitter"
             )
 
+    @property
+    def summary(self) -> str:
+        """The policy in a few words, as in "restarts on failure, 5 in 60 s", for listings and pictures."""
+        if self.when == "never":
+            text = "restarts never"
+        else:
+            text = f"restarts {'on failure' if self.when == 'failure' else 'always'}, {self.most} in {self.within:g} s"
+        text += ", then unready" * (self.then == "unready")
+        return text if self.silent is None else f"{text}, silent for at most {self.silent:g} s"
+
     def pause(self, failures: int) -> float:
         """Return the pause in seconds, without jitter, after a failure that *failures* others in the window precede."""
         return min(self.longest, self.first * 2.0 ** min(failures, _MOST_DOUBLINGS))

@@ -11,7 +11,7 @@ import click
 
 from typedbus._base.events import LifecycleEvent, Moved, RolledBack
 from typedbus._base.states import State
-from typedbus._bus.builtin import LIFECYCLE, MOVED, ROLLED_BACK, WARNING
+from typedbus._bus.builtin import LIFECYCLE, MOVED, ROLLED_BACK, RUNS, WARNING
 from typedbus._bus.bus import Bus
 from typedbus._container.container import Container
 from typedbus.cli._process_options import has_autoreload
@@ -74,7 +74,7 @@ def write_report(bus: Bus, file: Path, shape: str) -> None:
     """Write a report on the start of *bus* to *file* as soon as the start has succeeded or failed."""
     from typedbus.report import Report
 
-    report = Report()
+    report = Report(runs=lambda: bus.runs)
     render = {"json": report.json, "trace": report.trace, "table": report.table}[shape]
 
     def is_end_of_start(event: LifecycleEvent) -> bool:
@@ -90,6 +90,7 @@ def write_report(bus: Bus, file: Path, shape: str) -> None:
             write(render(), file)
 
     bus[LIFECYCLE].subscribe(add)
+    bus[RUNS].subscribe(report.record_run)
     # The report exists when a process that waits for the start of a daemon is notified.
     bus[MOVED].subscribe(finish, priority=_FIRST)
     bus[ROLLED_BACK].subscribe(finish, priority=_FIRST)

@@ -21,7 +21,7 @@ from typedbus._base.exports import export
 from typedbus._base.ordering import channel_ranks
 from typedbus._base.signatures import called_by, unparametrised
 from typedbus._base.static import full_name_of, has_name, is_a
-from typedbus._bus.builtin import LIFECYCLE_CHANNELS
+from typedbus._bus.builtin import LIFECYCLE_CHANNELS, RUN
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
 from typedbus._container.analysis import Analysis, graph_of
@@ -29,6 +29,7 @@ from typedbus._container.body import inner_of, members_of, path_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
 from typedbus._container.core import analysis_of, core_of
+from typedbus._container.declared_runs import declared_runs
 from typedbus._container.descriptions import class_of
 from typedbus._container.faults import CycleFault, Fault, InvalidContainer
 from typedbus._container.hooks import channels_between
@@ -36,9 +37,9 @@ from typedbus._container.providers import reached
 from typedbus._container.replaceable import Home
 from typedbus._container.scoped import Given, OfScope
 from typedbus.graph import _formats
-from typedbus.graph._model import ChannelNode, ContainerNode, Edge, Listener, Node, Picture, StartsAfter
+from typedbus.graph._model import ChannelNode, ContainerNode, Edge, Listener, Node, NodeRun, Picture, StartsAfter
 
-__all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node", "StartsAfter")
+__all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node", "NodeRun", "StartsAfter")
 
 T = TypeVar("T")
 
@@ -132,13 +133,23 @@ class Graph(Picture):
                     _name(component.builds if component.overriding else class_of(component) or component.builds),
                     component.place,
                     parents[component],
-                    tuple({hook.channel.name: None for hook in hooks if hook.channel in LIFECYCLE_CHANNELS}),
+                    tuple(
+                        {
+                            hook.channel.name: None
+                            for hook in hooks
+                            if hook.channel in LIFECYCLE_CHANNELS and hook.channel is not RUN
+                        }
+                    ),
                     enabled,
                     reason,
                     _stand_in(component.overriding),
                     tuple(faults.get(component.path, ())),
                     component.level.name.lower() if isinstance(component, OfScope) else "",
                     isinstance(component, Given),
+                    tuple(
+                        NodeRun(run.path, run.method, "" if run.policy is None else run.policy.summary, run.is_awaited)
+                        for run in ([] if isinstance(actor, OfScope) else declared_runs(actor, hooks))
+                    ),
                 )
             )
             for hook in hooks:

@@ -9,6 +9,24 @@ import attrs
 
 
 @attrs.frozen
+class NodeRun:
+    """
+    A method of a component that listens to `RUN`.
+
+    Attributes:
+        path: The path of the run.
+        method: The name of the method.
+        policy: By which it is called again, as text; "" if it is not.
+        awaited: Whether a start waits until it is ready.
+    """
+
+    path: str
+    method: str
+    policy: str = ""
+    awaited: bool = False
+
+
+@attrs.frozen
 class Node:
     """
     A component in the graph.
@@ -18,7 +36,7 @@ class Node:
         cls: Its class, or the function that builds it.
         place: File and line of its declaration.
         container: The path of the container that it is declared in.
-        hooks: The names of the life-cycle channels that it listens to.
+        hooks: The names of the life-cycle channels that it listens to, without `RUN`.
         enabled: Whether it is enabled, or None if that is only known at the start.
         reason: Why it is disabled, or may be.
         overridden_by: The name of its override, or "".
@@ -26,6 +44,7 @@ class Node:
         scope: The level of the scopes of which each has one, "request" or "session"; "" for one that lives as long
             as the container.
         given: Whether it is a value that is passed in when a scope is opened.
+        runs: The methods that listen to `RUN`.
     """
 
     path: str
@@ -39,6 +58,7 @@ class Node:
     faults: tuple[str, ...] = ()
     scope: str = ""
     given: bool = False
+    runs: tuple[NodeRun, ...] = ()
 
     @property
     def name(self) -> str:
@@ -55,6 +75,9 @@ class Node:
             lines.append(f"{'given to' if self.given else 'in'} each {self.scope}")
         if self.hooks:
             lines.append(" · ".join(self.hooks))
+        for run in self.runs:
+            lines.append(f"run {run.method}{' · awaited' * run.awaited}")
+            lines += [run.policy] if run.policy else []
         if self.enabled is not True:
             lines.append(f"{'conditional' if self.enabled is None else 'off'}: {self.reason}".removesuffix(": "))
         return tuple(map(printable, lines))

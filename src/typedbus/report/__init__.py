@@ -10,28 +10,30 @@ from __future__ import annotations
 import contextlib
 import json
 import time
-from collections.abc import Callable, Generator
+from collections.abc import Callable, Generator, Iterable
 from typing import Final, Self
 
 import attrs
 
 from typedbus._base.events import Disabled, Failed, LifecycleEvent, Moved, Subscribed
 from typedbus._base.exports import export
+from typedbus._base.run_events import RunBegan, RunEvent, RunReady
 from typedbus._base.states import State
-from typedbus._bus.builtin import LIFECYCLE
+from typedbus._bus.builtin import LIFECYCLE, RUNS
 from typedbus._bus.bus import Bus
 from typedbus.report._records import (
     ComponentRecord,
     CriticalPath,
     FailureRecord,
     Outcome,
+    RunStart,
     Span,
     StartRecord,
     TimedEvent,
     record_of,
 )
 
-__all__ = ("ComponentRecord", "CriticalPath", "FailureRecord", "Outcome", "Report", "Span", "StartRecord")
+__all__ = ("ComponentRecord", "CriticalPath", "FailureRecord", "Outcome", "Report", "RunStart", "Span", "StartRecord")
 
 FORMAT: Final = 1
 
@@ -42,25 +44,30 @@ class Report:
     Records the start of a bus, and reports how long each step took.
 
     It holds the last start, from its beginning; a new start replaces it. It must
-    receive every event of `LIFECYCLE`, in order. Results may be requested at any
-    time and from any thread.
+    receive every event of `LIFECYCLE`, in order; runs are reported if it receives the
+    events of `RUNS` as well. Results may be requested at any time and from any thread.
 
     Attributes:
         clock: Gives the times of the beginnings, in seconds; durations come from the bus.
+        runs: Gives the paths of the runs of the bus, also of those that have not begun.
     """
 
     clock: Callable[[], float] = time.monotonic
+    runs: Callable[[], Iterable[str]] = tuple
     _events: list[TimedEvent] = attrs.field(factory=list, init=False)
     #: Events from earlier starts, by path, of components that are not constructed again.
     _earlier_events: dict[str, Subscribed | Disabled] = attrs.field(factory=dict, init=False)
     _is_recording: bool = attrs.field(default=False, init=False)
+    #: When each run was first called, and first ready, since the beginning of the start.
+    _begun: dict[str, float] = attrs.field(factory=dict, init=False)
+    _ready: dict[str, float] = attrs.field(factory=dict, init=False)
 
     @classmethod
     @contextlib.contextmanager
     def of(cls, bus: Bus) -> Generator[Self, None, None]:
         """Return a context manager for a report that listens to *bus* and uses its clock."""
-        report = cls(bus.clock.now)
-        with bus[LIFECYCLE].subscribe(report.record_event):
+        report = cls(bus.clock.now, lambda: bus.runs)
+        with bus[LIFECYCLE].subscribe(report.record_event), bus[RUNS].subscribe(report.record_run):
             yield report
 
     def record_event(self, event: LifecycleEvent, /) -> None:
@@ -86,8 +93,19 @@ class Report:
         if isinstance(event, Moved) and event.after in (State.STARTED, State.EXITING):
             self._is_recording = False
 
+    def record_run(self, event: RunEvent, /) -> None:
+        """Record *event*; the listener of `RUNS`. Only the first call of each run counts, also after the start."""
+        match event:
+            case RunBegan(path):
+                self._begun.setdefault(path, self.clock())
+            case RunReady(path):
+                self._ready.setdefault(path, self.clock())
+            case _:
+                pass
+
     def _begin(self) -> None:
         self._events = []
+        self._begun, self._ready = {}, {}
         self._is_recording = True
 
     def record(self) -> StartRecord:
@@ -95,7 +113,9 @@ class Report:
         events, earlier_events = list(self._events), self._earlier_events
         if not events:
             return StartRecord(Outcome.NOT_STARTED, 0.0, (), (), (), None)
-        return record_of(events, earlier_events.values(), self.clock())
+        begun, ready = dict(self._begun), dict(self._ready)
+        runs = [(path, begun.get(path), ready.get(path)) for path in dict.fromkeys([*self.runs(), *begun])]
+        return record_of(events, earlier_events.values(), runs, self.clock())
 
     def table(self) -> str:
         """Return the last start as plain text, for a reader: the components, the critical path and the slowest ten."""
@@ -152,6 +172,9 @@ def _table(record: StartRecord) -> str:
     listeners = [component for component in record.components if component.functions is not None]
     lines += ["", "functions that listen"] if listeners else []
     lines += [f"  {component.path}: {', '.join(component.functions or ()) or 'none'}" for component in listeners]
+    runs = [run for component in record.components for run in component.runs]
+    lines += ["", "runs", "  began ms  ready ms  run"] if runs else []
+    lines += [f"{_ms(run.began)}{_ms(run.ready)}  {run.path}" for run in runs]
     path = record.critical_path
     lines += ["", f"critical path: {path.seconds * 1000:.1f} ms", "  began ms     start  component"]
     lines += [f"{_ms(link.starts[0].began)}{_ms(link.start_seconds)}  {link.path}" for link in path.links]
@@ -181,6 +204,7 @@ def _json(record: StartRecord) -> str:
                     "subscribe": None if component.subscribe is None else values(component.subscribe),
                     "starts": [values(span) for span in component.starts],
                     "seconds": float(component.seconds),
+                    "runs": [attrs.asdict(run) for run in component.runs],
                 }
                 for component in record.components
             ],

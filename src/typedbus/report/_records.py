@@ -60,9 +60,25 @@ class Span:
 
 
 @attrs.frozen
+class RunStart:
+    """
+    A run, and its first call in a start or right after it.
+
+    Attributes:
+        path: The path of the run.
+        began: When it was called, in seconds from the beginning of the start; None if it has not been called.
+        ready: How long after that it called `Stopping.ready`, in seconds; None if it has not.
+    """
+
+    path: str
+    began: float | None = None
+    ready: float | None = None
+
+
+@attrs.frozen
 class ComponentRecord:
     """
-    One component in a start, or a listener of `START` outside every container.
+    One component in a start, or a listener of `START` or `RUN` outside every container.
 
     Attributes:
         path: Its path.
@@ -75,6 +91,7 @@ class ComponentRecord:
         subscribe: The subscription of its listeners; None if they were subscribed before.
         starts: Its start hooks, in the order in which they were called.
         functions: The functions of a `Listeners`, as in ``"record on order_placed"``; None for any other component.
+        runs: Its runs.
     """
 
     path: str
@@ -86,6 +103,7 @@ class ComponentRecord:
     subscribe: Span | None
     starts: tuple[Span, ...]
     functions: tuple[str, ...] | None = None
+    runs: tuple[RunStart, ...] = ()
 
     @property
     def spans(self) -> tuple[tuple[str, Span], ...]:
@@ -204,6 +222,7 @@ class _Part:
     construct: Span | None = None
     subscribe: Span | None = None
     starts: list[Span] = attrs.field(factory=list)
+    runs: list[RunStart] = attrs.field(factory=list)
     since: float | None = None
     #: When its construction began, within its start.
     constructing_since: float | None = None
@@ -251,16 +270,27 @@ class _Part:
             self.subscribe,
             tuple(self.starts),
             self.functions,
+            tuple(self.runs),
         )
 
 
-def record_of(events: Sequence[TimedEvent], earlier_events: Iterable[Subscribed | Disabled], now: float) -> StartRecord:
+TimedRun: TypeAlias = tuple[str, float | None, float | None]
+"""The path of a run, with the times at which it was first called and first ready, or None."""
+
+
+def record_of(
+    events: Sequence[TimedEvent],
+    earlier_events: Iterable[Subscribed | Disabled],
+    runs: Iterable[TimedRun],
+    now: float,
+) -> StartRecord:
     """
     Return the record of a start.
 
     Args:
         events: The events of the start, the first of which is its beginning.
         earlier_events: Events of components that were constructed, or found disabled, in an earlier start.
+        runs: The runs of the bus.
         now: The current time.
     """
     parts: dict[str, _Part] = {}
@@ -319,5 +349,24 @@ def record_of(events: Sequence[TimedEvent], earlier_events: Iterable[Subscribed 
                     part_of(path).roll_back()
             case _:
                 continue
+    for run in runs:
+        _add_run(parts, run, beginning, outcome)
     components = tuple(part.record() for part in parts.values())
     return StartRecord(outcome, total, components, tuple(failures), stopped_paths, rollback)
+
+
+def _add_run(parts: dict[str, _Part], run: TimedRun, beginning: float, outcome: Outcome) -> None:
+    """Add *run* to its component in *parts*, or to a part of its own if it belongs to no component."""
+    path, began, ready = run
+    owner = next((prefix for prefix in _prefixes(path) if prefix in parts), path)
+    part = parts.setdefault(owner, _Part(owner))
+    if part.outcome is Outcome.NOT_STARTED and outcome is Outcome.STARTED:
+        part.outcome = outcome
+    seconds = None if began is None or ready is None else ready - began
+    part.runs.append(RunStart(path, None if began is None else began - beginning, seconds))
+
+
+def _prefixes(path: str) -> list[str]:
+    """Return the dotted *path* of a run and the paths around it, the longest first; one is that of its component."""
+    names = path.split(".")
+    return [".".join(names[:count]) for count in range(len(names), 0, -1)]

@@ -1,0 +1,45 @@
+"""The runs that a container declares, with their policies; nothing is built for them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import attrs
+
+from typedbus._base.restart import Restart
+from typedbus._bus.builtin import RUN
+from typedbus._channels.channel import Hook
+from typedbus._container.component import Component
+
+
+@attrs.frozen
+class DeclaredRun:
+    """
+    A method of a component that listens to `RUN`.
+
+    Attributes:
+        path: The path of the run, as in `Bus.runs`.
+        method: The name of the method.
+        policy: By which it is called again; None if it is not.
+        is_awaited: Whether a start waits until it is ready.
+    """
+
+    path: str
+    method: str
+    policy: Restart | None
+    is_awaited: bool
+
+
+def declared_runs(component: Component[object], hooks: Sequence[Hook[object]]) -> list[DeclaredRun]:
+    """Return the runs among *hooks*, those of *component*."""
+    runs = [hook for hook in hooks if hook.channel is RUN]
+    names = [hook.attribute or getattr(hook.method, "__name__", "run") for hook in runs]
+    return [
+        DeclaredRun(
+            component.path if len(runs) == 1 else f"{component.path}.{name}",
+            name,
+            component.policy or hook.restart,
+            hook.awaited,
+        )
+        for hook, name in zip(runs, names, strict=True)
+    ]
