@@ -165,6 +165,7 @@ def test_faults_can_be_written_as_json(typedbus: Command, folder: Path, name: st
             for line, path, kind, problem, remedy in faults
             if name == "Bad"
         ],
+        "runs": [],
     }
     assert (done.returncode, done.stderr) == (int(name == "Bad"), "imported\n")
 

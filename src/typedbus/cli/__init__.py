@@ -112,7 +112,8 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     The module is imported and its declarations are checked; no component is
     constructed. Each fault names the component, its file and line, what is wrong
     and what to do. Several containers are validated together, on the bus of the
-    first, as `run` starts them.
+    first, as `run` starts them. The runs of a valid container are listed with
+    their restart policies.
 
     With --config or --set, settings are loaded as `run` loads them. Components
     that they disable, and branches of a choice that they do not select, are
@@ -131,6 +132,7 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus._container.core import components_of, core_of, run_together, scoped_of
     from typedbus.cli._fault_formats import annotation, lines, record, show
+    from typedbus.cli._run_formats import run_line, run_record, runs_of
     from typedbus.cli._settings import load_settings
     from typedbus.cli._target import faults_of, load
 
@@ -148,6 +150,7 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
             for fault in faults_of(container, target)
         ]
     name = ", ".join(type(container).__name__ for container in containers)
+    runs = [] if faults else [run for container in containers for run in runs_of(container)]
     if faults:
         verdict = f"{name} cannot be wired: {_count(len(faults), 'fault')}, nothing was built"
     else:
@@ -155,16 +158,18 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
         scoped = sum(len(scoped_of(container)) for container in containers)
         verdict = f"{name} is valid: {_count(number, 'component')}"
         verdict += f", {_count(scoped, 'scoped object')}" if scoped else ""
+        verdict += f", {_count(len(runs), 'run')}" if runs else ""
     match shape:
         case "json":
-            write(json.dumps({"container": name, "faults": [record(fault) for fault in faults]}, indent=2) + "\n")
+            data = {"container": name, "faults": list(map(record, faults)), "runs": list(map(run_record, runs))}
+            write(json.dumps(data, indent=2) + "\n")
         case "github":
             click.echo(verdict, err=True)
             write("".join(map(annotation, faults)))
         case _ if sys.stdout.isatty():
-            show(verdict, faults)
+            show(verdict, faults, list(map(run_line, runs)))
         case _:
-            write("".join([f"{verdict}\n", *map(lines, faults)]))
+            write("".join([f"{verdict}\n", *map(lines, faults), *(f"{run_line(run)}\n" for run in runs)]))
     return FAULTS if faults else OK
 
 

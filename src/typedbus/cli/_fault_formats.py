@@ -70,8 +70,8 @@ def annotation(fault: Fault) -> str:
     return f"::error {fields}::{message}\n"
 
 
-def show(verdict: str, faults: Sequence[Fault]) -> None:
-    """Write *verdict* to the terminal, and each of *faults* with a link to its place."""
+def show(verdict: str, faults: Sequence[Fault], notes: Sequence[str] = ()) -> None:
+    """Write *verdict* to the terminal, each of *faults* with a link to its place, and the lines *notes*."""
     from rich.console import Console
     from rich.padding import Padding
     from rich.style import Style
@@ -88,3 +88,5 @@ def show(verdict: str, faults: Sequence[Fault]) -> None:
         console.print(Text.assemble((_location(fault), link), "  ", (fault.path, "bold")), soft_wrap=True)
         console.print(Padding(Text(fault.problem), (0, 0, 0, 4)))
         console.print(Padding(Text(fault.remedy, "green"), (0, 0, 0, 4)))
+    for note in notes:
+        console.print(Text(note))

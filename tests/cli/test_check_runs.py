@@ -1,0 +1,90 @@
+"""The runs of a container in the output of `typedbus check`."""
+
+from __future__ import annotations
+
+import json
+
+from click.testing import CliRunner, Result
+
+from typedbus import RUN, Bus, Component, Container, Restart, Stopping, on
+from typedbus.cli import commands
+
+
+class Consumer:
+    """A component with one run."""
+
+    @on(RUN)
+    def consume(self, stopping: Stopping) -> None: ...
+
+
+class Feed:
+    """A component with two runs."""
+
+    @on(RUN, awaited=True, restart=Restart("always", most=3, within=600.0, fatal=(PermissionError,)))
+    def follow(self, stopping: Stopping) -> None: ...
+
+    @on(RUN)
+    def count(self, stopping: Stopping) -> None: ...
+
+
+class Site(Container):
+    """A container with three runs, and one that does not take part."""
+
+    bus = Component(Bus)
+    consumer = Component(Consumer)
+    feed = Component(Feed)
+    off = Component(Consumer).enabled(False, reason="no broker")
+
+
+class Faulty(Site):
+    """The same with a fault."""
+
+    stray = Component(Consumer, 1)  # type: ignore[call-arg]  # this is the fault
+
+
+class Plain(Container):
+    """A container without runs."""
+
+    bus = Component(Bus)
+
+
+def check(name: str, *options: str) -> Result:
+    return CliRunner().invoke(commands, ["check", f"{__name__}:{name}", *options], standalone_mode=False)
+
+
+def test_the_runs_of_a_valid_container_are_listed() -> None:
+    """Each with its policy, and whether the start waits for it."""
+    done = check("Site")
+
+    assert done.stdout.splitlines() == [
+        "Site is valid: 4 components, 3 runs",
+        "  run Site.consumer: a failure exits the bus",
+        "  run Site.feed.follow, awaited by the start: restarts always, 3 in 600 s",
+        "  run Site.feed.count: a failure exits the bus",
+    ]
+    assert done.return_value == 0
+
+
+def test_the_runs_of_a_container_with_faults_are_not_listed() -> None:
+    """There is more urgent work."""
+    done = check("Faulty")
+
+    assert " run " not in done.stdout
+    assert json.loads(check("Faulty", "--format", "json").stdout)["runs"] == []
+    assert done.return_value == 1
+
+
+def test_json_has_the_runs_with_all_of_their_policies() -> None:
+    """Exceptions are named by their modules and classes; a run without a policy has null."""
+    consumer, feed, _ = json.loads(check("Site", "--format", "json").stdout)["runs"]
+
+    assert consumer == {"path": "Site.consumer", "method": "consume", "awaited": False, "policy": None}
+    assert (feed["path"], feed["method"], feed["awaited"]) == ("Site.feed.follow", "follow", True)
+    policy = feed["policy"]
+    assert (policy["when"], policy["most"], policy["within"], policy["silent"]) == ("always", 3, 600.0, None)
+    assert policy["fatal"] == ["builtins.PermissionError"]
+
+
+def test_a_container_without_runs_lists_none() -> None:
+    """Its verdict is as before."""
+    assert check("Plain").stdout == "Plain is valid: 1 component\n"
