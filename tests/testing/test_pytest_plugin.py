@@ -1084,7 +1084,7 @@ def test_the_plugin_imports_only_what_the_package_imports() -> None:
     """Every run of pytest loads it: it imports neither the container library nor `typedbus.testing`."""
     alone, plugin = imported("import pytest, typedbus", "import pytest, typedbus.pytest_plugin")
 
-    own = {"typedbus.pytest_plugin", "typedbus.pytest_plugin._leaks", "typedbus.pytest_plugin._scopes"}
+    own = {f"typedbus.pytest_plugin{module}" for module in ("", "._leaks", "._runs", "._scopes")}
     assert plugin - alone == own
 
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import types
-from collections.abc import AsyncGenerator, Generator, Sequence
+from collections.abc import AsyncGenerator, Callable, Generator, Sequence
 from typing import Any, overload
 
 from typing_extensions import TypeVar
@@ -28,14 +28,25 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
     The result of `running`: starts containers at the beginning of a ``with`` or ``async with`` block, exits at its end.
 
     Each block is a run of its own, so the object may be used for several blocks, one after the other.
+
+    Args:
+        containers: As in `running`.
+        workers: As in `running`.
+        limits: As in `running`.
+        attached: Called with the bus before each start.
     """
 
     def __init__(
-        self, containers: Sequence[Container | type[Container]], workers: int | None, limits: Limits | None
+        self,
+        containers: Sequence[Container | type[Container]],
+        workers: int | None,
+        limits: Limits | None,
+        attached: Callable[[Bus], object] = bool,
     ) -> None:
         self._containers = containers
         self._workers = workers
         self._limits = limits
+        self._attached = attached
         self._block: contextlib.AbstractContextManager[C, bool | None] | None = None
         self._async_block: contextlib.AbstractAsyncContextManager[C, bool | None] | None = None
 
@@ -75,6 +86,7 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
         first: Any = instances[0]
         with sharing(instances, self._workers, self._limits) as bus:
             machine = startable(bus)
+            self._attached(bus)
             starter, is_ours = object(), False
             try:
                 try:
@@ -102,6 +114,7 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
         first: Any = instances[0]
         with sharing(instances, self._workers, self._limits) as bus:
             machine = startable(bus)
+            self._attached(bus)
             starter, is_ours = object(), False
             try:
                 try:

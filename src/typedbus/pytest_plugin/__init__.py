@@ -42,6 +42,7 @@ from typedbus.pytest_plugin._leaks import (
     raise_all,
     typedbus_leaks,
 )
+from typedbus.pytest_plugin._runs import MAY_BREAK, MayBreakMarkError, RunsBroke, RunsLeft, RunWatch, may_break_of
 from typedbus.pytest_plugin._scopes import EndOfTest, ScopeFixture
 
 if TYPE_CHECKING:
@@ -52,8 +53,11 @@ __all__ = (
     "EndOfTest",
     "LimitsMarkError",
     "ListenersLeft",
+    "MayBreakMarkError",
     "NoContainer",
     "RunningFixture",
+    "RunsBroke",
+    "RunsLeft",
     "ScopeFixture",
     "ScopesLeft",
     "SignalsLeft",
@@ -95,14 +99,21 @@ class RunningFixture:
     ``shop = typedbus_running(Shop())``. The buses that it has started exit after the
     test, in reverse order, whatever failed; the test may also stop or exit a bus
     itself. If a component requested the exit with a cause, as a `BackgroundTask`
-    does whose function failed, the cause is an error of the teardown. Only for the
-    thread of the test.
+    does whose function failed, the cause is an error of the teardown. A run that
+    failed is a `RunsBroke`, also if it was called again, unless the test has the
+    mark `typedbus_may_break`. Only for the thread of the test.
     """
 
     def __init__(
-        self, limits: Limits | None, lasting: Lasting, containers: list[Container], stacks: list[contextlib.ExitStack]
+        self,
+        limits: Limits | None,
+        may_break: tuple[str, ...] | None,
+        lasting: Lasting,
+        containers: list[Container],
+        stacks: list[contextlib.ExitStack],
     ) -> None:
         self._limits = limits
+        self._may_break = may_break
         self._lasting = lasting
         self._containers = containers
         self._stacks = stacks
@@ -157,7 +168,8 @@ class RunningFixture:
         """
         first, *guests = self._instances(container, *others)
         try:
-            self.enter(_started(first, guests, workers, self._limits if limits is None else limits))
+            limits = self._limits if limits is None else limits
+            self.enter(_started(first, guests, workers, limits, RunWatch(self._may_break)))
         except LoopError:
             raise LoopError(
                 "typedbus_running(...)",
@@ -202,13 +214,13 @@ class RunningFixture:
         ``async with typedbus_running.on_loop(Shop()) as shop:``. The bus exits at the end of the block, because the
         loop may end before the fixture. Arguments, limits and errors are those of ``typedbus_running(...)``.
         """
-        from typedbus._container.running import running
+        from typedbus._container.running import Running
 
         __tracebackhide__ = True
         first, *guests = self._instances(container, *others)
-        limits = self._limits if limits is None else limits
-        with _settled(first) as blocking:
-            async with running(first, *guests, workers=workers, limits=limits):
+        limits, runs = self._limits if limits is None else limits, RunWatch(self._may_break)
+        with _settled(first, runs) as blocking:
+            async with Running((first, *guests), workers, limits, runs.begin):
                 try:
                     result: Any = first
                     yield result
@@ -244,6 +256,9 @@ def _close_all(stacks: list[contextlib.ExitStack]) -> None:
     while stacks:
         try:
             stacks.pop().close()
+        except RunsBroke as error:
+            # Its frames are those of the context managers above.
+            failures.append(error.with_traceback(None))
         except BaseException as error:
             failures.append(error)
     raise_all("the containers and contexts of the test failed at their end", failures)
@@ -251,21 +266,24 @@ def _close_all(stacks: list[contextlib.ExitStack]) -> None:
 
 @contextlib.contextmanager
 def _started(
-    container: Container, others: Sequence[Container], workers: int | None, limits: Limits | None
+    container: Container, others: Sequence[Container], workers: int | None, limits: Limits | None, runs: RunWatch
 ) -> Generator[None, None, None]:
     """Run containers for a block."""
-    from typedbus._container.running import running
+    from typedbus._container.running import Running
 
     __tracebackhide__ = True
-    with _settled(container) as blocking, running(container, *others, workers=workers, limits=limits):
+    block: Running[Container] = Running((container, *others), workers, limits, runs.begin)
+    with _settled(container, runs) as blocking, block:
         yield
         blocking.extend(_blocking(container))
 
 
 @contextlib.contextmanager
-def _settled(container: Container) -> Generator[list[threading.Thread], None, None]:
+def _settled(container: Container, runs: RunWatch) -> Generator[list[threading.Thread], None, None]:
     """
     At the end of a block that runs *container*, wait for the threads of its bus, and restore its workers and limits.
+
+    Then the problems are raised, with the failures of *runs*.
 
     Yields:
         A list, to which the block adds the thread in `Bus.block`.
@@ -290,7 +308,12 @@ def _settled(container: Container) -> Generator[list[threading.Thread], None, No
         outlived([*parts_of(bus).main_loop.threads, *blocking], PATIENCE)
         # A thread of the bus may have failed after the exit.
         failures.extend(parts_of(bus).main_loop.take_causes(failures))
-    raise_all("the bus has exited, with problems", failures)
+    runs.end()
+    problems = runs.problems(failures)
+    if len(problems) == 1 and problems[0] not in failures:
+        # Without the group that it is taken from as its context.
+        raise problems[0] from problems[0].__cause__
+    raise_all("the bus has exited, with problems", problems)
 
 
 def _blocking(container: Container) -> list[threading.Thread]:
@@ -304,7 +327,7 @@ def typedbus_running(request: pytest.FixtureRequest, typedbus_leaks: None) -> It
     """Start containers for the test, exit them after it in reverse order, and look for leaks."""
     stacks: list[contextlib.ExitStack] = []
     lasting, containers = request.config.stash[LASTING], request.node.stash[CONTAINERS]
-    yield RunningFixture(_limits_of(request.node), lasting, containers, stacks)
+    yield RunningFixture(_limits_of(request.node), may_break_of(request.node), lasting, containers, stacks)
     __tracebackhide__ = True
     _close_all(stacks)
 
@@ -341,18 +364,23 @@ def pytest_addoption(parser: pytest.Parser) -> None:
     """Register the option with pytest."""
     parser.addini(
         "typedbus_leaks",
-        "look for leaks after every test: threads, tasks, buses, scopes, listeners and signal handlers",
+        "look for leaks after every test: threads, tasks, runs, buses, scopes, listeners and signal handlers",
         type="bool",
         default=False,
     )
 
 
 def pytest_configure(config: pytest.Config) -> None:
-    """Register the mark with pytest, and the leak check of every test if the option is set."""
+    """Register the marks with pytest, and the leak check of every test if the option is set."""
     config.addinivalue_line(
         "markers",
         f"{MARK}(hook=None, start=None, stop=None, rollback=None, exit=None): "
         "time limits, in seconds, for the containers that typedbus_running starts in this test",
+    )
+    config.addinivalue_line(
+        "markers",
+        f"{MAY_BREAK}(*paths): the runs at these paths, or all runs without a path, may break in this test, "
+        "in containers that typedbus_running starts",
     )
     config.stash[LASTING] = weakref.WeakKeyDictionary()
     if config.getini("typedbus_leaks"):
@@ -367,6 +395,7 @@ def pytest_pycollect_makeitem() -> Generator[None, object, object]:
     for item in items if isinstance(items, list) else ():
         if isinstance(item, pytest.Item):
             _limits_of(item)
+            may_break_of(item)
     return items
 
 

@@ -1,6 +1,6 @@
 """
-Finds leaks of a test: threads, tasks, buses that have not exited, open scopes, listeners on a bus that outlives it,
-and signal handlers.
+Finds leaks of a test: threads, tasks, runs, buses that have not exited, open scopes, listeners on a bus that outlives
+it, and signal handlers.
 
 The check runs between the fixtures of the test and the wider fixtures: those of a
 class, a module or a session are set up before and torn down after it, and may
@@ -19,7 +19,7 @@ import threading
 import traceback
 import types
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from typing import TYPE_CHECKING, Final, TypeAlias
 
 import pytest
@@ -30,6 +30,7 @@ from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.event_loop import LOOP_WATCHERS
 from typedbus._bus.forked import BUSES
 from typedbus._channels.subscriptions import Subscription
+from typedbus.pytest_plugin._runs import RunsLeft, paths_left
 
 if TYPE_CHECKING:
     from typedbus._bus.asyncio_loop import AsyncioLoop
@@ -157,7 +158,7 @@ class SignalsLeft(StructuredError, AssertionError):
 
 @pytest.fixture
 def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Fail the test if it leaves threads, tasks, buses or scopes, listeners on a bus that outlives it, or other signal handlers."""
+    """Fail the test if it leaves threads, tasks, runs, buses or scopes, listeners on a bus that outlives it, or other signal handlers."""
     outliving = request.config.stash[LASTING]
     lasting = list(outliving)
     scopes_before = set(_open_scopes(lasting))
@@ -167,11 +168,14 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     threads = set(threading.enumerate())
     handlers = _handlers()
     tasks: list[tuple[str, str]] = []
+    runs: set[str] = set()
 
     def watch(event_loop: EventLoop, loop: AsyncioLoop) -> None:
         from typedbus.pytest_plugin._tasks import tasks_left  # loaded only where there is an event loop
 
-        tasks.extend(tasks_left(event_loop, loop))
+        runs_of_bus = paths_left(event_loop)
+        runs.update(runs_of_bus)
+        tasks.extend(tasks_left(event_loop, loop, runs_of_bus))
 
     LOOP_WATCHERS.append(watch)
     yield
@@ -196,10 +200,7 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
         and thread not in bus_of_thread
         and not _is_idle(thread, frame)
     ]
-    if running:
-        leaks.append(ThreadsLeft(tuple(running)))
-    if tasks:
-        leaks.append(TasksLeft(tuple(tasks)))
+    leaks += _running_leaks(running, tasks, runs | paths_left())
     scopes = [scope for scope in _open_scopes([*lasting, *containers]) if scope not in scopes_before]
     del request.node.stash[CONTAINERS]
     if scopes:
@@ -230,6 +231,18 @@ class Everywhere:
     @pytest.fixture(autouse=True)
     def _typedbus_leaks(self, typedbus_leaks: None) -> None:
         """Make every test use the fixture."""
+
+
+def _running_leaks(
+    threads: list[tuple[str, str]], tasks: list[tuple[str, str]], runs: Collection[str]
+) -> Iterator[BaseException]:
+    """Yield the leaks for *threads* and *tasks*, given as names and stacks; *runs* are the names of those of runs."""
+    if left := tuple(thread for thread in threads if thread[0] not in runs):
+        yield ThreadsLeft(left)
+    if left := tuple(task for task in tasks if task[0] not in runs):
+        yield TasksLeft(left)
+    if left := tuple(one for one in (*threads, *tasks) if one[0] in runs):
+        yield RunsLeft(left)
 
 
 def _is_idle(thread: threading.Thread, frame: types.FrameType) -> bool:

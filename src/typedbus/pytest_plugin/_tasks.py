@@ -7,6 +7,7 @@ import contextvars
 import gc
 import re
 import sys
+from collections.abc import Collection
 from concurrent import futures
 from typing import Any, Final
 
@@ -19,17 +20,18 @@ from typedbus._bus.transition import is_of_hook
 _PATIENCE: Final = 1.0
 
 
-def tasks_left(event_loop: EventLoop, loop: AsyncioLoop) -> list[tuple[str, str]]:
+def tasks_left(event_loop: EventLoop, loop: AsyncioLoop, runs: Collection[str]) -> list[tuple[str, str]]:
     """
     Return the name and the stack of each task that the components of a bus have left.
 
     Args:
         event_loop: The event loop of the bus.
         loop: The loop behind it. If it belongs to the bus, so do all tasks; otherwise, those that hooks have created.
+        runs: The names of the tasks of runs that were left behind.
     """
     if not loop.is_used or loop.why_dead() is not None:
         return []
-    tasks = _list_tasks(event_loop, is_own=loop.is_own)
+    tasks = _list_tasks(event_loop, runs, is_own=loop.is_own)
     try:
         listing = asyncio.run_coroutine_threadsafe(tasks, loop.loop)
     except RuntimeError:
@@ -42,12 +44,12 @@ def tasks_left(event_loop: EventLoop, loop: AsyncioLoop) -> list[tuple[str, str]
         return []
 
 
-async def _list_tasks(event_loop: EventLoop, *, is_own: bool) -> list[tuple[str, str]]:
+async def _list_tasks(event_loop: EventLoop, runs: Collection[str], *, is_own: bool) -> list[tuple[str, str]]:
     current = asyncio.current_task()
     return sorted(
         (_name_of(task), stack_of(task))
         for task in asyncio.all_tasks()
-        if task is not current and (is_own or is_of_hook(_context_of(task), event_loop))
+        if task is not current and (is_own or task.get_name() in runs or is_of_hook(_context_of(task), event_loop))
     )
 
 

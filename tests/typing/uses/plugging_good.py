@@ -12,7 +12,10 @@ from typedbus.pytest_plugin import (
     EndOfTest,
     LimitsMarkError,
     ListenersLeft,
+    MayBreakMarkError,
     RunningFixture,
+    RunsBroke,
+    RunsLeft,
     ScopeFixture,
     ScopesLeft,
     SignalsLeft,
@@ -39,6 +42,11 @@ def test_options_are_accepted(typedbus_running: RunningFixture) -> None:
     assert_type(typedbus_running(Shop(), workers=None, limits=Limits(stop=5)), Shop)
 
 
+@pytest.mark.typedbus_may_break("Shop.consumer", "Shop.infra")
+def test_paths_are_accepted(typedbus_running: RunningFixture) -> None:
+    assert_type(typedbus_running(Shop), Shop)
+
+
 @pytest.fixture
 def shop(typedbus_running: RunningFixture) -> Shop:
     return typedbus_running(Shop())
@@ -60,6 +68,9 @@ def leaks(
     listeners: ListenersLeft,
     signals: SignalsLeft,
     mark: LimitsMarkError,
+    runs: RunsLeft,
+    broken: RunsBroke,
+    paths: MayBreakMarkError,
 ) -> AssertionError:
     assert_type(threads.threads, tuple[tuple[str, str], ...])
     assert_type(tasks.tasks, tuple[tuple[str, str], ...])
@@ -68,7 +79,10 @@ def leaks(
     assert_type(listeners.listeners, tuple[tuple[str, str, str], ...])
     assert_type(signals.signals, tuple[tuple[str, str, str], ...])
     assert_type((mark.test, mark.reason), tuple[str, str])
-    return threads or tasks or buses or scopes or listeners or signals
+    assert_type(runs.runs, tuple[tuple[str, str], ...])
+    assert_type(broken.failures, tuple[tuple[str, str, str], ...])
+    assert_type((paths.test, paths.given), tuple[str, str])
+    return threads or tasks or buses or scopes or listeners or signals or runs or broken
 
 
 def an_entered_container_keeps_its_type(typedbus_running: RunningFixture) -> None:
