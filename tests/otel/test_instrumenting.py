@@ -107,7 +107,7 @@ def test_an_unknown_argument_is_refused() -> None:
     assert not TypedbusInstrumentor().is_instrumented_by_opentelemetry
 
 
-def test_the_component_records_what_comes_after_its_construction() -> None:
+def test_the_component_records_what_comes_after_its_construction(capsys: pytest.CaptureFixture[str]) -> None:
     """The rest of the start in which it was constructed, and all of the exit; and the same in the next run."""
     shop = Shop()
     for _ in range(2):
@@ -126,6 +126,7 @@ def test_the_component_records_what_comes_after_its_construction() -> None:
             },
         }
     assert not shop.bus()[LIFECYCLE].has_listeners
+    assert capsys.readouterr().err == ""
 
 
 def test_the_component_takes_precedence_over_the_instrumentor(instrumented: Recorded) -> None:

@@ -5,14 +5,18 @@ from __future__ import annotations
 from collections.abc import Collection
 
 import attrs
+import pytest
 from opentelemetry.trace import StatusCode
 from tests.doubles import HookRecorder
 from tests.otel.recorded import Recorded
+from tests.runs.shops import Events, Worker
 
-from typedbus import START, Bus, Component, Container, running
+from typedbus import RUN, START, Bus, Component, Container, Restart, RunFailed, Stopping, on, running
 from typedbus._base.limits import StartNode
 from typedbus._bus.bus import parts_of
 from typedbus._bus.partial import PartialOutcome, PartialRestart
+from typedbus.events import RunBegan, RunBroke, RunGaveUp
+from typedbus.testing import FakeClock
 
 
 @attrs.define
@@ -83,3 +87,87 @@ def test_a_restart_of_a_part_that_fails_has_failed(instrumented: Recorded) -> No
     assert instrumented.span("restart Shop.database").status.status_code is StatusCode.ERROR
     failed = [span for span in instrumented.spans if span.status.description == "OSError: no start stock"]
     assert [span.name for span in failed] == ["start Shop.stock"]
+
+
+class Consumer(Worker):
+    """A component with a run."""
+
+    def start(self) -> None:
+        """It has a span."""
+
+    @on(RUN)
+    def consume(self, stopping: Stopping) -> None:
+        self.work(stopping)
+
+
+POLICY = Restart(most=1, first=1.0, jitter=0)
+
+
+def test_each_restart_of_a_run_is_a_trace_of_its_own(instrumented: Recorded) -> None:
+    """From the failure to the next call; it is linked to the span in which the component was started."""
+    clock = FakeClock()
+
+    class Site(Container):
+        bus = Component(Bus, clock=clock)
+        consumer = Component(Consumer).supervised(POLICY)
+
+    with running(Site) as site:
+        events, consumer = Events(site.bus()), site.consumer()
+        consumer.until_called()
+        start = instrumented.span("start Site.consumer")
+        instrumented.clear()
+        consumer.fail(OSError("broker gone"))
+        events.until(RunBroke)
+        assert instrumented.spans == []
+        clock.advance(1.0)
+        events.until(RunBegan, 1)
+        consumer.until_called()
+        assert instrumented.tree() == {"restart run Site.consumer": {}}
+        consumer.end()
+
+    restart = instrumented.span("restart run Site.consumer")
+    assert restart.context.trace_id != start.context.trace_id
+    assert [link.context for link in restart.links] == [start.context]
+    assert restart.status.description == "OSError: broker gone"
+    assert [event.name for event in restart.events] == ["exception"]
+    assert instrumented.attributes("restart run Site.consumer") == {
+        "typedbus.component": "Site.consumer",
+        "typedbus.attempt": 2,
+        "error.type": "OSError",
+        "typedbus.outcome": "started",
+    }
+
+
+def test_a_run_that_fails_for_good_has_a_span_with_the_exception(instrumented: Recorded) -> None:
+    """There is no restart to which it could belong."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        consumer = Component(Consumer)
+
+    with pytest.raises((OSError, RunFailed)), running(Site) as site:
+        events, consumer = Events(site.bus()), site.consumer()
+        consumer.fail(OSError("broker gone"))
+        events.until(RunGaveUp)
+
+    assert instrumented.tree()["run Site.consumer"] == {}
+    assert instrumented.span("run Site.consumer").status.description == "OSError: broker gone"
+    assert instrumented.attributes("run Site.consumer")["typedbus.outcome"] == "failed"
+
+
+def test_a_restart_that_a_stop_calls_off_ends_with_the_stop(instrumented: Recorded) -> None:
+    """The run is not called again."""
+    clock = FakeClock()
+
+    class Site(Container):
+        bus = Component(Bus, clock=clock)
+        consumer = Component(Consumer).supervised(POLICY)
+
+    with running(Site) as site:
+        events, consumer = Events(site.bus()), site.consumer()
+        consumer.fail(OSError("broker gone"))
+        events.until(RunBroke)
+        site.bus().stop()
+        attributes = instrumented.attributes("restart run Site.consumer")
+
+    assert attributes["typedbus.outcome"] == "cancelled"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 from collections.abc import Iterator
 
 import pytest
@@ -11,11 +12,12 @@ from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
 from opentelemetry.sdk.trace.sampling import ALWAYS_OFF
 from opentelemetry.trace import StatusCode, get_current_span
-from tests.doubles import ConstructionRecorder, HookRecorder, ThreadCall, TickingClock
+from tests.doubles import ConstructionRecorder, HookRecorder, ThreadCall, TickingClock, raising
 from tests.otel.recorded import Recorded, Tree
 
 import typedbus.wspbus
 from typedbus import (
+    EXIT,
     START,
     Bus,
     Component,
@@ -23,10 +25,12 @@ from typedbus import (
     Limits,
     Resource,
     StartCancelled,
+    State,
     TransitionFailures,
     running,
 )
-from typedbus.otel import TypedbusInstrumentor
+from typedbus.events import LIFECYCLE, MOVED, LifecycleEvent, Moved
+from typedbus.otel import Telemetry, TypedbusInstrumentor
 
 
 class Shop(Container):
@@ -47,8 +51,10 @@ class Broken(Container):
     stock = Component(HookRecorder, notes.provided, "stock", database, start=OSError("no stock"))
 
 
-def test_a_start_and_an_exit_are_two_traces_with_a_span_for_each_step(instrumented: Recorded) -> None:
-    """Construction and hooks are children of the transition, in order."""
+def test_a_start_and_an_exit_are_two_traces_with_a_span_for_each_step(
+    instrumented: Recorded, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Construction and hooks are children of the transition, in order; each span is ended once."""
     with running(Shop):
         assert instrumented.tree() == {
             "typedbus start": {
@@ -69,6 +75,7 @@ def test_a_start_and_an_exit_are_two_traces_with_a_span_for_each_step(instrument
             "exit Shop.database": {},
         }
     }
+    assert caplog.records == []
 
 
 def test_the_spans_have_attributes(instrumented: Recorded) -> None:
@@ -215,6 +222,9 @@ def test_the_span_of_a_cancelled_start_has_the_cause(instrumented: Recorded) -> 
         def start(self) -> None:
             self.bus.request_exit(OSError("no disk"))
 
+        def exit(self) -> None:
+            pass
+
     class Site(Container):
         bus = Component(Bus)
         worker = Component(Worker, bus.provided)
@@ -226,6 +236,7 @@ def test_the_span_of_a_cancelled_start_has_the_cause(instrumented: Recorded) -> 
     assert (attributes["typedbus.outcome"], attributes["typedbus.state.to"]) == ("cancelled", "EXITED")
     assert instrumented.span("typedbus start").status.description == "OSError: no disk"
     assert instrumented.tree()["typedbus start"]["rollback"] == {}
+    assert (instrumented.span("rollback").end_time or 0) <= (instrumented.span("exit Site.worker").start_time or 0)
 
 
 def test_a_start_that_is_called_off_has_no_error(instrumented: Recorded) -> None:
@@ -277,6 +288,24 @@ def test_a_stop_that_becomes_an_exit_is_one_trace(instrumented: Recorded) -> Non
         site.bus().stop()
 
     assert instrumented.tree() == {"typedbus exit": {"stop Site.last": {}}}
+
+
+def test_an_exit_that_is_requested_at_the_end_of_a_start_is_a_trace_of_its_own(instrumented: Recorded) -> None:
+    """The start has succeeded, although its transition goes on."""
+
+    def request_exit(event: Moved) -> None:
+        if event.after is State.STARTED:
+            bus.request_exit()
+
+    bus = Bus()
+    bus[MOVED].subscribe(request_exit)
+    hook = bus[EXIT].subscribe(nothing)
+    with contextlib.suppress(StartCancelled):
+        bus.start()
+
+    assert instrumented.tree() == {"typedbus start": {}, "typedbus exit": {f"exit {hook.path}": {}}}
+    assert instrumented.attributes("typedbus start")["typedbus.outcome"] == "started"
+    assert instrumented.attributes("typedbus exit")["typedbus.state.from"] == "STARTED"
 
 
 class Replacement:
@@ -345,6 +374,44 @@ def test_a_transition_leaves_the_current_span_as_it_was(instrumented: Recorded) 
         with pytest.raises(KeyboardInterrupt):
             bus.start()
         assert after_start is get_current_span() is request
+
+
+def test_an_interrupt_between_two_hooks_ends_all_spans(instrumented: Recorded) -> None:
+    """The transition is broken off, and the next one continues; it is another trace."""
+
+    def interrupt(event: LifecycleEvent) -> None:
+        if event == Moved(State.STARTING, State.STOPPING):
+            raise KeyboardInterrupt
+
+    bus = Bus()
+    bus[START].subscribe(raising(OSError("no start")))
+    bus[LIFECYCLE].subscribe(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        bus.start()
+    bus[LIFECYCLE].unsubscribe(interrupt)
+    bus.stop()
+
+    roots = instrumented.tree()
+    assert list(roots) == ["typedbus start", "typedbus stop"]
+    assert "rollback" in roots["typedbus start"]
+    assert instrumented.attributes("typedbus start")["error.type"] == "KeyboardInterrupt"
+
+
+def test_between_two_steps_the_span_of_the_transition_is_current(instrumented: Recorded) -> None:
+    """As for what a listener of events records."""
+    bus = Bus()
+    hook = bus[START].subscribe(nothing)
+    bus[MOVED].subscribe(lambda event: instrumented.tracer.start_span(f"to {event.after.name}").end())
+    bus.start()
+
+    assert instrumented.tree() == {
+        "to STARTING": {},
+        "typedbus start": {f"start {hook.path}": {}, "to STARTED": {}},
+    }
+
+
+def nothing() -> None:
+    """A hook."""
 
 
 class Tracing:
@@ -438,7 +505,68 @@ def test_the_construction_of_a_resource_is_a_part_of_its_start(instrumented: Rec
     }
 
 
-def test_a_component_that_is_constructed_later_is_a_part_of_the_current_span(instrumented: Recorded) -> None:
+def test_a_constructor_that_fails_in_a_start_has_the_exception_and_so_has_the_start(instrumented: Recorded) -> None:
+    """As that of a component that needs a resource, which is constructed at its turn."""
+
+    def open_it() -> Iterator[int]:
+        yield 1
+
+    class Site(Container):
+        bus = Component(Bus)
+        notes: Component[list[str]] = Component(list)
+        opened = Resource(open_it)
+        user = Component(ConstructionRecorder, notes.provided, "user", opened, build=OSError("no port"))
+
+    with pytest.raises(TransitionFailures), running(Site):
+        pass
+
+    assert instrumented.tree()["typedbus start"]["start Site.user"] == {"construct Site.user": {}}
+    for name in ("start Site.user", "construct Site.user"):
+        assert instrumented.span(name).status.description == "OSError: no port"
+    assert instrumented.span("start Site.opened").status.status_code is StatusCode.UNSET
+
+
+def test_a_hook_that_is_not_called_has_a_span_with_the_reason(instrumented: Recorded) -> None:
+    """The hooks before it had used up the time of the start."""
+    clock = TickingClock()
+    bus = Bus(clock=clock, limits=Limits(start=1.0))
+
+    def use_up() -> None:
+        clock.seconds += 2.0
+
+    def never() -> None:
+        raise AssertionError
+
+    bus[START].subscribe(use_up)
+    bus[START].subscribe(never)
+    with pytest.raises(TransitionFailures):
+        bus.start()
+
+    names = [span.name for span in instrumented.spans if span.status.status_code is StatusCode.ERROR]
+    assert len(names) == 2
+    assert names[0] == "typedbus start"
+
+
+def test_telemetry_that_begins_in_a_hook_records_the_next_step(
+    recorded: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """The hook in which it begins has no span."""
+    bus = Bus()
+
+    @bus[START].subscribe
+    def begin() -> None:
+        Telemetry(bus, tracer_provider=recorded.provider)
+
+    hook = bus[START].subscribe(nothing)
+    bus.start()
+
+    assert recorded.tree() == {"typedbus start": {f"start {hook.path}": {}}}
+    assert capsys.readouterr().err == ""
+
+
+def test_a_component_that_is_constructed_later_is_a_part_of_the_current_span(
+    instrumented: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
     """Outside a recording span it is not recorded, as the bus itself is not."""
 
     class Site(Container):
@@ -452,6 +580,7 @@ def test_a_component_that_is_constructed_later_is_a_part_of_the_current_span(ins
     with instrumented.tracer.start_as_current_span("request"):
         site.second()
 
+    assert capsys.readouterr().err == ""
     assert instrumented.tree() == {"request": {"construct Site.second": {}}}
     span, request = instrumented.span("construct Site.second"), instrumented.span("request")
     assert (

@@ -6,7 +6,7 @@ import threading
 import weakref
 from typing import Final
 
-from typedbus._bus.builtin import LIFECYCLE
+from typedbus._bus.builtin import LIFECYCLE, RUNS
 from typedbus._bus.bus import Bus
 from typedbus._channels.subscriptions import Subscription
 from typedbus.otel._settings import Settings
@@ -28,7 +28,7 @@ class Instrumentation:
         self._lock = threading.Lock()
         self._settings: list[Settings] = []
         self._spans: TransitionSpans | None = None
-        self._subscription: Subscription | None = None
+        self._subscriptions: list[Subscription] = []
 
     def add(self, settings: Settings) -> None:
         """Record as *settings* describe, from now on."""
@@ -47,16 +47,16 @@ class Instrumentation:
         if bus is None:
             return
         if not self._settings:
-            if self._subscription is not None:
-                self._subscription.cancel()
-            self._spans = self._subscription = None
+            for subscription in self._subscriptions:
+                subscription.cancel()
+            self._spans, self._subscriptions = None, []
             return
         settings = self._settings[-1]
         if self._spans is None:
-            self._spans = TransitionSpans(bus, settings)
-            self._subscription = bus[LIFECYCLE].subscribe(self._spans.record)
+            self._spans = spans = TransitionSpans(bus, settings)
+            self._subscriptions = [bus[LIFECYCLE].subscribe(spans.record), bus[RUNS].subscribe(spans.runs.record)]
         else:
-            self._spans.settings = settings
+            self._spans.use(settings)
 
 
 _INSTRUMENTED: Final[weakref.WeakKeyDictionary[Bus, Instrumentation]] = weakref.WeakKeyDictionary()

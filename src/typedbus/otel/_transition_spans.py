@@ -14,8 +14,9 @@ from typedbus._base.failures import traceback_of
 from typedbus._base.states import State
 from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import Bus, parts_of
+from typedbus.otel._run_spans import RunSpans
 from typedbus.otel._settings import Settings
-from typedbus.otel._transition_trace import TransitionTrace
+from typedbus.otel._transition_trace import Known, TransitionTrace
 
 #: For how many milliseconds a restart waits for an exporter.
 _FLUSH_MILLIS: Final = 5000
@@ -26,16 +27,21 @@ class TransitionSpans:
     Records the spans of one bus.
 
     Attributes:
-        settings: Where to record; a change takes effect with the next transition.
+        runs: Records the restarts of its runs.
     """
 
     def __init__(self, bus: Bus, settings: Settings) -> None:
-        self.settings = settings
+        self._settings = settings
         # The bus refers to the listener.
         self._bus = weakref.ref(bus)
         self._trace: TransitionTrace | None = None
-        #: The dependencies of each component, from its subscription until the bus is started after an exit.
-        self._needs: dict[str, tuple[str, ...]] = {}
+        #: From the subscription of a component until the bus is started after an exit.
+        self._known = Known()
+        self.runs = RunSpans(settings, self._known.starts)
+
+    def use(self, settings: Settings) -> None:
+        """Record as *settings* describe, from the next transition on."""
+        self._settings = self.runs.settings = settings
 
     def record(self, event: LifecycleEvent) -> None:
         """Record *event*; the listener of `LIFECYCLE`."""
@@ -49,13 +55,16 @@ class TransitionSpans:
             return
         if trace is None or trace.transition is not current:
             # In a forked child process the trace of the parent is left alone.
-            if isinstance(event, Moved) and event.before is State.EXITED:
-                self._needs = {}
             before = event.before if isinstance(event, Moved) else None
-            trace = self._trace = TransitionTrace(current, self.settings, self._needs, before)
+            if before is State.EXITED:
+                self._known.forget()
+            restart = None if current.restarted is None else self.runs.restart_of(current.restarted.path)
+            trace = self._trace = TransitionTrace(current, self._settings, self._known, before, restart)
             current.when_done(functools.partial(self._end, trace))
         if trace.root.is_recording():
             trace.record(event)
+        if isinstance(event, Moved) and event.after is State.STOPPED:
+            self.runs.end_all()
         if isinstance(event, Moved) and event.after is State.STARTED:
             # A transition may go on to an exit that was requested meanwhile: that is a trace of its own.
             self._end(trace)
@@ -67,7 +76,7 @@ class TransitionSpans:
         now = time.time_ns()
         began = now - int(event.seconds * 1e9)
         attributes = {"typedbus.component": event.path, "typedbus.outcome": "constructed"}
-        tracer = self.settings.tracer()
+        tracer = self._settings.tracer()
         tracer.start_span(f"construct {event.path}", attributes=attributes, start_time=began).end(now)
 
     def _end(self, trace: TransitionTrace) -> None:
@@ -80,7 +89,7 @@ class TransitionSpans:
             trace.end(bus.state, is_restart=bus.is_restarting)
             if bus.is_restarting and bus.state is State.EXITED:
                 # The process is replaced without the end of the interpreter, at which the SDK exports.
-                flush = getattr(self.settings.tracer_provider or get_tracer_provider(), "force_flush", None)
+                flush = getattr(self._settings.tracer_provider or get_tracer_provider(), "force_flush", None)
                 if flush is not None:
                     flush(_FLUSH_MILLIS)
         except Exception as error:

@@ -13,7 +13,16 @@ from typing import TYPE_CHECKING, Final
 
 import attrs
 from opentelemetry.context import Context, attach, get_current
-from opentelemetry.trace import INVALID_SPAN, Link, Span, Status, StatusCode, get_current_span, set_span_in_context
+from opentelemetry.trace import (
+    INVALID_SPAN,
+    Link,
+    Span,
+    SpanContext,
+    Status,
+    StatusCode,
+    get_current_span,
+    set_span_in_context,
+)
 
 from typedbus._base.errors import StartCancelled
 from typedbus._base.events import (
@@ -54,9 +63,35 @@ class _Step:
     around: Context
 
 
+@attrs.frozen(eq=False)
+class Known:
+    """
+    What later transitions need to know of the components of a bus.
+
+    Attributes:
+        needs: The dependencies of each component, by path.
+        starts: The span of the last start of each component, by path; "" for that of the bus.
+    """
+
+    needs: dict[str, tuple[str, ...]] = attrs.field(factory=dict[str, tuple[str, ...]])
+    starts: dict[str, SpanContext] = attrs.field(factory=dict[str, SpanContext])
+
+    def forget(self) -> None:
+        """Forget the components, which are constructed again."""
+        self.needs.clear()
+        self.starts.clear()
+
+
 class TransitionTrace:
     """
     The spans of one transition.
+
+    Args:
+        transition: The transition.
+        settings: Where to record.
+        known: What is known of the components.
+        before: The state of the bus before it; None if its beginning was missed.
+        restart: The span of the restart of a run, of which the transition is a part.
 
     Attributes:
         transition: The transition.
@@ -64,7 +99,12 @@ class TransitionTrace:
     """
 
     def __init__(
-        self, transition: Transition, settings: Settings, needs: dict[str, tuple[str, ...]], before: State | None
+        self,
+        transition: Transition,
+        settings: Settings,
+        known: Known,
+        before: State | None,
+        restart: Span | None = None,
     ) -> None:
         self.transition = transition
         self._is_start = transition.asked is State.STARTED and before is not State.STARTED
@@ -74,16 +114,18 @@ class TransitionTrace:
             path = transition.restarted.path
             name, attributes = f"restart {path}", {"typedbus.component": path}
         self._tracer = settings.tracer()
-        self._needs = needs
+        self._known = known
         self._around = get_current()
         caller = get_current_span(self._around).get_span_context()
         self.root: Span = self._tracer.start_span(
             name,
             # Baggage of the caller is kept.
-            set_span_in_context(INVALID_SPAN, self._around),
+            set_span_in_context(restart or INVALID_SPAN, self._around),
             attributes=attributes,
             links=[Link(caller)] if caller.is_valid else [],
         )
+        if self._is_start and not transition.is_partial:
+            known.starts[""] = self.root.get_span_context()
         self._context = set_span_in_context(self.root, self._around)
         self._rollback: Span | None = None
         #: The steps under way, by verb and path.
@@ -97,10 +139,7 @@ class TransitionTrace:
         """Record *event*, in the thread that published it."""
         match event:
             case Moved(State.STARTING, State.STOPPING):
-                self._end_constructions()
                 self._rollback = self._tracer.start_span("rollback", self._context)
-            case Moved():
-                self._end_constructions()
             case RolledBack():
                 self._end_rollback()
             case Constructing(path):
@@ -111,8 +150,11 @@ class TransitionTrace:
                 if step is not None:
                     attach(step.around)
                     self._constructed[path] = step.span, _end_of(step, seconds)
+                    if path in self._known.needs:
+                        # A resource, or a component that needs one: it has been subscribed before.
+                        self._end_construction(path)
             case Subscribed(path, _, needs):
-                self._needs[path] = needs
+                self._known.needs[path] = needs
                 self._end_construction(path)
             case ComponentStarting(path):
                 self._begin("start", path, self._context)
@@ -137,67 +179,66 @@ class TransitionTrace:
         began = time.time_ns()
         self._paths.add(path)
         attributes: dict[str, str | tuple[str, ...]] = {"typedbus.component": path}
-        if needs := self._needs.get(path):
+        if needs := self._known.needs.get(path):
             attributes["typedbus.needs"] = needs
         span = self._tracer.start_span(f"{verb} {path}", around, attributes=attributes, start_time=began)
         self._steps[verb, path] = _Step(span, began, around)
+        if verb == "start":
+            self._known.starts[path] = span.get_span_context()
         attach(set_span_in_context(span, around))
 
     def _returned(self, verb: str, path: str, seconds: float, outcome: str) -> None:
         step = self._steps.pop((verb, path), None)
         if step is not None:
             attach(step.around)
-            self._end_construction(path)
             step.span.set_attribute("typedbus.outcome", outcome)
             step.span.end(_end_of(step, seconds))
 
     def _failed(self, verb: str, path: str, seconds: float, error: BaseException) -> None:
         is_cancelled = isinstance(error, StartCancelled) and self.transition.goal is not State.STARTED
-        step = None if verb == "construct" else self._steps.pop((verb, path), None)
-        # A constructor may have failed: in the assembly, or in the start of a resource or of one of its users.
-        construction = ("construct", path)
-        if verb == "construct" and construction not in self._steps:
-            # The path is that of the container.
-            construction = next((key for key in reversed(self._steps) if key[0] == "construct"), construction)
-        inner = self._steps.pop(construction, None) if verb in ("construct", "start") else None
-        if step is None and inner is None:
-            if verb == "construct":
-                record_failure(self.root, error, is_cancelled=is_cancelled)
-                return
+        # A constructor may have failed: in the assembly, whose path may be that of the container, or in a start hook.
+        constructing = [key for key in self._steps if key[0] == "construct" and (verb == "construct" or key[1] == path)]
+        failed = [self._steps.pop(key) for key in (*constructing[-1:], (verb, path)) if key in self._steps]
+        if not failed and verb == "construct":
+            record_failure(self.root, error)
+            return
+        if not failed:
             # The hook was not called, since the hooks before it had used up the time.
             self._begin(verb, path, self._context)
-            step = self._steps.pop((verb, path))
-        for each in (inner, step):
-            if each is not None:
-                attach(each.around)
-                record_failure(each.span, error, is_cancelled=is_cancelled)
-                each.span.end(_end_of(each, seconds))
+            failed = [self._steps.pop((verb, path))]
+        for step in failed:
+            attach(step.around)
+            step.span.set_attribute("typedbus.outcome", "cancelled" if is_cancelled else "failed")
+            if not is_cancelled:
+                record_failure(step.span, error)
+            step.span.end(_end_of(step, seconds))
 
     def _end_construction(self, path: str) -> None:
         if path in self._constructed:
             span, ended = self._constructed.pop(path)
-            if needs := self._needs.get(path):
+            if needs := self._known.needs.get(path):
                 span.set_attribute("typedbus.needs", needs)
             span.set_attribute("typedbus.outcome", "constructed")
             span.end(ended)
-
-    def _end_constructions(self) -> None:
-        for path in list(self._constructed):
-            self._end_construction(path)
 
     def _end_rollback(self) -> None:
         if self._rollback is not None:
             self._rollback.end()
             self._rollback = None
 
+    def _end_the_rest(self) -> None:
+        """End the spans of what was constructed but not subscribed, and those that an interrupt has left."""
+        for path in list(self._constructed):
+            self._end_construction(path)
+        self._end_rollback()
+        for step in self._steps.values():
+            step.span.end()
+
     def end(self, reached: State, *, is_restart: bool) -> None:
         """End the span of the transition, which has ended in the state *reached*, and the spans that are left."""
         transition, root = self.transition, self.root
         attach(self._around)  # first, since a span processor may fail
-        self._end_constructions()
-        self._end_rollback()
-        for step in self._steps.values():
-            step.span.end()
+        self._end_the_rest()
         root.set_attribute("typedbus.components", len(self._paths))
         if transition.is_partial:
             self._end_partial()
@@ -207,16 +248,15 @@ class TransitionTrace:
             name = "restart" if is_restart and reached is State.EXITED else _GOALS[reached]
             root.update_name(f"typedbus {name}")
         root.set_attribute("typedbus.state.to", reached.name)
-        error = transition.outcome
+        error, outcome = transition.outcome, reached.name.lower()
         if isinstance(error, StartCancelled):
-            root.set_attribute("typedbus.outcome", "cancelled")
-            if error.__cause__ is not None:
-                record_failure(root, error.__cause__, outcome="cancelled")
+            outcome, error = "cancelled", error.__cause__
         elif error is not None:
-            # The spans of the components have the failures themselves.
+            outcome = "failed"
+        root.set_attribute("typedbus.outcome", outcome)
+        if error is not None:
+            # The spans of the steps have the failures themselves.
             record_failure(root, error, has_event=not isinstance(error, TransitionFailures))
-        else:
-            root.set_attribute("typedbus.outcome", reached.name.lower())
         root.end()
 
     def _end_partial(self) -> None:
