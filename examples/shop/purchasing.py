@@ -6,9 +6,10 @@ from examples.shop.channels import stock_low
 from examples.shop.database import Database
 from examples.shop.invoicing import money
 from examples.shop.orders import Offer
-from typedbus import AsyncBoundChannel, Bus, ChannelFailures, on
+from typedbus import RUN, AsyncBoundChannel, BoundChannel, Bus, ChannelFailures, Restart, Stopping, on
 
 _QUANTITY = 100
+_FORGOTTEN = "SELECT sku, level FROM products WHERE level < reorder_level AND sku NOT IN (SELECT sku FROM reorders)"
 
 
 class Purchasing:
@@ -42,3 +43,21 @@ class Purchasing:
         else:
             with self._database.transaction() as books:
                 books.execute("DELETE FROM reorders WHERE sku = ?", (sku,))
+
+
+class Restocking:
+    """Looks for products that are low and were not reordered, for example because no supplier made an offer."""
+
+    def __init__(self, database: Database, *, low: BoundChannel[[str, int], None], seconds: float = 60.0) -> None:
+        self._database = database
+        self._low = low
+        self._seconds = seconds
+
+    @on(RUN, restart=Restart())
+    def look(self, stopping: Stopping) -> None:
+        """Publish these products on `stock_low`, once a minute."""
+        while not stopping.wait(self._seconds):
+            with self._database.reading() as books:
+                rows = books.execute(_FORGOTTEN).fetchall()
+            for sku, left in rows:
+                self._low.publish(sku, left)

@@ -1,10 +1,12 @@
 """The shop on the web, and the site that serves it with its own server."""
 
+from examples.shop.channels import stock_low
 from examples.shop.container import Office
 from examples.shop.daybook import Daybook
 from examples.shop.front import Front
 from examples.shop.invoicing import Outbox, letters_in
 from examples.shop.page import Page
+from examples.shop.purchasing import Restocking
 from examples.shop.telemetry import TracedFront, console_telemetry
 from examples.shop.web import ASGIFront, WSGIFront
 from typedbus import START, Component
@@ -42,6 +44,7 @@ class Site(Hall):
         .on(START.calls(lambda telemetry: None, priority=1))
         .enabled(Hall.settings.provided.traces, reason="traces = false")
     )
+    restocking = Component(Restocking, Hall.database.provided, low=Hall.bus.provided[stock_low])
     wsgi = Component(WSGIFront, Hall.front.provided, Hall.health.provided, metrics.optional)
     traced = Component(TracedFront, wsgi.provided, telemetry.optional)
     server = Component(WSGIServer, Hall.bus.provided, traced.provided, bind=Hall.settings.provided.bind)

@@ -60,7 +60,7 @@ def value(samples: list[Sample], **labels: str) -> float:
 
 
 def test_the_metrics_show_the_state_of_the_shop(shop: Served) -> None:
-    """The starts of all components, and the check of the last probe."""
+    """The starts of all components, the check of the last probe, and the runs."""
     before = shop.scrape()["typedbus_health_check"]
     shop.get("/readyz")
     families = shop.scrape()
@@ -68,6 +68,8 @@ def test_the_metrics_show_the_state_of_the_shop(shop: Served) -> None:
     assert before == []
     assert value(families["typedbus_bus_state"], state="STARTED") == 1
     assert value(families["typedbus_health_check"], check="Site.database.check", channel="ready") == 1
+    assert value(families["typedbus_run_state"], component="Site.restocking", state="RUNNING") == 1
+    assert value(families["typedbus_run_restarts"], component="Site.restocking") == 0
     starts = families["typedbus_component_start_duration_seconds"]
     counts = {sample.labels["component"]: sample.value for sample in starts if sample.name.endswith("_count")}
     assert counts.items() >= {"Site.database": 1, "Site.stock": 1, "Site.server": 1}.items()

@@ -10,9 +10,10 @@ from typing import Final, Self, TypeAlias
 
 import attrs
 from prometheus_client import Metric
-from prometheus_client.core import GaugeMetricFamily, HistogramMetricFamily
+from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
 from prometheus_client.utils import floatToGoString
 
+from typedbus._base.run_records import RunRecord, RunState
 from typedbus._base.states import State
 from typedbus.plugins.health import Probe
 
@@ -36,7 +37,25 @@ HEALTH_CHECK: Final = functools.partial(
     "1 if the check passed in the last probe, 0 if it failed.",
     labels=("channel", "check"),
 )
-FAMILIES: Final[Sequence[Callable[[], Metric]]] = (BUS_STATE, COMPONENT_START_DURATION, HEALTH_CHECK)
+RUN_RESTARTS: Final = functools.partial(
+    CounterMetricFamily,
+    "typedbus_run_restarts",
+    "How often a run that had failed was called again.",
+    labels=("component",),
+)
+RUN_STATE: Final = functools.partial(
+    GaugeMetricFamily,
+    "typedbus_run_state",
+    "1 for the state that the run is in, 0 for the others.",
+    labels=("component", "state"),
+)
+FAMILIES: Final[Sequence[Callable[[], Metric]]] = (
+    BUS_STATE,
+    COMPONENT_START_DURATION,
+    HEALTH_CHECK,
+    RUN_RESTARTS,
+    RUN_STATE,
+)
 
 START_BOUNDS: Final = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 60.0)
 """The upper bounds of the buckets of start durations, in seconds."""
@@ -63,7 +82,10 @@ def cumulative(bounds: Iterable[float], counts: Iterable[int]) -> Buckets:
 
 
 def bus_families(
-    state: State, starts: Mapping[tuple[str, str], StartDurations], probes: Iterable[tuple[str, Probe]]
+    state: State,
+    starts: Mapping[tuple[str, str], StartDurations],
+    probes: Iterable[tuple[str, Probe]],
+    runs: Iterable[RunRecord],
 ) -> Iterator[Metric]:
     """
     Yield the families that need no observation.
@@ -72,6 +94,7 @@ def bus_families(
         state: The state of the bus.
         starts: The start durations by component and outcome.
         probes: The last probe of each channel of `Health`, with the name of the channel.
+        runs: The records of the runs, whose paths differ.
     """
     states = BUS_STATE()
     for each in State:
@@ -85,6 +108,13 @@ def bus_families(
     for labels, is_ok in _checks(probes).items():
         checks.add_metric(labels, is_ok)
     yield checks
+    restarts, run_states = RUN_RESTARTS(), RUN_STATE()
+    for run in runs:
+        restarts.add_metric((run.path,), run.restarts)
+        for run_state in RunState:
+            run_states.add_metric((run.path, run_state.name), run_state is run.state)
+    yield restarts
+    yield run_states
 
 
 def _checks(probes: Iterable[tuple[str, Probe]]) -> dict[tuple[str, str], bool]:

@@ -121,12 +121,12 @@ class Metrics:
         return [family() for family in FAMILIES]
 
     def collect(self) -> Iterable[Metric]:
-        """Yield the metric families as they are now; for the registry."""
+        """Return the metric families as they are now; for the registry."""
         state = self.bus.state
-        starts, probes = dict(self._starts), self._probes()
         if state is State.EXITED:
-            starts, probes = {}, []
-        yield from bus_families(state, starts, probes)
+            # The rest would be of an earlier life of the bus, or of the parent of this process.
+            return bus_families(state, {}, (), ())
+        return bus_families(state, dict(self._starts), self._probes(), self.bus.runs.values())
 
     def _probes(self) -> list[tuple[str, Probe]]:
         if self.health is None:
