@@ -132,7 +132,7 @@ __version__: str
 
 if not TYPE_CHECKING:  # with __getattr__, checkers would accept every name
     # Their classes name these modules in messages, whether or not a program imports them.
-    from typedbus import events, faults, types
+    from typedbus import events, faults, observe, types
 
     _load = _later(globals(), _LATER)
 
@@ -141,7 +141,7 @@ if not TYPE_CHECKING:  # with __getattr__, checkers would accept every name
             from importlib.metadata import version
 
             return version("typedbus")
-        for home in (events, faults, types):
+        for home in (events, faults, observe, types):
             if name in home.__all__:
                 # An AttributeError would lose this text in `from typedbus import ...`.
                 raise ImportError(f"typedbus.{name} is in {home.__name__}: from {home.__name__} import {name}")

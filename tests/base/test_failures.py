@@ -16,6 +16,7 @@ from dependency_injector import providers
 
 import typedbus
 import typedbus.faults
+import typedbus.observe
 import typedbus.testing
 from typedbus import (
     EXIT,
@@ -106,6 +107,7 @@ from typedbus.faults import (
     ReplacementFault,
     TypeFault,
 )
+from typedbus.observe import ObserveError
 from typedbus.plugins._periodic import NotEnded
 from typedbus.servers.serving import NotStopped
 from typedbus.testing import FakeClock, NoAnswer, Recorder
@@ -539,6 +541,16 @@ def a_listener_error() -> BaseException:
 )
 def a_watcher_error() -> BaseException:
     return met_in(lambda: Bus()[square].watch(None))  # type: ignore[call-overload]  # the error
+
+
+@said_by(
+    ObserveError,
+    ValueError,
+    "cannot observe channel 'start': the bus calls its listeners itself; `typedbus.report.Report` records the durations "
+    "and failures of a start",
+)
+def an_observe_error() -> BaseException:
+    return met_in(lambda: Bus().observe(START))
 
 
 @said_by(
@@ -1180,7 +1192,7 @@ WITH_ATTRIBUTES: Final = [one for one in SITUATIONS if not issubclass(one.kind, 
 PUBLIC: Final = sorted(
     {
         one.__name__
-        for module in (typedbus, typedbus.faults, typedbus.testing)
+        for module in (typedbus, typedbus.faults, typedbus.observe, typedbus.testing)
         for one in (getattr(module, name) for name in module.__all__)
         if isinstance(one, type) and issubclass(one, BaseException)
     }

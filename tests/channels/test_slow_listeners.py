@@ -237,3 +237,16 @@ def test_an_attempt_in_debug_mode_has_the_listeners_themselves() -> None:
 
     assert listeners == [double, refuse]
     assert len([text for text, _ in lines if "blocked the event loop" in text]) == 2
+
+
+def test_a_listener_that_does_not_accept_the_arguments_gets_the_note_with_the_remedy() -> None:
+    """As without the debug mode."""
+    bus = Bus()
+    bus[numbers].subscribe(lambda: 3)  # type: ignore[misc, arg-type]  # the error
+
+    async def publish() -> None:
+        with pytest.raises(ChannelFailures) as caught:
+            bus[numbers].publish(2)
+        assert "does not accept the arguments of channel 'numbers'" in caught.value.exceptions[0].__notes__[1]
+
+    publish_on_loop(bus, publish)

@@ -29,6 +29,7 @@ import typedbus.events
 import typedbus.faults
 import typedbus.graph
 import typedbus.injection
+import typedbus.observe
 import typedbus.prometheus
 import typedbus.report
 import typedbus.testing
@@ -253,6 +254,7 @@ REFERENCE = [
     typedbus.report,
     typedbus.graph,
     typedbus.injection,
+    typedbus.observe,
     typedbus.prometheus,
 ]
 

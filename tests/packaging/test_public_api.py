@@ -21,10 +21,12 @@ import typedbus
 import typedbus._base.events
 import typedbus._base.run_events
 import typedbus._bus.builtin
+import typedbus._channels.observing.texts
 import typedbus.events
 import typedbus.faults
 import typedbus.graph
 import typedbus.injection
+import typedbus.observe
 import typedbus.otel
 import typedbus.process
 import typedbus.prometheus
@@ -43,7 +45,7 @@ BESIDE = [
 ]
 """The modules from which users import."""
 
-CORE = [typedbus, typedbus.events, typedbus.faults, typedbus.types]
+CORE = [typedbus, typedbus.events, typedbus.faults, typedbus.observe, typedbus.types]
 MODULES = [
     *CORE,
     typedbus.graph,
@@ -61,6 +63,7 @@ LATER = {
     for module, later in [
         (typedbus, typedbus._LATER),
         (typedbus.faults, dict.fromkeys(typedbus.faults.__all__, "typedbus._container.faults")),
+        (typedbus.observe, typedbus.observe._LATER),
         (typedbus.types, typedbus.types._LATER),
     ]
     for name, defined in later.items()
@@ -166,15 +169,18 @@ def test_every_public_name_has_a_docstring(module: ModuleType, name: str) -> Non
     elif inspect.isfunction(value):
         assert value.__doc__
     else:
-        sources = map(inspect.getsource, (typedbus._base.events, typedbus._base.run_events, typedbus._bus.builtin))
-        assert any(re.search(rf'^{name}: [^"]*\n"""', source, re.MULTILINE) for source in sources)
+        base, bus = typedbus._base, typedbus._bus
+        defining = base.events, base.run_events, bus.builtin, typedbus._channels.observing.texts
+        sources = [inspect.getsource(module) for module in defining]
+        assert any(re.search(rf'^{name}: (?:(?!"""|\n\n)[\s\S])*\n"""', source, re.MULTILINE) for source in sources)
 
 
 @pytest.mark.parametrize("module", CORE, ids=lambda module: module.__name__)
 def test_a_public_class_or_function_names_the_module_that_it_is_imported_from(module: ModuleType) -> None:
     """Each name has one home."""
     values = {name: getattr(module, name) for name in module.__all__}
-    homes = {name: value.__module__ for name, value in values.items() if isinstance(value, type) or callable(value)}
+    named = {name: value for name, value in values.items() if isinstance(value, type) or inspect.isroutine(value)}
+    homes = {name: value.__module__ for name, value in named.items()}
     homes.pop("run", None)  # it is imported from typedbus.process as well
 
     assert set(homes.values()) == {module.__name__}
@@ -262,7 +268,9 @@ def test_every_public_name_beside_the_core_is_on_the_page_of_its_module() -> Non
     assert missing == []
 
 
-@pytest.mark.parametrize("module", [typedbus, typedbus.faults, typedbus.types], ids=lambda module: module.__name__)
+@pytest.mark.parametrize(
+    "module", [typedbus, typedbus.faults, typedbus.observe, typedbus.types], ids=lambda module: module.__name__
+)
 def test_what_checkers_see_is_what_is_loaded_later(module: ModuleType) -> None:
     """Each name under TYPE_CHECKING is loaded with its first use, from the module that checkers know it of."""
     later = {name: defined for (public, name), defined in LATER.items() if public is module}
@@ -303,7 +311,7 @@ def test_an_unknown_name_is_an_attribute_error(module: ModuleType) -> None:
 def test_channels_and_buses_import_nothing_heavy() -> None:
     """The container library and what is slow to import wait for their first use."""
     found = imported_by(
-        "import typedbus, typedbus.events, typedbus.faults, typedbus.types; "
+        "import typedbus, typedbus.events, typedbus.faults, typedbus.observe, typedbus.types; "
         "typedbus.Bus()[typedbus.Channel[[int], int]('x')].publish(3)"
     )
 

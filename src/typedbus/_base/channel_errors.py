@@ -98,6 +98,23 @@ class WatcherError(ListenerError):
         return f"cannot watch {watched} with {self.listener!r}: {self.reason}"
 
 
+class ObserveError(StructuredError, ValueError):
+    """
+    Raised by `Bus.observe` for a channel that cannot be observed, such as `START`, or an unknown level.
+
+    Attributes:
+        channel: The name of the channel; "" for an error of the level.
+        reason: Why, and what to do instead.
+    """
+
+    channel: str
+    reason: str
+
+    def __str__(self) -> str:
+        observed = f"channel {self.channel!r}" if self.channel else "channels"
+        return f"cannot observe {observed}: {self.reason}"
+
+
 class RegistrationError(StructuredError, TypeError):
     """
     Raised by `Listeners.on` for a function that cannot listen to the channel, or listens to it already.

@@ -14,11 +14,22 @@ from typedbus._base.record import Record
 from typedbus._base.states import State
 
 Error = TypeVar("Error", bound=BaseException)
+Function = TypeVar("Function", bound=Callable[..., object])
 Result_co = TypeVar("Result_co", covariant=True, default=Any)
 
 
 #: The beginning of the file names of generated code.
 GENERATED: Final = "<typedbus: "
+
+
+_callers: Final[set[types.CodeType]] = set()
+
+
+def calls_listener(function: Function) -> Function:
+    """Mark *function* as one that calls a listener for a publish: a `TypeError` that it raises is that of the call."""
+    code: types.CodeType = vars(types.FunctionType)["__code__"].__get__(function)
+    _callers.add(code)
+    return function
 
 
 def describe(listener: object) -> str:
@@ -58,7 +69,8 @@ def note_refusal(error: TypeError, listener: object, name: str, channel: str) ->
     innermost = trace
     while innermost.tb_next is not None:
         innermost = innermost.tb_next
-    if innermost is trace or innermost.tb_frame.f_code.co_filename.startswith(GENERATED):
+    code = innermost.tb_frame.f_code
+    if innermost is trace or code in _callers or code.co_filename.startswith(GENERATED):
         put_note(
             error,
             f"{name} ({place}) does not accept the arguments of channel {channel!r}; "

@@ -32,6 +32,8 @@ if TYPE_CHECKING:
     from typedbus._base.run_records import RunRecord
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.deprecated import TakesDeprecated
+    from typedbus._channels.observing.observation import Observation
+    from typedbus._channels.observing.texts import Channels, Level
     from typedbus._channels.watching import Published, Watch
 
 Args = ParamSpec("Args")
@@ -136,6 +138,20 @@ class Bus:
         """
         return self._parts.registry.watch(watcher)
 
+    def observe(self, channels: Channels = None, *, level: Level = "count") -> Observation:
+        """
+        Count the later publishes on *channels*, until the observation is closed; see `typedbus.observe`.
+
+        None stands for all channels but the bus's own, also those that are first used later. Level "time" also measures
+        each publish, and "each" the calls of each listener as well.
+
+        Raises:
+            ObserveError: A channel is `START`, `STOP`, `EXIT`, `GRACEFUL` or `RUN`, or the level is unknown.
+        """
+        from typedbus._bus.observations import observe  # a program that observes nothing does not need it
+
+        return observe(self._parts.registry, self.clock, channels, level)
+
     def channel(self, name: str, /) -> Channel[..., Any] | AsyncChannel[..., Any]:
         """
         Return the channel *name*: a built-in channel, or one that was looked up with ``bus[channel]``.
@@ -213,17 +229,10 @@ class Bus:
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """
-        Return when the bus is in one of *states*, or passes through it.
+        Wait until the bus is in one of *states*, or passes through it, and return that state; None after *timeout* seconds.
 
         A thread that a component waits for when it stops should also name the states in which it must give up, and
         check which state was returned: a start may fail.
-
-        Args:
-            states: One state or several.
-            timeout: Seconds; None waits without limit.
-
-        Returns:
-            The state that was reached, or None if the timeout passed first.
 
         Raises:
             WaitError: *states* is empty or contains something that is not a state, or the caller is a listener of the
@@ -355,10 +364,7 @@ class Bus:
     @property
     def loop_factory(self) -> Callable[[], asyncio.AbstractEventLoop] | None:
         """
-        Creates the bus's own event loop; None, the default, for `asyncio.new_event_loop`.
-
-        The bus creates a loop with its first coroutine, unless it was started with `start_async`, whose caller has a
-        loop already.
+        Creates the bus's own event loop, unless it was started with `start_async`; None for `asyncio.new_event_loop`.
 
         Raises:
             LoopError: The value cannot be called.
@@ -373,8 +379,7 @@ class Bus:
         """
         Run *coroutine* as a task on the event loop of the bus, and return a future for its result at once.
 
-        For sync hooks and listeners that need a coroutine. May be called from any thread but the loop's own. The bus's
-        own loop cancels the task, if it still runs, when the bus exits.
+        For sync hooks and listeners, in any thread but the loop's own. The bus's own loop cancels the task at the exit.
 
         Raises:
             LoopError: The caller runs on the loop, where a wait for the future would never end, or the bus has exited.
@@ -392,12 +397,10 @@ class Bus:
         start in progress is cancelled, a stop continues to the exit. If no thread is in `block`, the request is kept
         until a thread enters it, or until the bus has exited.
 
-        Args:
-            cause: The error that makes the exit necessary, if there is one. `block` raises it after the exit, `running`
-                at the end of its block, and a start that it cancels raises `StartCancelled` from it. It is also logged
-                on `LOG`, as an error with its traceback, before the bus has EXITED; `run` leaves that line out on
-                stderr, because it prints the error when it ends. The next start after the exit discards causes that
-                have not been raised.
+        `block` raises *cause*, the error that makes the exit necessary, after the exit, `running` at the end of its
+        block, and a start that it cancels raises `StartCancelled` from it. It is also logged on `LOG`, as an error with
+        its traceback, before the bus has EXITED; `run` leaves that line out on stderr, because it prints the error when
+        it ends. The next start after the exit discards causes that have not been raised.
         """
         notice()
         self._parts.main_loop.request_exit(cause)
@@ -438,10 +441,10 @@ class Bus:
     @property
     def is_restarting(self) -> bool:
         """
-        Whether the process will be replaced once the bus has exited.
+        Whether the process will be replaced once the bus has exited: a restart, and no exit, was requested before.
 
-        It is True if a restart, and no exit, was requested since the last exit of the bus. An exit that is requested
-        later makes it False again; a component that keeps something for the next program must be ready for that.
+        An exit that is requested later makes it False again; a component that keeps something for the next program must
+        be ready for that.
         """
         return self._parts.main_loop.is_restarting
 
@@ -461,11 +464,10 @@ class Bus:
 
     def own(self, thread: threading.Thread) -> None:
         """
-        Let `block` wait for *thread* after the exit, and name it if it does not end.
+        Let `block` wait for *thread*, which may not have been started yet, after the exit, and name it if it does not end.
 
         If an exception ends the thread, it is logged on `LOG`, as an error with its traceback, in that thread; then
-        `threading.excepthook` gets it, as usual. The bus continues: a thread without which the process is useless must
-        call `request_exit` itself. May be called before or after the thread has been started.
+        `threading.excepthook` gets it. The bus continues: a thread that the process needs must call `request_exit`.
         """
         notice()
         self._parts.main_loop.own(thread)
@@ -474,13 +476,10 @@ class Bus:
         """
         Wait until the bus has EXITED, and carry out requests meanwhile.
 
-        While `MAIN` has listeners it is published every *interval*; otherwise the thread sleeps until there is a
+        While `MAIN` has listeners it is published every *interval* seconds; otherwise the thread sleeps until there is a
         request. An exception in this thread (`KeyboardInterrupt`, `SystemExit`, a failing listener of `MAIN`) exits the
-        bus in order and is raised afterwards. Only one thread serves requests and ticks; others in `block` merely wait.
-
-        Args:
-            interval: Seconds between two publishes of `MAIN`.
-            patience: Seconds to wait after the exit for the threads that the bus owns.
+        bus in order and is raised afterwards, *patience* seconds later at most if threads that the bus owns do not end.
+        Only one thread serves requests and ticks; others in `block` merely wait.
 
         Raises:
             ValueError: *interval* is not above 0.

@@ -15,16 +15,16 @@ from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LIFECYCLE_CHANNELS, LOG
 from typedbus._bus.observers import ObserverChannel, Observers
 from typedbus._channels.binding import bind
 from typedbus._channels.channel import AnyChannel, AnyListener, Binds, Channel, Takes
+from typedbus._channels.roles import CoroutineRunner, FailureSink
 from typedbus._channels.subscriptions import (
     AnyBoundChannel,
-    CoroutineRunner,
-    FailureSink,
     has_async_listeners,
     replace_calls,
     use_lock,
 )
 
 if TYPE_CHECKING:
+    from typedbus._bus.observations import Observations
     from typedbus._bus.slow_listeners import SlowListeners
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.watching import Published, Watch
@@ -44,6 +44,7 @@ class Registry:
         bound: Each channel with its bound channel; the bus reads it at each ``bus[channel]``.
         observers: The channels of events.
         watches: The watches of all channels, in their order.
+        observations: The observations that are not closed; None until the first.
         failures: Receives each failure of a listener in a publish.
         run_on_loop: Runs the publishes of async channels for which threads wait.
         admit: Called under the lock with each channel that is about to be bound for the first time, and with its
@@ -64,6 +65,7 @@ class Registry:
         for bound in self.observers.channels:
             self.bound[bound.channel] = bound
         self.watches: dict[Watch, None] = {}
+        self.observations: Observations | None = None
         #: The number of changes of `watches`.
         self._watch_changes = 0
 
@@ -91,6 +93,8 @@ class Registry:
                 while changes != self._watch_changes:  # a signal handler may change the watches, too
                     changes = self._watch_changes
                     self._watch(new)
+                if self.observations is not None:
+                    self.observations.admit(new)
                 self.bound[channel] = new
         first: AnyBound = self.bound[channel]
         return first

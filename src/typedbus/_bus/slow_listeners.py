@@ -7,8 +7,10 @@ from collections.abc import Callable
 from typing import Any
 
 from typedbus._base.coroutines import is_async_callable
+from typedbus._base.failures import calls_listener
 from typedbus._bus.builtin import WARNING
-from typedbus._channels.subscriptions import Subscription, TimedListener
+from typedbus._channels.roles import TimedListener
+from typedbus._channels.subscriptions import Subscription
 
 
 class SlowListeners:
@@ -32,6 +34,7 @@ class SlowListeners:
             return subscription.listener  # asyncio reports the steps of tasks
         return TimedListener(subscription, self._call)
 
+    @calls_listener
     def _call(self, subscription: Subscription, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
         loop = asyncio._get_running_loop()  # noqa: SLF001  # public, but not documented
         if loop is None or not loop.get_debug():

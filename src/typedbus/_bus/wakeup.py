@@ -16,7 +16,8 @@ from typedbus._base.failures import describe, traceback_of
 from typedbus._base.sync import simple_queue
 from typedbus._bus.builtin import ERROR, MAIN, WARNING
 from typedbus._channels.bound import BoundChannel
-from typedbus._channels.subscriptions import FailureSink, Subscription
+from typedbus._channels.roles import FailureSink
+from typedbus._channels.subscriptions import Subscription
 
 
 class Replacement(Protocol):

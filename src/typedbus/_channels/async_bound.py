@@ -16,7 +16,8 @@ from typedbus._channels.bound import MISSING, Missing
 from typedbus._channels.channel import DEFAULT_PRIORITY, Args, P, Result
 from typedbus._channels.codegen import generated
 from typedbus._channels.faces import T
-from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink, Subscription
+from typedbus._channels.roles import CoroutineRunner, FailureSink
+from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
 
 if TYPE_CHECKING:
     from types import CoroutineType  # noqa: F401  # as in `bound`

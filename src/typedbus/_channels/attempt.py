@@ -10,7 +10,8 @@ from typing_extensions import TypeVar
 
 from typedbus._base.failures import ChannelFailures, Failure
 from typedbus._base.record import Record
-from typedbus._channels.subscriptions import AnyBoundChannel, TimedListener
+from typedbus._channels.roles import Substitute
+from typedbus._channels.subscriptions import AnyBoundChannel
 
 Result_co = TypeVar("Result_co", covariant=True)
 
@@ -90,7 +91,7 @@ class Attempt(Generic[Result_co]):
         bound, results, failures = self._bound, iter(self._results), iter(self.failures)
         failure = next(failures, None)
         for called in self._listeners:
-            listener = called.subscription.listener if isinstance(called, TimedListener) else called
+            listener = called.subscription.listener if isinstance(called, Substitute) else called
             # A listener has one subscription, so it is called once.
             if failure is not None and failure.listener is listener:
                 yield failure

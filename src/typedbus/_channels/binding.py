@@ -12,7 +12,8 @@ from typedbus._base.coroutines import mark_coroutine_function
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.codegen import SYNC, UNKNOWN, Shape, methods, shape_of
-from typedbus._channels.subscriptions import AnyBoundChannel, CoroutineRunner, FailureSink
+from typedbus._channels.roles import CoroutineRunner, FailureSink
+from typedbus._channels.subscriptions import AnyBoundChannel
 
 _NO_NAMES: Final[dict[str, object]] = {}
 _GENERATED: Final = ("publish", "first", "fold", "attempt")

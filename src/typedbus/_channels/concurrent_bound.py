@@ -19,7 +19,7 @@ from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.async_codegen import CONCURRENT_ATTEMPT, is_awaitable
 from typedbus._channels.attempt import Attempt
 from typedbus._channels.channel import Args, Result
-from typedbus._channels.subscriptions import CoroutineRunner, FailureSink
+from typedbus._channels.roles import CoroutineRunner, FailureSink
 
 if TYPE_CHECKING:
     from typedbus._channels.subscriptions import Watches

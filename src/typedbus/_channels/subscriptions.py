@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import itertools
 import threading
-from collections.abc import Callable, Coroutine, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from operator import attrgetter
-from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Protocol, Self, TypeAlias
+from typing import TYPE_CHECKING, Any, ClassVar, Final, Generic, Self, TypeAlias
 
 from typing_extensions import TypeVar
 
@@ -27,16 +27,19 @@ from typedbus._base.failures import (
     put_note,
 )
 from typedbus._base.limits import StartNode
-from typedbus._channels.channel import AnyChannel, R
+from typedbus._channels.channel import AnyChannel
 from typedbus._channels.codegen import HEAT, UNROLLED, Shape
 from typedbus._channels.marks import mark_on, marked_inline
+from typedbus._channels.roles import FailureSink, Observer, Substitute
 
 if TYPE_CHECKING:
     from typedbus._base.restart import Restart
+    from typedbus._channels.observing.meter import ObservedVerbs
     from typedbus._channels.verbs import Unrolled
     from typedbus._channels.watching import Watch, WatchedVerbs
 
-    Verbs: TypeAlias = Unrolled | WatchedVerbs
+    Verbs: TypeAlias = Unrolled | WatchedVerbs | ObservedVerbs
+    Entries: TypeAlias = tuple[Callable[..., Any] | None, Verbs | None]
     Watches: TypeAlias = tuple[tuple[Watch, Callable[..., object]], ...]
 
 Declaration_co = TypeVar("Declaration_co", bound=AnyChannel, default=AnyChannel, covariant=True)
@@ -132,52 +135,6 @@ class Subscription:
         return f"<Subscription of {self.name} to {self.channel.name!r}, priority {self.priority}>"
 
 
-class FailureSink(Protocol):
-    """Receives the failures of listeners in a publish."""
-
-    def listener_failed(
-        self, channel: AnyChannel, name: str, listener: Callable[..., object], error: Exception, /
-    ) -> None:
-        """Called in the thread of the publish, after *listener* has raised *error* and before the next is called."""
-
-    def watcher_failed(self, channel: AnyChannel, watcher: Callable[..., object], error: Exception, /) -> None:
-        """Called in the same way after *watcher* has raised *error*."""
-
-    def watch_refusal(self, channel: AnyChannel, /) -> str:
-        """Return why *channel* cannot be watched, and what to do instead; "" if it can be watched."""
-        ...
-
-
-class TimedListener:
-    """
-    The callable that a publish calls in place of a timed listener.
-
-    Attributes:
-        subscription: The subscription of the listener.
-    """
-
-    __slots__ = ("_call", "subscription")
-
-    def __init__(
-        self,
-        subscription: Subscription,
-        call: Callable[[Subscription, tuple[Any, ...], dict[str, Any]], Any],
-    ) -> None:
-        self.subscription: Final = subscription
-        self._call = call
-
-    def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
-        return self._call(self.subscription, args, kwargs)
-
-
-class CoroutineRunner(Protocol):
-    """Runs async functions on the event loop of a bus, for callers in other threads."""
-
-    def __call__(self, action: str, function: Callable[[], Coroutine[Any, Any, R]], /) -> R:
-        """Await *function* there, and return its result or raise its exception; *action* names the call in a `LoopError`."""
-        ...
-
-
 class AnyBoundChannel(Generic[Declaration_co]):
     """
     A channel on a bus, without publishing: its listeners, their order, and their names in failures.
@@ -193,10 +150,12 @@ class AnyBoundChannel(Generic[Declaration_co]):
         "_blames",
         "_callable_for",
         "_changes",
+        "_entries",
         "_failures",
         "_heat",
         "_listeners",
         "_lock",
+        "_observer",
         "_only",
         "_subscriptions",
         "_unrolled",
@@ -223,7 +182,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
         # each listener that failed: a listener that always fails stays cheap.
         self._blames: dict[int, Blame] | None = None
         self._subscriptions: dict[object, Subscription] = {}
-        # Returns the callable that a publish calls for a subscription: its listener, or a `TimedListener`.
+        # Returns the callable that a publish calls for a subscription: its listener, or a substitute.
         self._callable_for: Callable[[Subscription], Callable[..., Any]] = _listener_of
         # The listeners in running order; None after a change. A publish reads
         # this tuple and needs no lock.
@@ -236,9 +195,12 @@ class AnyBoundChannel(Generic[Declaration_co]):
         self._changes = 0
         # Each watch with the callable that receives the arguments, in the order of the watches.
         self._watches: Watches = ()
-        # While there are watches, `_unrolled` and `_verbs` are these two, which call the watchers first. So a publish
-        # on a channel without watches has no check for them.
-        self._watched: tuple[Callable[..., Any] | None, Verbs | None] = _UNWATCHED
+        # While there are watches, the two functions that call the watchers first.
+        self._watched: Entries = _PLAIN
+        self._observer: Observer | None = None
+        # After a change of the listeners, `_unrolled` and `_verbs` are these two: of the observer if there is one, else
+        # those of the watches. So a publish on a channel without either has no check for them.
+        self._entries: Entries = _PLAIN
 
     @property
     def has_listeners(self) -> bool:
@@ -277,7 +239,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
         """Let the next publish arrange the listeners again; the caller holds the lock."""
         self._changes += 1
         self._listeners = self._only = self._blames = None
-        self._unrolled, self._verbs = self._watched
+        self._unrolled, self._verbs = self._entries
 
     @property
     def subscriptions(self) -> tuple[Subscription, ...]:
@@ -303,7 +265,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
             current.priority = subscription.priority
             self._changes += 1
             self._listeners = self._only = self._blames = None
-            self._unrolled, self._verbs = self._watched
+            self._unrolled, self._verbs = self._entries
         finally:
             self._lock.release()
         return current
@@ -327,7 +289,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
         cache = self._blames
         blame = None if cache is None else cache.get(id(listener))
         if blame is None:
-            if isinstance(listener, TimedListener):
+            if isinstance(listener, Substitute):
                 listener = listener.subscription.listener
             subscription = self.subscription_of(listener)
             name = self.name_of(listener)
@@ -351,7 +313,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
         """Replace the watches by the result of *change*; while there are any, publishes call the functions *watched*."""
         with self._lock:
             # First, so that a fork at any point leaves no watch without them; they also serve a channel without watches.
-            self._watched = watched
+            self._set_entries(watched, self._observer)
             while True:
                 watches = self._watches
                 changed = change(watches)
@@ -360,8 +322,13 @@ class AnyBoundChannel(Generic[Declaration_co]):
                     self._watches = changed
                     break
             if not self._watches:
-                self._watched = _UNWATCHED
+                self._set_entries(_PLAIN, self._observer)
             self._forget_arrangement()
+
+    def _set_entries(self, watched: Entries, observer: Observer | None) -> None:
+        """Set the functions of watches and those of the observer; the caller holds the lock."""
+        self._watched, self._observer = watched, observer
+        self._entries = watched if observer is None else observer.entries
 
     def _call_watchers(self, watches: Watches, call: Callable[[Callable[..., object]], object]) -> None:
         """Pass each watcher of *watches* to *call*, which calls it with the published arguments; report its failure."""
@@ -384,6 +351,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
 
     def name_of(self, listener: Callable[..., Any]) -> str:
         """Return the name of *listener* for messages: that of its component if it has one."""
+        if isinstance(listener, Substitute):
+            return listener.subscription.name
         subscription = self.subscription_of(listener)
         return describe(listener) if subscription is None else subscription.name
 
@@ -409,7 +378,10 @@ class AnyBoundChannel(Generic[Declaration_co]):
         with self._lock:
             while (listeners := self._listeners) is None:
                 changes = self._changes
-                listeners = tuple(map(self._callable_for, self.subscriptions))
+                subscriptions = self.subscriptions
+                listeners = tuple(map(self._callable_for, subscriptions))
+                if self._observer is not None:
+                    listeners = self._observer.arranged(subscriptions, listeners)
                 only = listeners[0] if len(listeners) == 1 else None
                 # The lock does not exclude a signal handler or a finaliser in
                 # this thread, which may have subscribed a listener meanwhile.
@@ -441,7 +413,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
             changes, listeners = self._changes, self._listeners
             if self._shape is None or not listeners or len(listeners) > UNROLLED or self._watches:
                 return
-            function = self._compile(self._shape, listeners)
+            compiling = self._compile if self._observer is None else self._observer.compile
+            function = compiling(self._shape, listeners)
             if changes == self._changes:
                 self._unrolled = function
 
@@ -491,6 +464,6 @@ def replace_calls(bound: AnyBoundChannel, callable_for: Callable[[Subscription],
 # created only when they are asked for.
 _new_group: Final = ExceptionGroup.__new__
 
-_UNWATCHED: Final = (None, None)
+_PLAIN: Final = (None, None)
 _listener_of: Final = attrgetter("listener")
 _running_order: Final = attrgetter("priority", "position")

@@ -180,10 +180,10 @@ class _Verbs(AnyBoundChannel):
                 changes = self._changes
                 verbs = Unrolled(self._arrange())
                 # As in `_arrange`, a signal handler may have changed the listeners.
-                if changes == self._changes and not self._watches:
+                if changes == self._changes and self._entries[1] is None:
                     self._verbs = verbs
         elif not isinstance(verbs, Unrolled):
-            return self._arrange()  # the first watch has begun since the method read `_verbs`
+            return self._arrange()  # the first watch or observation has begun since the method read `_verbs`
         verbs.heat -= 1
         if verbs.heat < 0 and len(verbs.listeners) <= UNROLLED:
             setattr(verbs, verb, _unrolled(self._shape or UNKNOWN, verb, verbs.listeners, self.channel.is_async))
