@@ -86,6 +86,8 @@ class Component(Replaceable, Generic[T_co]):
 
     #: The channels to which no method of the component listens by its name.
     unnamed: ClassVar[tuple[AnyChannel, ...]] = ()
+    place: str
+    path: str
     # Defaults on the class, which few declarations change; attributes for each component would take time and memory.
     hooks: tuple[Hook[Any], ...] = ()
     unheard: tuple[AnyChannel, ...] = ()
