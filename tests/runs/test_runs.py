@@ -1,6 +1,7 @@
 """Runs in threads: when they begin and end, when they are called again, and how they exit the bus."""
 
 import os
+import sys
 import threading
 from collections.abc import Iterator
 
@@ -67,6 +68,26 @@ class Waiter:
         self.notes.append(f"run {self.name}")
         stopping.wait()
         self.notes.append(f"end {self.name}")
+
+
+def test_a_run_works_as_soon_as_the_start_returns() -> None:
+    """A probe of its health may come before its thread has taken its first step."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        consumer = Component(Waiter, [])
+
+    shop, interval = Shop(), sys.getswitchinterval()
+    sys.setswitchinterval(1e-6)
+    try:
+        are_ready = set()
+        for _ in range(100):
+            with running(shop):
+                are_ready.add(shop.bus().runs["Shop.consumer"].is_ready)
+    finally:
+        sys.setswitchinterval(interval)
+
+    assert are_ready == {True}
 
 
 def test_runs_begin_when_the_bus_has_started_and_end_before_anything_stops() -> None:

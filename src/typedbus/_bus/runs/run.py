@@ -164,7 +164,9 @@ class Run:
             kind: type[Session] = TaskSession if is_async_callable(self.call) else Session
             session = self.session = kind(self, earlier)
             self.is_begun = True
-            self._enter(RunState.WAITING)
+            # As soon as `start` returns, the bus is ready: a health check must not depend on the first step of a thread.
+            self._enter(RunState.RUNNING if earlier is None else RunState.WAITING)
+            self._began = self._since
         if earlier is not None:
             self._host.log(f"run {self.path} begins when its earlier call, which was left behind, has ended", WARNING)
         try:
