@@ -412,7 +412,7 @@ def test_a_failing_start_counts_as_a_failure_of_the_run(workers: int) -> None:
         call = ThreadCall(lambda: shop.restart().carry_out(1.0))
         clock.advance(1.0)
         clock.advance(2.9)
-        before = ["end 3 runs", *STOPS, "start pool", "start worker", "stop pool"]
+        before = ["end 3 runs", *STOPS, "start pool", "start worker", "end 3 runs", "stop pool"]
         assert shop.notes == before
         clock.advance(0.1)
         assert call.finished().result is RESTARTED

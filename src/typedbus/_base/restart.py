@@ -32,6 +32,8 @@ class Restart(Record):
         longest: The longest pause in seconds, without *jitter*.
         jitter: By which part a pause may be longer, at random, so that a hundred processes do not return at once.
         fatal: Exceptions after which it is not called again.
+        takes: "itself": only the run is called again. "dependents": all components that need that of the run stop, then
+            this component; after the pause it starts again, then they. The instances stay the same.
         then: When it is not called again after a failure: "exit" exits the bus with `RunFailed`; "unready" lets the bus
             continue without it.
         silent: After how many seconds without `Stopping.beat` the run counts as hung; None for never.
@@ -48,11 +50,13 @@ class Restart(Record):
     longest: float = 10.0
     jitter: float = 0.25
     fatal: tuple[type[Exception], ...] = ()
+    takes: Literal["itself", "dependents"] = "itself"
     then: Literal["exit", "unready"] = "exit"
     silent: float | None = None
 
     def __attrs_post_init__(self) -> None:
         _check_choice("when", self.when, ("failure", "always", "never"))
+        _check_choice("takes", self.takes, ("itself", "dependents"))
         _check_choice("then", self.then, ("exit", "unready"))
         most: object = self.most
         if isinstance(most, bool) or not isinstance(most, int) or most < 1:

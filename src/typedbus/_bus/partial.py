@@ -21,7 +21,7 @@ from typedbus._base.failures import combined_error, traceback_of
 from typedbus._base.limits import StartNode
 from typedbus._base.states import State
 from typedbus._base.sync import simple_queue
-from typedbus._bus.builtin import ERROR, START, STOP
+from typedbus._bus.builtin import ERROR, RUN, START, STOP
 from typedbus._bus.hooks import PhaseLimit
 from typedbus._bus.machine import StateMachine
 from typedbus._bus.phases import call_hooks, new_phase, ready_hooks, subscriptions_of
@@ -163,11 +163,14 @@ class PartialRestart:
     def _attempt(self, transition: Transition, pause: float) -> PartialOutcome:
         """Stop and start the part until a start succeeds."""
         machine, runs = self.machine, self.runs
-        hooks = (*subscriptions_of(machine, START), *subscriptions_of(machine, STOP))
+        hooks = [hook for channel in (START, STOP, RUN) for hook in machine.registry.look_up(channel).subscriptions]
         nodes = part_of(self.node, (hook.node for hook in hooks if hook.node is not None))
-        runs.end(nodes)
         error: BaseException | None = None
         while transition.goes_on(is_up=False):
+            # Also before a further attempt: the last one may have begun runs that its start waits for.
+            runs.end(nodes)
+            if not transition.goes_on(is_up=False):
+                break
             error = self._stop(transition, nodes) or error
             if not transition.goes_on(is_up=False):
                 break

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Protocol
 
 from typedbus._base.clock import Clock
 from typedbus._base.coroutines import is_async_callable
@@ -55,6 +55,14 @@ class RunHost(Protocol):
 
     def request_exit(self, cause: BaseException, /) -> None:
         """Exit the bus because of *cause*."""
+
+    def restart(self, run: Run, session: Session, pause: float, /) -> bool:
+        """
+        Restart the component of *run* and its dependents, in this thread, after a failure in *session*.
+
+        Return False, and do nothing, if the run belongs to no component.
+        """
+        ...
 
 
 class RunStopping(Stopping):
@@ -109,6 +117,10 @@ class Run:
         self._lock = new_lock()
         self._state, self._since = RunState.IDLE, host.clock.now()
         self._attempt = self._restarts = 0
+        #: Whether the last call has failed.
+        self._has_failed = False
+        #: Whether the next begin is that of a restart of the component, which keeps the failures and the numbers of calls.
+        self._is_suspended = False
         self._began = self._since
         self._next_at: float | None = None
         self._last_error: str | None = None
@@ -157,12 +169,16 @@ class Run:
             earlier = self.session
             if earlier is not None and earlier.is_over:
                 earlier = None
-            self._attempt = self._restarts = 0
-            self._last_error = None
+            if not self._is_suspended:
+                self._attempt = self._restarts = 0
+                self._has_failed = False
+                self._last_error = None
+                self._window = Window(self.policy) if self._roll is None else Window(self.policy, self._roll)
+            self._is_suspended = False
             self.is_awaited = is_awaited
-            self._window = Window(self.policy) if self._roll is None else Window(self.policy, self._roll)
             kind: type[Session] = TaskSession if is_async_callable(self.call) else Session
             session = self.session = kind(self, earlier)
+            session.is_awaited = is_awaited
             self.is_begun = True
             # As soon as `start` returns, the bus is ready: a health check must not depend on the first step of a thread.
             self._enter(RunState.RUNNING if earlier is None else RunState.WAITING)
@@ -180,16 +196,21 @@ class Run:
         return session
 
     def ask(self) -> Session | None:
-        """Ask the run to end; return its session, or None if it has not begun."""
+        """Ask the run to end, or to wait no longer for its restart; return its session, or None if it has not begun."""
         with self._lock:
-            session, self.is_begun = self.session, False
+            session, self.is_begun, self._is_suspended = self.session, False, False
             if session is None:
                 return None
             if self._state not in (*_DONE, RunState.IDLE):
-                self._enter(RunState.STOPPING)
+                self._enter(RunState.ENDED if session.is_over else RunState.STOPPING)
             # Under the lock: a call that begins now is asked to end, or does not begin.
             session.ask()
         return session
+
+    def suspend(self) -> None:
+        """Let the next `begin` continue to count the calls and the failures, in a new session."""
+        with self._lock:
+            self.is_begun, self._is_suspended = False, True
 
     def record(self) -> RunRecord:
         """Return the state at this moment."""
@@ -233,7 +254,8 @@ class Run:
                 self._enter(RunState.ENDED)
                 return None
             self._attempt += 1
-            self._restarts = self._attempt - 1
+            self._restarts += self._has_failed
+            self._has_failed = False
             session.stopping = stopping
             self._enter(RunState.RUNNING)
             self._began, attempt = self._since, self._attempt
@@ -260,18 +282,45 @@ class Run:
         if not isinstance(error, Exception):
             self.gives_up(session, error)
             return None
-        now = self.clock.now()
-        delay = self._window.failed(now, error)
+        if self._is_awaited_now(session):
+            # The start that waits for it has failed, and may be repeated.
+            self.gives_up(session, error)
+            return None
+        delay = self._window.failed(self.clock.now(), error)
         if delay is None or self._host.is_starting:
             self.gives_up(session, error)
             return None
-        return self._again(session, error, seconds, delay)
+        assert self.policy is not None
+        is_waiting = self._again(error, seconds, delay, session)
+        if is_waiting and self.policy.takes == "dependents" and self._host.restart(self, session, delay):
+            return None
+        return delay
 
-    def _again(self, session: Session, error: Exception, seconds: float, delay: float) -> float:
-        """Report that the function is called again after *error*, and return the pause before that."""
+    def start_failed(self, error: BaseException) -> float | None:
+        """
+        Count *error*, with which a restart of the component has failed, as a failure of the run.
+
+        Return the pause before the next attempt in seconds, or None if there is none.
+        """
+        session = self.session
+        assert session is not None
+        delay = self._window.failed(self.clock.now(), error) if isinstance(error, Exception) else None
+        if delay is None or not isinstance(error, Exception):
+            self.gives_up(session, error)
+            return None
+        self._again(error, 0.0, delay)
+        return delay
+
+    def _again(self, error: Exception, seconds: float, delay: float, session: Session | None = None) -> bool:
+        """
+        Report that the function is called again *delay* seconds after *error*.
+
+        Return False, and report nothing, if *session* was asked to end meanwhile.
+        """
         with self._lock:
-            if session.is_asked:
-                return delay
+            if session is not None and session.is_asked:
+                return False
+            self._has_failed = True
             self._last_error = repr(error)
             self._enter(RunState.WAITING)
             self._next_at, attempt = self._since + delay, self._attempt
@@ -279,7 +328,7 @@ class Run:
         assert self.policy is not None
         self._host.log(broke(self.path, self.policy, error, seconds, delay=delay, failures=failures), WARNING)
         self._host.publish(RunBroke(self.path, seconds, error, attempt, delay))
-        return delay
+        return True
 
     def gives_up(self, session: Session, error: BaseException) -> None:
         """Report that the function is not called again because of *error*, and exit the bus if the policy demands it."""
@@ -288,10 +337,10 @@ class Run:
             self._last_error = repr(error)
             self._enter(RunState.FAILED)
             attempts = self._attempt
-        stopping = session.stopping
-        if self.is_awaited and self._host.is_starting and not (stopping is not None and stopping.is_ready):
-            # The start that waits for it raises the error.
-            self._host.publish(RunGaveUp(self.path, attempts, error))
+        if self._is_awaited_now(session):
+            # The start that waits for it raises the error. A restart of the component goes on with the next attempt.
+            if self._host.is_starting:
+                self._host.publish(RunGaveUp(self.path, attempts, error))
             return
         leaves = not isinstance(error, Exception)
         exits = leaves or self._host.is_starting or self.policy is None or self.policy.then == "exit"
@@ -326,9 +375,12 @@ class Run:
         self._host.publish(RunEnded(self.path, seconds))
 
     def _is_return_failure(self, session: Session) -> bool:
-        stopping: Any = session.stopping
-        is_unready = self.is_awaited and self._host.is_starting and not stopping.is_ready
-        return is_unready or (self.policy is not None and self.policy.when == "always")
+        return self._is_awaited_now(session) or (self.policy is not None and self.policy.when == "always")
+
+    def _is_awaited_now(self, session: Session) -> bool:
+        """Whether a start waits until the run is ready."""
+        stopping = session.stopping
+        return session.is_awaited and not (stopping is not None and stopping.is_ready)
 
     def _judged(self, error: BaseException | None) -> BaseException | None:
         """Return the failure for a task that other code has cancelled, else *error*."""

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
     from typedbus._base.stopping import Stopping
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.loop_call import LoopCall
+    from typedbus._bus.partial import PartialRestart
 
 
 #: In the context of a run, and in the copies that its tasks make: its session.
@@ -78,6 +79,8 @@ class Session:
         is_asked: Whether the run was asked to end.
         is_left: Whether it was left behind, because it had not ended in time.
         is_over: Whether it has ended.
+        is_awaited: Whether a start waits until the run is ready, and fails with it.
+        restart: The restart of the component of the run that a failure has caused.
         stopping: The argument of the current call.
         error: The error with which it ended.
         watchers: Inboxes that receive an item when the run becomes ready, and when the session ends.
@@ -91,6 +94,8 @@ class Session:
         self.is_asked = False
         self.is_left = False
         self.is_over = False
+        self.is_awaited = False
+        self.restart: PartialRestart | None = None
         self.stopping: Stopping | None = None
         self.error: BaseException | None = None
         self.watchers: list[Inbox] = []
@@ -119,6 +124,8 @@ class Session:
         self.is_asked = True
         if self.stopping is not None:
             self.stopping.set()
+        if self.restart is not None:
+            self.restart.withdraw()
         self._inbox.put(None)
 
     def cancel(self) -> None:

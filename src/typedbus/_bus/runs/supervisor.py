@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 from typedbus._base.clock import Clock
 from typedbus._base.errors import HookTimeout, StartCancelled
-from typedbus._base.run_errors import RunFailed, RunReturned
+from typedbus._base.run_errors import RestartPolicyError, RunFailed, RunReturned
 from typedbus._base.run_records import RunRecord
 from typedbus._base.states import State
 from typedbus._base.sync import simple_queue
@@ -54,31 +54,34 @@ class Runs:
     """
 
     def __init__(self, machine: StateMachine, main_loop: MainLoop) -> None:
-        self._machine = machine
+        self.machine = machine
         self._main_loop = main_loop
         #: By path, in the order in which they begin.
         self._subscribed: dict[str, Run] = {}
         self._added: dict[str, Run] = {}
+        #: The runs of components that have restarted since the bus has STARTED. The component may be built anew: then
+        #: its run keeps its state, and is shown, while it does not listen.
+        self._kept: dict[str, Run] = {}
 
     # The bus, for its runs.
 
     @property
     def clock(self) -> Clock:
         """The clock of the bus."""
-        return self._machine.clock
+        return self.machine.clock
 
     @property
     def is_starting(self) -> bool:
         """Whether the bus is STARTING."""
-        return self._machine.state is State.STARTING
+        return self.machine.state is State.STARTING
 
     def log(self, message: str, level: int) -> None:
         """Publish on `LOG`."""
-        self._machine.registry.log(message, level)
+        self.machine.registry.log(message, level)
 
     def publish(self, event: RunEvent) -> None:
         """Publish *event* on `RUNS`."""
-        self._machine.registry.look_up(RUNS).publish(event)
+        self.machine.registry.look_up(RUNS).publish(event)
 
     def own(self, thread: threading.Thread) -> None:
         """Let `Bus.block` wait for *thread* after the exit."""
@@ -86,7 +89,7 @@ class Runs:
 
     def loop(self, action: str) -> AsyncioLoop:
         """Return the event loop of the bus, for *action*."""
-        loop = self._machine.event_loop.get(action)
+        loop = self.machine.event_loop.get(action)
         loop.refuse_if_dead(action)
         return loop
 
@@ -111,15 +114,24 @@ class Runs:
         patience: float = PATIENCE,
         cause_of: Callable[[RunFailed], BaseException] = lambda failed: failed,
     ) -> Run:
-        """Return a run for *call*, which its owner begins and ends; see `Run`."""
+        """
+        Return a run for *call*, which its owner begins and ends; see `Run`.
+
+        Raises:
+            RestartPolicyError: *policy* takes dependents, and the run belongs to no component.
+        """
+        if policy is not None and policy.takes == "dependents":
+            raise RestartPolicyError(
+                'takes="dependents" needs a run that is a method of a component: mark the method with @on(RUN)'
+            )
         run = Run(self, call, path, policy=policy, patience=patience, cause_of=cause_of)
-        with self._machine.registry.lock:
+        with self.machine.registry.lock:
             self._added[self._unused(path)] = run
         return run
 
     def remove(self, run: Run) -> None:
         """Forget *run*, which `add` has returned."""
-        with self._machine.registry.lock:
+        with self.machine.registry.lock:
             self._added = {path: added for path, added in self._added.items() if added is not run}
 
     def records(self) -> Mapping[str, RunRecord]:
@@ -130,9 +142,10 @@ class Runs:
         """Begin the runs that have not begun, in running order; called when the bus has STARTED."""
         for run in list(self._declared().values()):
             if not run.is_begun:
-                self._begin_one(run)
+                self.begin_one(run)
 
-    def _begin_one(self, run: Run) -> None:
+    def begin_one(self, run: Run) -> None:
+        """Begin *run*; if there is no thread for it, the bus exits."""
         try:
             run.begin()
         except RuntimeError as error:
@@ -149,8 +162,8 @@ class Runs:
             RunReturned: It returned before it was ready.
             BaseException: The error of the run, if it failed before it was ready.
         """
-        run = next(run for run, matching in self._matched() if matching is subscription)
-        waking = self._machine.requests.wakeup.waking
+        run = next(run for run, matching in self.matched() if matching is subscription)
+        waking = self.machine.requests.wakeup.waking
         own: SimpleQueue[None] = simple_queue()
         inbox = waking.inbox(own)
         cancelled: list[bool] = []
@@ -159,15 +172,18 @@ class Runs:
             cancelled.append(True)
             waking.wake(own)
 
-        with self._machine.waking(cancel):
+        with self.machine.waking(cancel):
             session = run.begin(is_awaited=True)
             session.watchers.append(inbox)
-            while not ((stopping := session.stopping) is not None and stopping.is_ready):
-                if session.is_over:
-                    raise session.error or RunReturned(run.path, 0.0)
-                if cancelled:
-                    raise StartCancelled(State.STOPPED)
-                inbox.get()
+            try:
+                while not ((stopping := session.stopping) is not None and stopping.is_ready):
+                    if session.is_over:
+                        raise session.error or RunReturned(run.path, 0.0)
+                    if cancelled:
+                        raise StartCancelled(State.STOPPED)
+                    inbox.get()
+            finally:
+                session.is_awaited = False
 
     def end_all(self, phase: TransitionPhase, limit: PhaseLimit) -> None:
         """
@@ -177,7 +193,12 @@ class Runs:
             phase: The stop.
             limit: The limit of the whole stop; when it has passed, no run is waited for.
         """
-        for run, subscription in reversed(self._matched()):
+        kept, self._kept = self._kept, {}
+        for run in kept.values():
+            if not run.is_begun:
+                # It waited for the restart of its component, or was given up with it.
+                run.ask()
+        for run, subscription in reversed(self.matched()):
             if not run.is_begun:
                 continue
             began = self.clock.now()
@@ -226,7 +247,7 @@ class Runs:
 
     def _await(self, session: Session, patience: float) -> bool:
         """Wait at most *patience* seconds until *session* is over, and return whether it is."""
-        waking = self._machine.requests.wakeup.waking
+        waking = self.machine.requests.wakeup.waking
         own: SimpleQueue[None] = simple_queue()
         inbox = waking.inbox(own)
         session.watchers.append(inbox)
@@ -253,14 +274,28 @@ class Runs:
         for run in (*self._subscribed.values(), *self._added.values()):
             run.detach()
 
+    def keep(self, run: Run) -> None:
+        """Keep *run* until the bus stops, also while it does not listen, because its component restarts."""
+        self._kept[run.path] = run
+
+    def restart(self, run: Run, session: Session, pause: float) -> bool:
+        """Restart the component of *run* and its dependents; see `RunHost.restart`."""
+        node = next((subscription.node for other, subscription in self.matched() if other is run), None)
+        if node is None:
+            return False
+        from typedbus._bus.runs.part import restart_dependents  # for programs that never need it
+
+        restart_dependents(self, run, session, node, pause)
+        return True
+
     def _declared(self) -> dict[str, Run]:
-        self._matched()
+        self.matched()
         return self._subscribed
 
-    def _matched(self) -> list[tuple[Run, Subscription]]:
+    def matched(self) -> list[tuple[Run, Subscription]]:
         """Return a run for each subscription to `RUN`, in running order; a run keeps its state from start to start."""
-        with self._machine.registry.lock:
-            subscriptions = self._machine.registry.look_up(RUN).subscriptions
+        with self.machine.registry.lock:
+            subscriptions = self.machine.registry.look_up(RUN).subscriptions
             runs: dict[str, Run] = {}
             matched: list[tuple[Run, Subscription]] = []
             for path, subscription in _paths(subscriptions):
@@ -272,12 +307,12 @@ class Runs:
                     run.declare(subscription.listener, path, policy=policy, patience=patience)
                 runs[path] = run
                 matched.append((run, subscription))
-            self._subscribed = runs
+            self._subscribed = runs | {path: run for path, run in self._kept.items() if path not in runs}
             return matched
 
     def _patience(self, subscription: Subscription) -> float:
         node = subscription.node
-        limits = (subscription.limit, None if node is None else node.limit, self._machine.limits.hook)
+        limits = (subscription.limit, None if node is None else node.limit, self.machine.limits.hook)
         return next((limit for limit in limits if limit is not None), PATIENCE)
 
     def _unused(self, path: str) -> str:
