@@ -35,7 +35,7 @@ class Site(Hall):
     It is one process, so a scrape of its server has all metrics of the shop.
     """
 
-    metrics = Component(Metrics, Hall.bus.provided, health=Hall.health.lazy).enabled(
+    metrics = Component(Metrics, Hall.bus.provided, health=Hall.health.lazy, level="each").enabled(
         Hall.settings.provided.metrics, reason="metrics = false"
     )
     # It starts first, to have the spans of all other components.

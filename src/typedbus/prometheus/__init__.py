@@ -1,8 +1,9 @@
 """
 The metrics of a bus for Prometheus.
 
-`Metrics` is a collector: it makes samples when Prometheus collects them, and
-updates no metric of prometheus-client meanwhile.
+A publish calls nothing of prometheus-client. `Metrics` is a collector: the counts and
+durations are those of ``bus.observe(...)``, and it makes samples of them when Prometheus
+collects them.
 """
 
 from __future__ import annotations

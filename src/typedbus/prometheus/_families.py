@@ -5,19 +5,18 @@ from __future__ import annotations
 import bisect
 import functools
 import itertools
+import math
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from typing import Final, Self, TypeAlias
+from typing import Final, Self
 
 import attrs
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, HistogramMetricFamily
-from prometheus_client.utils import floatToGoString
 
 from typedbus._base.run_records import RunRecord, RunState
 from typedbus._base.states import State
 from typedbus.plugins.health import Probe
-
-Buckets: TypeAlias = Sequence[tuple[str, float]]
+from typedbus.prometheus._buckets import named_buckets
 
 BUS_STATE: Final = functools.partial(
     GaugeMetricFamily,
@@ -49,7 +48,7 @@ RUN_STATE: Final = functools.partial(
     "1 for the state that the run is in, 0 for the others.",
     labels=("component", "state"),
 )
-FAMILIES: Final[Sequence[Callable[[], Metric]]] = (
+BUS_FAMILIES: Final[Sequence[Callable[[], Metric]]] = (
     BUS_STATE,
     COMPONENT_START_DURATION,
     HEALTH_CHECK,
@@ -74,11 +73,10 @@ class StartDurations:
         counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
         return attrs.evolve(self, counts=counts, seconds=self.seconds + seconds)
 
-
-def cumulative(bounds: Iterable[float], counts: Iterable[int]) -> Buckets:
-    """Return the buckets of a histogram whose values lie *counts* times below each of *bounds*, and last above all."""
-    names = (*map(floatToGoString, bounds), "+Inf")
-    return [*zip(names, itertools.accumulate(counts), strict=True)]
+    @property
+    def cumulative(self) -> Iterator[tuple[float, int]]:
+        """Each upper bound in seconds, the last of which is infinite, and how many durations it includes."""
+        return zip((*START_BOUNDS, math.inf), itertools.accumulate(self.counts), strict=True)
 
 
 def bus_families(
@@ -102,7 +100,7 @@ def bus_families(
     yield states
     durations = COMPONENT_START_DURATION()
     for labels, start in starts.items():
-        durations.add_metric(labels, cumulative(START_BOUNDS, start.counts), start.seconds)
+        durations.add_metric(labels, named_buckets(start.cumulative), start.seconds)
     yield durations
     checks = HEALTH_CHECK()
     for labels, is_ok in _checks(probes).items():

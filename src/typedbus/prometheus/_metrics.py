@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Coroutine, Iterable, Iterator
+from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
+from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 
 import attrs
@@ -14,9 +15,13 @@ from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import LIFECYCLE, START, STOP
 from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
+from typedbus.observe import Level, Observation
 from typedbus.plugins._asgi_scopes import Receive, Scope, Send, end_other
 from typedbus.plugins.health import ALIVE, READY, Health, Probe
-from typedbus.prometheus._families import FAMILIES, StartDurations, bus_families
+from typedbus.prometheus._families import BUS_FAMILIES, StartDurations, bus_families
+from typedbus.prometheus._publishes import PUBLISH_FAMILIES, publish_families
+
+FAMILIES: Final[Sequence[Callable[[], Metric]]] = (*PUBLISH_FAMILIES, *BUS_FAMILIES)
 
 
 class MetricsConflict(StructuredError, ValueError):
@@ -41,9 +46,11 @@ class Metrics:
     """
     Collects the metrics of a bus for Prometheus; an application serves them over WSGI or ASGI.
 
-    The registry has them from the start to the stop. A forked child has the state of its
-    bus alone, which is EXITED, and none of its parent's counts.
-    A collection calls no listener and no check, and may be made in any thread.
+    From its start to its stop it observes the publishes of the bus, on all channels but
+    the bus's own, and the registry has the metrics. The counts begin at 0 with each start.
+    A forked child has the state of its bus alone, which is EXITED, and none of its
+    parent's counts. A collection calls no listener and no check, and may be made in any
+    thread.
 
     On a bus without a container, call `start` and `stop`, and subscribe `record_event` to
     `LIFECYCLE`.
@@ -52,16 +59,21 @@ class Metrics:
         bus: The bus whose metrics are collected.
         health: Returns the `Health` whose last probes are collected as well. In a container pass ``health.lazy``:
             so the start of `Metrics` does not depend on it, and comes early.
+        level: "count" counts publishes and failures, "time" measures each publish as
+            well, and "each" also each call of a listener; `Bus.observe` has the costs.
         registry: The registry that has the metrics from the start to the stop, such as
             `prometheus_client.REGISTRY`; unless given, one that has no other metrics.
 
     Raises:
         MetricsConflict: At the start, if *registry* has metrics of the same names.
+        ObserveError: At the start, for an unknown *level*.
     """
 
     bus: Bus
     health: Callable[[], Health] | None = attrs.field(default=None, kw_only=True)
+    level: Level = attrs.field(default="time", kw_only=True)
     registry: CollectorRegistry = attrs.field(factory=CollectorRegistry, kw_only=True)
+    _observation: Observation | None = attrs.field(init=False, default=None)
     #: By component and outcome.
     _starts: dict[tuple[str, str], StartDurations] = attrs.field(init=False, factory=dict)
 
@@ -84,7 +96,7 @@ class Metrics:
     @on(START, priority=15)
     def start(self) -> None:
         """
-        Register in the registry.
+        Register in the registry, and observe the bus.
 
         Raises:
             MetricsConflict: The registry has metrics of the same names.
@@ -93,11 +105,19 @@ class Metrics:
             self.registry.register(self)
         except ValueError as error:
             raise MetricsConflict(tuple(_names_in(self.registry))) from error
+        try:
+            self._observation = self.bus.observe(level=self.level)
+        except BaseException:
+            self.registry.unregister(self)
+            raise
 
     @on(STOP)
     def stop(self) -> None:
-        """Leave the registry."""
+        """Leave the registry, and end the observation."""
         self.registry.unregister(self)
+        observation, self._observation = self._observation, None
+        if observation is not None:
+            observation.close()
 
     @on(LIFECYCLE)
     def record_event(self, event: LifecycleEvent, /) -> None:
@@ -121,12 +141,17 @@ class Metrics:
         return [family() for family in FAMILIES]
 
     def collect(self) -> Iterable[Metric]:
-        """Return the metric families as they are now; for the registry."""
-        state = self.bus.state
+        """Yield the metric families as they are now; for the registry."""
+        state, observation = self.bus.state, self._observation
         if state is State.EXITED:
             # The rest would be of an earlier life of the bus, or of the parent of this process.
-            return bus_families(state, {}, (), ())
-        return bus_families(state, dict(self._starts), self._probes(), self.bus.runs.values())
+            yield from publish_families({})
+            yield from bus_families(state, {}, (), ())
+        else:
+            stats = {} if observation is None else observation.stats()
+            # `Health` calls the checks by itself; there are no publishes.
+            yield from publish_families({each: stats[each] for each in stats if each not in (ALIVE, READY)})
+            yield from bus_families(state, dict(self._starts), self._probes(), self.bus.runs.values())
 
     def _probes(self) -> list[tuple[str, Probe]]:
         if self.health is None:

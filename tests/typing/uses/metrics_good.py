@@ -14,7 +14,7 @@ from typedbus.servers.wsgi import WSGIServer
 class Site(Container):
     bus = Component(Bus)
     health = Component(Health, bus.provided)
-    metrics = Component(Metrics, bus.provided, health=health.lazy)
+    metrics = Component(Metrics, bus.provided, health=health.lazy, level="each")
     shared = Component(Metrics, bus.provided, registry=REGISTRY)
     over_wsgi = Component(WSGIServer, bus.provided, metrics.provided.wsgi, bind="127.0.0.1:0")
     over_asgi = Component(ASGIServer, bus.provided, metrics.provided.asgi, bind="127.0.0.1:0")
