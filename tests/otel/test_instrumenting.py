@@ -125,6 +125,7 @@ def test_the_component_records_what_comes_after_its_construction(capsys: pytest.
                 "exit Shop.telemetry": {},
             },
         }
+        assert recorded.attributes("exit Shop.telemetry")["typedbus.outcome"] == "exited"
     assert not shop.bus()[LIFECYCLE].has_listeners
     assert capsys.readouterr().err == ""
 

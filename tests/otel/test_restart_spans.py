@@ -45,10 +45,9 @@ class Shop(Container):
     shelf = Component(HookRecorder, notes.provided, "shelf")
 
 
-def restart(shop: Shop) -> PartialOutcome:
-    """Restart the database and its users."""
-    bus = shop.bus()
-    (node,) = (hook.node for hook in bus[START].subscriptions if hook.path == "Shop.database")
+def restart(bus: Bus, path: str = "Shop.database") -> PartialOutcome:
+    """Restart the component at *path* and its users."""
+    (node,) = (hook.node for hook in bus[START].subscriptions if hook.path == path)
     assert node is not None
     return PartialRestart(parts_of(bus).machine, node, NoRuns()).carry_out(0.0)
 
@@ -57,7 +56,7 @@ def test_a_restart_of_a_part_is_a_trace_of_its_own(instrumented: Recorded) -> No
     """It is called after the component that is restarted; its users are stopped before, and started after it."""
     with running(Shop) as shop:
         instrumented.clear()
-        assert restart(shop) is PartialOutcome.RESTARTED
+        assert restart(shop.bus()) is PartialOutcome.RESTARTED
         tree = instrumented.tree()
 
     assert tree == {
@@ -79,7 +78,7 @@ def test_a_restart_of_a_part_that_fails_has_failed(instrumented: Recorded) -> No
     """The start that has failed has the exception."""
     with running(Shop) as shop:
         shop.failing().append("start stock")
-        assert restart(shop) is PartialOutcome.GAVE_UP
+        assert restart(shop.bus()) is PartialOutcome.GAVE_UP
         shop.failing().clear()
 
     attributes = instrumented.attributes("restart Shop.database")
@@ -103,7 +102,9 @@ class Consumer(Worker):
 POLICY = Restart(most=1, first=1.0, jitter=0)
 
 
-def test_each_restart_of_a_run_is_a_trace_of_its_own(instrumented: Recorded) -> None:
+def test_each_restart_of_a_run_is_a_trace_of_its_own(
+    instrumented: Recorded, capsys: pytest.CaptureFixture[str]
+) -> None:
     """From the failure to the next call; it is linked to the span in which the component was started."""
     clock = FakeClock()
 
@@ -125,6 +126,7 @@ def test_each_restart_of_a_run_is_a_trace_of_its_own(instrumented: Recorded) -> 
         assert instrumented.tree() == {"restart run Site.consumer": {}}
         consumer.end()
 
+    assert capsys.readouterr().err == ""
     restart = instrumented.span("restart run Site.consumer")
     assert restart.context.trace_id != start.context.trace_id
     assert [link.context for link in restart.links] == [start.context]
@@ -171,3 +173,48 @@ def test_a_restart_that_a_stop_calls_off_ends_with_the_stop(instrumented: Record
         attributes = instrumented.attributes("restart run Site.consumer")
 
     assert attributes["typedbus.outcome"] == "cancelled"
+
+
+def test_a_restart_of_a_part_is_a_part_of_the_restart_of_the_run_that_has_failed(instrumented: Recorded) -> None:
+    """The run takes its component and the users of that with it."""
+    clock = FakeClock()
+
+    class Site(Container):
+        bus = Component(Bus, clock=clock)
+        consumer = Component(Consumer).supervised(POLICY)
+
+    with running(Site) as site:
+        events, consumer = Events(site.bus()), site.consumer()
+        consumer.fail(OSError("broker gone"))
+        events.until(RunBroke)
+        restart(site.bus(), "Site.consumer")
+        consumer.end()
+        clock.advance(1.0)
+        events.until(RunBegan)
+
+    assert instrumented.tree()["restart run Site.consumer"] == {
+        "restart Site.consumer": {"start Site.consumer": {}},
+    }
+
+
+def test_a_restart_of_a_part_is_no_part_of_the_restart_of_another_component(instrumented: Recorded) -> None:
+    """Whose run fails at the same time."""
+    clock = FakeClock()
+
+    class Site(Container):
+        bus = Component(Bus, clock=clock)
+        consumer = Component(Consumer).supervised(POLICY)
+        other = Component(Consumer)
+
+    with running(Site) as site:
+        events = Events(site.bus())
+        site.consumer().fail(OSError("broker gone"))
+        events.until(RunBroke)
+        restart(site.bus(), "Site.other")
+        for each in (site.consumer(), site.other()):
+            each.end()
+        clock.advance(1.0)
+        events.until(RunBegan)
+
+    assert instrumented.tree()["restart run Site.consumer"] == {}
+    assert instrumented.tree()["restart Site.other"] == {"start Site.other": {}}

@@ -7,6 +7,13 @@ import contextlib
 from collections.abc import Iterator
 
 import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import (
+    MetricExporter,
+    MetricExportResult,
+    MetricsData,
+    PeriodicExportingMetricReader,
+)
 from opentelemetry.sdk.trace import TracerProvider
 from opentelemetry.sdk.trace.export import BatchSpanProcessor
 from opentelemetry.sdk.trace.export.in_memory_span_exporter import InMemorySpanExporter
@@ -308,36 +315,60 @@ def test_an_exit_that_is_requested_at_the_end_of_a_start_is_a_trace_of_its_own(i
     assert instrumented.attributes("typedbus exit")["typedbus.state.from"] == "STARTED"
 
 
+class MetricsExporter(MetricExporter):
+    """Counts the exports of metrics."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.exports = 0
+
+    def export(self, metrics_data: MetricsData, timeout_millis: float = 0, **kwargs: object) -> MetricExportResult:
+        self.exports += 1
+        return MetricExportResult.SUCCESS
+
+    def force_flush(self, timeout_millis: float = 0) -> bool:
+        return True
+
+    def shutdown(self, timeout_millis: float = 0, **kwargs: object) -> None:
+        pass
+
+
 class Replacement:
     """A replacement of the process that calls a function."""
 
-    def __init__(self, spans: InMemorySpanExporter) -> None:
+    def __init__(self, spans: InMemorySpanExporter, metrics: MetricsExporter) -> None:
         self.spans = spans
+        self.metrics = metrics
         self.names: list[str] = []
+        self.exports = 0
 
     def problem(self) -> str | None:
         return None
 
     def replace(self, failed: BaseException | None) -> None:
         self.names = [span.name for span in self.spans.get_finished_spans()]
+        self.exports = self.metrics.exports
 
 
 def test_a_restart_is_exported_before_the_process_is_replaced() -> None:
     """A batching processor would lose what has not been exported then."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
+    metrics = MetricsExporter()
+    meters = MeterProvider([PeriodicExportingMetricReader(metrics, export_interval_millis=3_600_000)])
     instrumentor = TypedbusInstrumentor()
-    instrumentor.instrument(tracer_provider=provider)
+    instrumentor.instrument(tracer_provider=provider, meter_provider=meters)
     try:
         shop = Shop()
         bus = shop.bus()
-        replacement = bus.replacement = Replacement(exporter)
+        replacement = bus.replacement = Replacement(exporter, metrics)
         with running(shop):
             bus.restart()
             bus.block()
     finally:
         instrumentor.uninstrument()
         provider.shutdown()
+        meters.shutdown()
 
     assert replacement.names[-5:] == [
         "stop Shop.stock",
@@ -346,6 +377,7 @@ def test_a_restart_is_exported_before_the_process_is_replaced() -> None:
         "exit Shop.database",
         "typedbus restart",
     ]
+    assert replacement.exports == 1
 
 
 def test_a_transition_is_linked_to_the_span_in_which_it_was_called(instrumented: Recorded) -> None:

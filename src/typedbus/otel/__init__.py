@@ -1,5 +1,5 @@
 """
-OpenTelemetry for buses: spans of transitions and of the components in them.
+OpenTelemetry for buses: spans of transitions and components, and metrics.
 
 Needs the extra: ``pip install 'typedbus[otel]'``. Only the API of OpenTelemetry is used; the program configures the
 SDK and its exporters, or starts under ``opentelemetry-instrument``. `TypedbusInstrumentor` instruments every bus of

@@ -2,15 +2,96 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 import weakref
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-from typedbus._bus.builtin import LIFECYCLE, RUNS
+from typedbus._base.events import ComponentStarted, Failed, LifecycleEvent
+from typedbus._base.run_events import RunBegan, RunEvent
+from typedbus._base.run_records import RunState
+from typedbus._base.states import State
+from typedbus._bus.builtin import LIFECYCLE, RUNS, START
 from typedbus._bus.bus import Bus
+from typedbus._channels.channel import AnyChannel
+from typedbus._channels.observing.observation import Observation
+from typedbus._channels.observing.stats import ChannelStats
 from typedbus._channels.subscriptions import Subscription
+from typedbus.otel._metrics import Instruments, instruments_of
 from typedbus.otel._settings import Settings
 from typedbus.otel._transition_spans import TransitionSpans
+from typedbus.plugins.health import ALIVE, READY, Probe
+
+
+class Recording:
+    """
+    What records metrics of a bus as *settings* describe, until it is ended.
+
+    It refers to the channels of the bus, but not to the bus.
+    """
+
+    def __init__(self, bus: Bus, settings: Settings) -> None:
+        self._settings = settings
+        self._bus = weakref.ref(bus)
+        self._instruments: Instruments = instruments_of(settings)
+        with contextlib.ExitStack() as undoing:
+            self._observation: Observation = bus.observe(level="count")
+            # The figures of a bus outlive it.
+            finalizer = weakref.finalize(bus, self._retire)
+            finalizer.atexit = False
+            undoing.callback(finalizer)
+            undoing.callback(self._observation.close)
+            undoing.callback(bus[LIFECYCLE].subscribe(self._record_start).cancel)
+            undoing.callback(bus[RUNS].subscribe(self._record_run).cancel)
+            self._instruments.measure(self)
+            self._undoing = undoing.pop_all()
+
+    def end(self) -> None:
+        """Leave the channels as they were."""
+        self._undoing.close()
+
+    def _retire(self) -> None:
+        self._instruments.retire(self, self._observation.stats())
+
+    def _record_start(self, event: LifecycleEvent) -> None:
+        """Record the duration of a start hook; a listener of `LIFECYCLE`."""
+        match event:
+            case ComponentStarted(path, seconds):
+                outcome = "started"
+            case Failed(path, START.name, seconds):
+                outcome = "failed"
+            case _:
+                return
+        self._instruments.start_duration.record(seconds, {"typedbus.component": path, "typedbus.outcome": outcome})
+
+    def _record_run(self, event: RunEvent) -> None:
+        """Count the restart of a run; a listener of `RUNS`."""
+        if isinstance(event, RunBegan) and event.attempt > 1:
+            self._instruments.run_restarts.add(1, {"typedbus.component": event.path})
+
+    @property
+    def state(self) -> State | None:
+        """The state of the bus; None if it no longer exists."""
+        bus = self._bus()
+        return None if bus is None else bus.state
+
+    def stats(self) -> Mapping[AnyChannel, ChannelStats]:
+        """Return the figures of the channels."""
+        return self._observation.stats()
+
+    def runs(self) -> Iterable[tuple[str, RunState]]:
+        """Return the path and the state of each run."""
+        bus = self._bus()
+        return [] if bus is None else [(path, record.state) for path, record in bus.runs.items()]
+
+    def probes(self) -> Iterable[tuple[str, Probe]]:
+        """Return the last probes; none unless the bus is STARTED, since `Settings.health` may build the component."""
+        if self._settings.health is None or self.state is not State.STARTED:
+            return []
+        health = self._settings.health()
+        probes = [(ALIVE.name, health.last_alive), (READY.name, health.last_ready)]
+        return [(channel, probe) for channel, probe in probes if probe is not None]
 
 
 class Instrumentation:
@@ -29,21 +110,32 @@ class Instrumentation:
         self._settings: list[Settings] = []
         self._spans: TransitionSpans | None = None
         self._subscriptions: list[Subscription] = []
+        self._recording: Recording | None = None
 
     def add(self, settings: Settings) -> None:
         """Record as *settings* describe, from now on."""
         with self._lock:
             self._settings.append(settings)
-            self._apply()
+            try:
+                self._apply()
+            except BaseException:
+                self._settings.remove(settings)
+                self._apply()
+                raise
 
     def remove(self, settings: Settings) -> None:
         """Record as before *settings* were added; without any other settings, leave the bus as it was."""
         with self._lock:
-            self._settings = [others for others in self._settings if others is not settings]
+            if settings not in self._settings:
+                return
+            self._settings.remove(settings)
             self._apply()
 
     def _apply(self) -> None:
         bus = self._bus()
+        if self._recording is not None:
+            self._recording.end()
+            self._recording = None
         if bus is None:
             return
         if not self._settings:
@@ -52,6 +144,7 @@ class Instrumentation:
             self._spans, self._subscriptions = None, []
             return
         settings = self._settings[-1]
+        self._recording = Recording(bus, settings)
         if self._spans is None:
             self._spans = spans = TransitionSpans(bus, settings)
             self._subscriptions = [bus[LIFECYCLE].subscribe(spans.record), bus[RUNS].subscribe(spans.runs.record)]

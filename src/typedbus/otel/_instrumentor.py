@@ -25,7 +25,7 @@ class TypedbusInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # so it is 
         TypeError: By ``instrument()``, for a keyword argument that `Telemetry` does not take.
     """
 
-    _settings: Settings | None = None
+    _settings: Settings  # of the last `instrument`
 
     def instrumentation_dependencies(self) -> Collection[str]:
         """Return the package that it instruments."""
@@ -37,11 +37,8 @@ class TypedbusInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # so it is 
 
     def _uninstrument(self, **kwargs: Any) -> None:
         CREATED.remove(self._begin)
-        if self._settings is not None:
-            for instrumentation in instrumentations():
-                instrumentation.remove(self._settings)
-        self._settings = None
+        for instrumentation in instrumentations():
+            instrumentation.remove(self._settings)
 
     def _begin(self, bus: Bus) -> None:
-        if self._settings is not None:
-            instrumentation_of(bus).add(self._settings)
+        instrumentation_of(bus).add(self._settings)

@@ -7,6 +7,7 @@ import time
 import weakref
 from typing import Final
 
+from opentelemetry.metrics import get_meter_provider
 from opentelemetry.trace import get_current_span, get_tracer_provider
 
 from typedbus._base.events import Constructed, Constructing, LifecycleEvent, Moved
@@ -89,9 +90,16 @@ class TransitionSpans:
             trace.end(bus.state, is_restart=bus.is_restarting)
             if bus.is_restarting and bus.state is State.EXITED:
                 # The process is replaced without the end of the interpreter, at which the SDK exports.
-                flush = getattr(self._settings.tracer_provider or get_tracer_provider(), "force_flush", None)
-                if flush is not None:
-                    flush(_FLUSH_MILLIS)
+                self._flush()
         except Exception as error:
             # A span processor has failed, which must not break the transition.
             bus.log(f"telemetry failed at the end of a transition:\n{traceback_of(error)}", ERROR)
+
+    def _flush(self) -> None:
+        settings = self._settings
+        providers = settings.tracer_provider or get_tracer_provider(), settings.meter_provider or get_meter_provider()
+        for provider in providers:
+            # The API has no flush.
+            flush = getattr(provider, "force_flush", None)
+            if flush is not None:
+                flush(_FLUSH_MILLIS)

@@ -1,0 +1,196 @@
+"""
+The metrics of the buses of a process, in seconds.
+
+Counts are kept by the buses, and read when a reader collects them. OpenTelemetry has no histogram that is read in this
+way, so durations are recorded. An instrument cannot be removed from its meter:
+there is one set for each provider, which reads all buses that record there at present.
+"""
+
+from __future__ import annotations
+
+import threading
+import weakref
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from typing import Final, Protocol, TypeAlias
+
+from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
+
+from typedbus._base.run_records import RunState
+from typedbus._base.states import State
+from typedbus._channels.channel import AnyChannel
+from typedbus._channels.observing.stats import ChannelStats
+from typedbus._os.forks import after_fork, keeps_buses
+from typedbus.otel._settings import Settings
+from typedbus.plugins.health import Probe
+
+Attributes: TypeAlias = tuple[tuple[str, str], ...]
+
+#: The upper bounds of the buckets of start durations, in seconds.
+_START_BOUNDS: Final = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 60.0)
+
+
+class Measured(Protocol):
+    """A bus, for the instruments that read it."""
+
+    @property
+    def state(self) -> State | None:
+        """The state of the bus; None if the bus no longer exists."""
+        ...
+
+    def stats(self) -> Mapping[AnyChannel, ChannelStats]:
+        """Return the figures of its channels."""
+        ...
+
+    def runs(self) -> Iterable[tuple[str, RunState]]:
+        """Return the path and the state of each run."""
+        ...
+
+    def probes(self) -> Iterable[tuple[str, Probe]]:
+        """Return the last probe of each channel of `Health`, with the name of the channel; no check is called."""
+        ...
+
+
+class Instruments:
+    """
+    The instruments of one provider of meters.
+
+    Attributes:
+        start_duration: The durations of start hooks.
+        run_restarts: The restarts of runs.
+    """
+
+    def __init__(self, settings: Settings) -> None:
+        self._measured: weakref.WeakSet[Measured] = weakref.WeakSet()
+        # Reentrant, since the end of a bus may be noticed by the garbage collector at any point.
+        self._lock = threading.RLock()
+        #: The figures of buses that are no longer measured: a counter must not decrease.
+        self._publishes: Counter[Attributes] = Counter()
+        self._failures: Counter[Attributes] = Counter()
+        meter = settings.meter()
+        self.start_duration = meter.create_histogram(
+            "typedbus.component.start.duration",
+            "s",
+            "How long the start hooks of components took.",
+            explicit_bucket_boundaries_advisory=_START_BOUNDS,
+        )
+        self.run_restarts = meter.create_counter("typedbus.run.restarts", "{restart}", "Calls of runs after a failure.")
+        meter.create_observable_counter(
+            "typedbus.publish.count", [self._count_publishes], "{publish}", "Publishes that have ended."
+        )
+        meter.create_observable_counter(
+            "typedbus.publish.failures", [self._count_failures], "{failure}", "Exceptions of listeners."
+        )
+        meter.create_observable_up_down_counter(
+            "typedbus.bus.state", [self._count_states], "{bus}", "Buses in each state."
+        )
+        meter.create_observable_up_down_counter(
+            "typedbus.run.state", [self._count_run_states], "{run}", "Runs in each state."
+        )
+        meter.create_observable_gauge(
+            "typedbus.health.check", [self._read_checks], "1", "1 if the check passed in the last probe, else 0."
+        )
+        _ALL.add(self)
+
+    def measure(self, measured: Measured) -> None:
+        """Read *measured* at each collection."""
+        with self._lock:
+            self._measured.add(measured)
+
+    def retire(self, measured: Measured, stats: Mapping[AnyChannel, ChannelStats]) -> None:
+        """Read *measured* no longer; *stats* are its last figures."""
+        with self._lock:
+            self._measured.discard(measured)
+            self._publishes.update(_publishes_in(stats))
+            self._failures.update(_failures_in(stats))
+
+    def forget(self) -> None:
+        """Drop the figures of buses that are no longer measured, in a forked child process."""
+        self._lock = threading.RLock()
+        self._publishes.clear()
+        self._failures.clear()
+
+    def _count_publishes(self, _: CallbackOptions) -> Iterable[Observation]:
+        return self._total(self._publishes, _publishes_in)
+
+    def _count_failures(self, _: CallbackOptions) -> Iterable[Observation]:
+        return self._total(self._failures, _failures_in)
+
+    def _total(
+        self, retired: Counter[Attributes], count: Callable[[Mapping[AnyChannel, ChannelStats]], Counter[Attributes]]
+    ) -> Iterable[Observation]:
+        with self._lock:
+            total = Counter(retired)
+            for measured in list(self._measured):
+                total.update(count(measured.stats()))
+        return _observations(total)
+
+    def _count_states(self, _: CallbackOptions) -> Iterable[Observation]:
+        with self._lock:
+            states = Counter(measured.state for measured in list(self._measured))
+        return [Observation(states[state], {"typedbus.state": state.name}) for state in State]
+
+    def _count_run_states(self, _: CallbackOptions) -> Iterable[Observation]:
+        with self._lock:
+            states = Counter(run for measured in list(self._measured) for run in measured.runs())
+        return [
+            Observation(states[path, state], {"typedbus.component": path, "typedbus.state": state.name})
+            for path in {path: None for path, _ in states}
+            for state in RunState
+        ]
+
+    def _read_checks(self, _: CallbackOptions) -> Iterable[Observation]:
+        with self._lock:
+            probes = [probe for measured in list(self._measured) for probe in measured.probes()]
+        passed: dict[Attributes, bool] = {}
+        for channel, probe in probes:
+            for check in probe.checks:
+                key = (("typedbus.channel", channel), ("typedbus.check", check.name))
+                passed[key] = check.is_ok and passed.get(key, True)
+        return _observations(passed)
+
+
+def _publishes_in(stats: Mapping[AnyChannel, ChannelStats]) -> Counter[Attributes]:
+    return Counter({(("typedbus.channel", channel.name),): each.publishes for channel, each in stats.items()})
+
+
+def _failures_in(stats: Mapping[AnyChannel, ChannelStats]) -> Counter[Attributes]:
+    failures: Counter[Attributes] = Counter()
+    for channel, each in stats.items():
+        for name, listener in each.listeners.items():
+            for kind, number in listener.failures.items():
+                key = (("typedbus.channel", channel.name), ("typedbus.listener", name), ("error.type", kind))
+                failures[key] += number
+    return failures
+
+
+def _observations(values: Mapping[Attributes, int]) -> list[Observation]:
+    return [Observation(int(value), dict(attributes)) for attributes, value in values.items()]
+
+
+_ALL: Final[weakref.WeakSet[Instruments]] = weakref.WeakSet()
+_OF_PROVIDER: Final[weakref.WeakKeyDictionary[MeterProvider, Instruments]] = weakref.WeakKeyDictionary()
+_of_process: Instruments | None = None
+_LOCK: Final = threading.Lock()
+
+
+def instruments_of(settings: Settings) -> Instruments:
+    """Return the instruments of the provider in *settings*; the same object each time."""
+    global _of_process  # noqa: PLW0603  # a process has one provider
+    provider = settings.meter_provider
+    with _LOCK:
+        if provider is None or provider is get_meter_provider():
+            _of_process = _of_process or Instruments(settings)
+            return _of_process
+        if provider not in _OF_PROVIDER:
+            _OF_PROVIDER[provider] = Instruments(settings)
+        return _OF_PROVIDER[provider]
+
+
+def _forget_all() -> None:
+    if not keeps_buses():
+        for instruments in list(_ALL):
+            instruments.forget()
+
+
+after_fork(_forget_all)

@@ -1,0 +1,278 @@
+"""The metrics of buses."""
+
+from __future__ import annotations
+
+import gc
+import sys
+import threading
+from typing import Any
+
+import pytest
+from opentelemetry.sdk.metrics import MeterProvider
+from opentelemetry.sdk.metrics.export import InMemoryMetricReader
+from tests.doubles import HookRecorder
+from tests.processes import in_child
+from tests.runs.shops import Events, Worker
+
+from typedbus import (
+    RUN,
+    Bus,
+    Channel,
+    ChannelFailures,
+    Component,
+    Container,
+    Restart,
+    RunState,
+    State,
+    Stopping,
+    TransitionFailures,
+    on,
+    running,
+)
+from typedbus.events import RunBroke
+from typedbus.otel import Telemetry
+from typedbus.plugins.health import READY, Check, Health
+from typedbus.testing import FakeClock
+
+ORDERED = Channel[[str], None]("ordered")
+
+
+class Measured:
+    """A provider of meters, and what it has collected."""
+
+    def __init__(self) -> None:
+        self._reader = InMemoryMetricReader()
+        self.provider = MeterProvider([self._reader])
+
+    def metrics(self) -> dict[str, Any]:
+        """Collect, and return the metrics by name."""
+        data = self._reader.get_metrics_data()
+        if data is None:
+            return {}
+        scopes = [scope for resource in data.resource_metrics for scope in resource.scope_metrics]
+        assert [scope.scope.name for scope in scopes] == ["typedbus"]
+        return {metric.name: metric for scope in scopes for metric in scope.metrics}
+
+    def points(self, name: str) -> dict[tuple[object, ...], Any]:
+        """Collect, and return the points of the metric *name* by the values of their attributes, sorted by name."""
+        metric = self.metrics().get(name)
+        points = [] if metric is None else metric.data.data_points
+        return {tuple(value for _, value in sorted(point.attributes.items())): point for point in points}
+
+    def values(self, name: str) -> dict[tuple[object, ...], int]:
+        """Return the values of the points of *name*."""
+        return {key: point.value for key, point in self.points(name).items()}
+
+
+@pytest.fixture
+def measured() -> Measured:
+    """Return a provider of meters."""
+    return Measured()
+
+
+def note(item: str) -> None:
+    """Listen."""
+
+
+def fail(item: str) -> None:
+    """Fail."""
+    raise OSError(item)
+
+
+class Checked:
+    """A component with a check."""
+
+    @on(READY)
+    def check(self) -> Check:
+        return Check(False, "no disk")
+
+
+def test_the_names_and_units_are_those_of_the_page(measured: Measured) -> None:
+    """Seconds, and counts in braces."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        health = Component(Health, bus.provided)
+        telemetry = Component(Telemetry, bus.provided, meter_provider=measured.provider, health=health.lazy)
+        checked = Component(Checked)
+        notes: Component[list[str]] = Component(list)
+        stock = Component(HookRecorder, notes.provided)
+
+    with running(Site) as site:
+        bus = site.bus()
+        bus[ORDERED].subscribe(fail)
+        with pytest.raises(ChannelFailures):
+            bus[ORDERED].publish("ink")
+        site.health().ready()
+        metrics = measured.metrics()
+
+    assert {name: (metric.unit, type(metric.data).__name__) for name, metric in metrics.items()} == {
+        "typedbus.publish.count": ("{publish}", "Sum"),
+        "typedbus.publish.failures": ("{failure}", "Sum"),
+        "typedbus.component.start.duration": ("s", "Histogram"),
+        "typedbus.bus.state": ("{bus}", "Sum"),
+        "typedbus.health.check": ("1", "Gauge"),
+    }
+
+
+def test_publishes_and_failures_are_counted(measured: Measured) -> None:
+    """All of them; a failure with its listener and the class of its error."""
+    bus = Bus()
+    Telemetry(bus, meter_provider=measured.provider)
+    bus[ORDERED].subscribe(note)
+    bus[ORDERED].publish("ink")
+    bus[ORDERED].subscribe(fail)
+    for _ in range(99):
+        with pytest.raises(ChannelFailures):
+            bus[ORDERED].publish("ink")
+
+    assert measured.values("typedbus.publish.count") == {("ordered",): 100}
+    name = bus[ORDERED].name_of(fail)
+    assert measured.values("typedbus.publish.failures") == {("OSError", "ordered", name): 99}
+
+
+def test_publishes_are_counted_exactly_in_threads(measured: Measured) -> None:
+    """Each thread counts for itself."""
+    bus = Bus()
+    Telemetry(bus, meter_provider=measured.provider)
+    bus[ORDERED].subscribe(note)
+
+    def publish() -> None:
+        for _ in range(1000):
+            bus[ORDERED].publish("ink")
+
+    threads = [threading.Thread(target=publish) for _ in range(4)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+
+    assert measured.values("typedbus.publish.count") == {("ordered",): 4000}
+
+
+def test_the_state_of_the_bus_is_1_for_its_state(measured: Measured) -> None:
+    """0 for the others, so that a chart shows the change."""
+    bus = Bus()
+    Telemetry(bus, meter_provider=measured.provider)
+    bus.start()
+
+    states = measured.values("typedbus.bus.state")
+    assert states == {(state.name,): int(state is State.STARTED) for state in State}
+
+
+def test_the_durations_of_start_hooks_are_recorded_with_their_outcome(measured: Measured) -> None:
+    """That of a failed hook as well."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        telemetry = Component(Telemetry, bus.provided, meter_provider=measured.provider)
+        notes: Component[list[str]] = Component(list)
+        first = Component(HookRecorder, notes.provided, "first")
+        second = Component(HookRecorder, notes.provided, "second", first, start=OSError("no second"))
+
+    with pytest.raises(TransitionFailures), running(Site):
+        pass
+
+    points = measured.points("typedbus.component.start.duration")
+    assert {key: point.count for key, point in points.items()} == {
+        ("Site.first", "started"): 1,
+        ("Site.second", "failed"): 1,
+    }
+    assert points["Site.first", "started"].explicit_bounds == (0.001, 0.004, 0.016, 0.064, 0.256, 1, 4, 16, 60)
+
+
+class Consumer(Worker):
+    """A component with a run."""
+
+    @on(RUN)
+    def consume(self, stopping: Stopping) -> None:
+        self.work(stopping)
+
+
+def test_the_restarts_and_the_state_of_a_run_are_those_of_its_path(measured: Measured) -> None:
+    """A restart counts when the run is called again."""
+    clock = FakeClock()
+
+    class Site(Container):
+        bus = Component(Bus, clock=clock)
+        telemetry = Component(Telemetry, bus.provided, meter_provider=measured.provider)
+        consumer = Component(Consumer).supervised(Restart(most=1, first=1.0, jitter=0))
+
+    def states() -> set[object]:
+        values = measured.values("typedbus.run.state")
+        assert len(values) == len(RunState)
+        return {key for key, value in values.items() if value}
+
+    with running(Site) as site:
+        events, consumer = Events(site.bus()), site.consumer()
+        consumer.until_called()
+        assert states() == {("Site.consumer", "RUNNING")}
+        consumer.fail(OSError("broker gone"))
+        events.until(RunBroke)
+        assert states() == {("Site.consumer", "WAITING")}
+        assert measured.values("typedbus.run.restarts") == {}
+        clock.advance(1.0)
+        consumer.until_called()
+        metrics = measured.metrics()
+        assert metrics["typedbus.run.restarts"].unit == "{restart}"
+        assert metrics["typedbus.run.state"].unit == "{run}"
+        assert measured.values("typedbus.run.restarts") == {("Site.consumer",): 1}
+        consumer.end()
+
+
+def test_the_checks_are_those_of_the_last_probe(measured: Measured) -> None:
+    """A collection calls no check."""
+    calls: list[None] = []
+
+    class Counted:
+        @on(READY)
+        def check(self) -> Check:
+            calls.append(None)
+            return Check(len(calls) > 1)
+
+    class Site(Container):
+        bus = Component(Bus)
+        health = Component(Health, bus.provided)
+        telemetry = Component(Telemetry, bus.provided, meter_provider=measured.provider, health=health.lazy)
+        counted = Component(Counted)
+
+    with running(Site) as site:
+        assert measured.values("typedbus.health.check") == {}
+        for expected in (0, 1):
+            site.health().ready()
+            assert measured.values("typedbus.health.check") == {("ready", "Site.counted.check"): expected}
+            assert measured.values("typedbus.health.check") == {("ready", "Site.counted.check"): expected}
+    assert len(calls) == 2
+    assert measured.values("typedbus.health.check") == {}
+
+
+def test_the_counts_of_several_buses_are_summed_and_never_decrease(measured: Measured) -> None:
+    """A bus that no longer exists, or is no longer measured, keeps its part."""
+    buses = [Bus(), Bus(), Bus()]
+    telemetry = [Telemetry(bus, meter_provider=measured.provider) for bus in buses]
+    for bus in buses:
+        bus[ORDERED].publish("ink")
+    telemetry[0].exit()
+    buses[0][ORDERED].publish("not counted")
+    del buses[1], telemetry[1], bus
+    gc.collect()
+
+    assert measured.values("typedbus.publish.count") == {("ordered",): 3}
+    assert measured.values("typedbus.bus.state") == {(state.name,): int(state is State.STOPPED) for state in State}
+
+
+@pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
+def test_a_child_does_not_report_the_counts_of_its_parent(measured: Measured) -> None:
+    """They would be counted twice."""
+    ended, bus = Bus(), Bus()
+    Telemetry(ended, meter_provider=measured.provider).exit()
+    Telemetry(bus, meter_provider=measured.provider)
+    bus[ORDERED].publish("ink")
+
+    def check() -> None:
+        bus[ORDERED].publish("pen")
+        values = measured.values("typedbus.publish.count")
+        assert values == {("ordered",): 1}, values
+
+    in_child(check)
+    assert measured.values("typedbus.publish.count") == {("ordered",): 1}
