@@ -239,7 +239,6 @@ class TransitionTrace:
         transition, root = self.transition, self.root
         attach(self._around)  # first, since a span processor may fail
         self._end_the_rest()
-        root.set_attribute("typedbus.components", len(self._paths))
         if transition.is_partial:
             self._end_partial()
             return
@@ -248,6 +247,7 @@ class TransitionTrace:
             name = "restart" if is_restart and reached is State.EXITED else _GOALS[reached]
             root.update_name(f"typedbus {name}")
         root.set_attribute("typedbus.state.to", reached.name)
+        root.set_attribute("typedbus.components", len(self._paths))
         error, outcome = transition.outcome, reached.name.lower()
         if isinstance(error, StartCancelled):
             outcome, error = "cancelled", error.__cause__
@@ -265,6 +265,7 @@ class TransitionTrace:
         if self.transition.has_failed:
             outcome = "failed"
             self.root.set_status(Status(StatusCode.ERROR))
+        self.root.set_attribute("typedbus.components", len(self._paths))
         self.root.set_attribute("typedbus.outcome", outcome)
         self.root.end()
 
