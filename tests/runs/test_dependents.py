@@ -637,13 +637,6 @@ def test_async_hooks_and_runs_restart_on_the_loop_of_the_caller() -> None:
     assert scene.most == {"pool": 1, "worker": 1}
 
 
-def test_a_function_that_belongs_to_no_component_is_refused() -> None:
-    """It has no dependents that the bus knows."""
-    bus = Bus()
-    with pytest.raises(RestartPolicyError, match='takes="dependents" needs a run that is a method of a component'):
-        parts_of(bus).machine.runs.get().add(lambda stopping: None, "load", policy=TAKES)
-
-
 def test_an_unknown_depth_is_refused() -> None:
     """In the line that declares it."""
     with pytest.raises(RestartPolicyError, match="takes='all' is none of 'itself', 'dependents'"):

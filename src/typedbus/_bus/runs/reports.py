@@ -2,29 +2,52 @@
 
 from __future__ import annotations
 
+from typing import TypeAlias
+
 from typedbus._base.failures import traceback_of
 from typedbus._base.restart import Restart
+from typedbus._bus.builtin import ERROR, INFO, WARNING
+
+Line: TypeAlias = tuple[str, int]
+"""A text and its level."""
 
 
-def broke(path: str, policy: Restart, error: Exception, seconds: float, *, delay: float, failures: int) -> str:
-    """Return the line for a run that is called again, with the traceback of the first of *failures* in a row."""
-    text = (
-        f"run {path} broke after {seconds:.1f} s: {error!r}; "
-        f"again in {delay:.1f} s ({failures} of {policy.most} in {policy.within:g} s)"
-    )
-    return f"{text}\n{traceback_of(error)}" if failures == 1 else text
+class RunLines:
+    """
+    The lines about one run, each with its level; a component that has its own words for a run overrides methods.
 
+    A method is called when the record of the run has changed already; it returns None for no line.
+    """
 
-def gave_up(path: str, error: BaseException, attempts: int, *, exits: bool) -> str:
-    """Return the line for a run that is not called again; the exit of the bus logs the traceback if there is one."""
-    often = "" if attempts <= 1 else f" after {attempts} calls"
-    if not isinstance(error, Exception):
-        return f"run {path} exits the bus: {error!r}"
-    if exits:
-        return f"run {path} failed{often}, the bus exits: {error!r}"
-    return f"run {path} failed{often}, and is not called again: {error!r}\n{traceback_of(error)}"
+    def begins(self, path: str, attempt: int) -> Line | None:
+        """Return the line for the *attempt*-th call."""
+        again = f" again, call {attempt}" if attempt > 1 else ""
+        return f"run {path} begins{again}", INFO
 
+    def is_ready(self, path: str) -> Line | None:
+        """Return the line for a run that is ready."""
+        return f"run {path} is ready", INFO
 
-def ended(path: str, seconds: float, *, is_late: bool) -> str:
-    """Return the line for a run that has returned."""
-    return f"run {path} ended after {seconds:.1f} s" + ("; it had been left behind" if is_late else "")
+    def broke(
+        self, path: str, policy: Restart, error: Exception, seconds: float, *, delay: float, failures: int
+    ) -> Line | None:
+        """Return the line for a run that is called again, with the traceback of the first of *failures* in a row."""
+        text = (
+            f"run {path} broke after {seconds:.1f} s: {error!r}; "
+            f"again in {delay:.1f} s ({failures} of {policy.most} in {policy.within:g} s)"
+        )
+        return f"{text}\n{traceback_of(error)}" if failures == 1 else text, WARNING
+
+    def gave_up(self, path: str, error: BaseException, attempts: int, *, exits: bool) -> Line | None:
+        """Return the line for a run that is not called again; the exit of the bus logs the traceback if there is one."""
+        often = "" if attempts <= 1 else f" after {attempts} calls"
+        if not isinstance(error, Exception):
+            return f"run {path} exits the bus: {error!r}", INFO
+        if exits:
+            return f"run {path} failed{often}, the bus exits: {error!r}", ERROR
+        return f"run {path} failed{often}, and is not called again: {error!r}\n{traceback_of(error)}", ERROR
+
+    def ended(self, path: str, seconds: float, *, is_asked: bool, is_late: bool) -> Line | None:
+        """Return the line for a run that has returned; *is_asked* if it was asked to end, *is_late* if it was left behind."""
+        text = f"run {path} ended after {seconds:.1f} s"
+        return (f"{text}; it had been left behind", WARNING) if is_late else (text, INFO)

@@ -15,8 +15,8 @@ from typedbus._base.run_events import RunBegan, RunBroke, RunEnded, RunEvent, Ru
 from typedbus._base.run_records import RunRecord, RunState
 from typedbus._base.stopping import Stopping
 from typedbus._base.sync import new_lock
-from typedbus._bus.builtin import ERROR, INFO, WARNING
-from typedbus._bus.runs.reports import broke, ended, gave_up
+from typedbus._bus.builtin import WARNING
+from typedbus._bus.runs.reports import Line, RunLines
 from typedbus._bus.runs.sessions import Session, TaskSession
 from typedbus._bus.runs.window import Window
 
@@ -87,10 +87,14 @@ class Run:
     Args:
         host: The bus.
         call: The function.
-        path: Its name in messages, and of its threads and tasks.
+        path: Its path in messages.
         policy: By which it is called again; None if it is not.
         patience: How long `Runs.end` waits for its end, in seconds.
+        name: The name of its threads and tasks; the path unless given.
+        clock: The source of its time; that of the bus unless given.
+        lines: The lines on `LOG`.
         cause_of: Returns the cause with which the bus exits, from the `RunFailed`.
+        exits_late: Whether an error after it was asked to end exits the bus, instead of being raised by `Runs.end`.
         roll: Returns random numbers from 0 to 1, for the jitter.
 
     Attributes:
@@ -106,16 +110,24 @@ class Run:
         *,
         policy: Restart | None,
         patience: float,
-        cause_of: Callable[[RunFailed], BaseException] = lambda failed: failed,
+        name: str | None = None,
+        clock: Clock | None = None,
+        lines: RunLines | None = None,
+        cause_of: Callable[[RunFailed], BaseException] | None = None,
+        exits_late: bool = False,
         roll: Callable[[], float] | None = None,
     ) -> None:
         self._host = host
         self._roll = roll
+        self._name = name
+        self.clock: Clock = clock or host.clock
+        self._lines = lines or RunLines()
         self._cause_of = cause_of
+        self._exits_late = exits_late
         self.is_begun = self.is_awaited = False
         self.session: Session | None = None
         self._lock = new_lock()
-        self._state, self._since = RunState.IDLE, host.clock.now()
+        self._state, self._since = RunState.IDLE, self.clock.now()
         self._attempt = self._restarts = 0
         #: Whether the last call has failed.
         self._has_failed = False
@@ -139,9 +151,9 @@ class Run:
         self.place = place_of(call)
 
     @property
-    def clock(self) -> Clock:
-        """The clock of the bus."""
-        return self._host.clock
+    def name(self) -> str:
+        """The name of its threads and tasks."""
+        return self._name or self.path
 
     def own(self, thread: threading.Thread) -> None:
         """Let the bus own *thread*."""
@@ -183,7 +195,7 @@ class Run:
             # As soon as `start` returns, the bus is ready: a health check must not depend on the first step of a thread.
             self._enter(RunState.RUNNING if earlier is None else RunState.WAITING)
             self._began = self._since
-        if earlier is not None:
+        if earlier is not None and earlier.is_left:
             self._host.log(f"run {self.path} begins when its earlier call, which was left behind, has ended", WARNING)
         try:
             session.begin()
@@ -259,8 +271,7 @@ class Run:
             session.stopping = stopping
             self._enter(RunState.RUNNING)
             self._began, attempt = self._since, self._attempt
-        again = f" again, call {attempt}" if attempt > 1 else ""
-        self._host.log(f"run {self.path} begins{again}", INFO)
+        self._log(self._lines.begins(self.path, attempt))
         self._host.publish(RunBegan(self.path, attempt))
         return stopping
 
@@ -268,6 +279,7 @@ class Run:
         """Take the outcome of a call; return the pause before the next one in seconds, or None if there is none."""
         seconds = self.clock.now() - self._began
         if session is not self.session:
+            self._returned_later(session, error)
             return None
         if session.is_asked:
             self._returned_asked(session, error, seconds)
@@ -287,7 +299,7 @@ class Run:
             self.gives_up(session, error)
             return None
         delay = self._window.failed(self.clock.now(), error)
-        if delay is None or self._host.is_starting:
+        if delay is None or (self.is_awaited and self._host.is_starting):
             self.gives_up(session, error)
             return None
         assert self.policy is not None
@@ -326,7 +338,7 @@ class Run:
             self._next_at, attempt = self._since + delay, self._attempt
             failures = len(self._window.errors)
         assert self.policy is not None
-        self._host.log(broke(self.path, self.policy, error, seconds, delay=delay, failures=failures), WARNING)
+        self._log(self._lines.broke(self.path, self.policy, error, seconds, delay=delay, failures=failures))
         self._host.publish(RunBroke(self.path, seconds, error, attempt, delay))
         return True
 
@@ -342,22 +354,15 @@ class Run:
             if self._host.is_starting:
                 self._host.publish(RunGaveUp(self.path, attempts, error))
             return
-        leaves = not isinstance(error, Exception)
-        exits = leaves or self._host.is_starting or self.policy is None or self.policy.then == "exit"
-        self._host.log(gave_up(self.path, error, attempts, exits=exits), ERROR if not leaves else INFO)
-        self._host.publish(RunGaveUp(self.path, attempts, error))
-        if leaves:
-            self._host.request_exit(error)
-        elif exits:
-            failed = RunFailed(self.path, attempts, self._window.errors or (error,))
-            failed.__cause__ = error
-            self._host.request_exit(self._cause_of(failed))
+        exits = self._exits_after(error) or (self.is_awaited and self._host.is_starting)
+        self._report_failure(error, attempts, exits=exits)
+        if exits:
+            self._exit(error, attempts, self._window.errors or (error,))
 
     def _returned_asked(self, session: Session, error: BaseException | None, seconds: float) -> None:
         """Note the end of a run that was asked to end; `Runs.end` reports an error, unless the run was left behind."""
         if session.was_cancelled and (error is None or type(error).__name__ == "CancelledError"):
             error = None
-        session.error = error
         if error is None:
             self._has_ended(session, seconds)
             return
@@ -365,13 +370,43 @@ class Run:
             self._last_error = repr(error)
             self._enter(RunState.FAILED)
             attempts = self._attempt
-        self._host.log(gave_up(self.path, error, attempts, exits=False), ERROR)
+        exits = self._exits_late and self._exits_after(error)
+        if not self._exits_late:
+            session.error = error
+        self._report_failure(error, attempts, exits=exits)
+        if exits:
+            self._exit(error, attempts, (error,))
+
+    def _returned_later(self, session: Session, error: BaseException | None) -> None:
+        """Report the *error* of a call that was asked to end before the run began again."""
+        if error is None or session.was_cancelled:
+            return
+        exits = self._exits_late and self._exits_after(error)
+        self._log(self._lines.gave_up(self.path, error, 1, exits=exits))
+        if exits:
+            self._exit(error, 1, (error,))
+
+    def _exits_after(self, error: BaseException) -> bool:
+        """Return whether the bus exits when the run gives up because of *error*."""
+        return not isinstance(error, Exception) or self.policy is None or self.policy.then == "exit"
+
+    def _report_failure(self, error: BaseException, attempts: int, *, exits: bool) -> None:
+        self._log(self._lines.gave_up(self.path, error, attempts, exits=exits))
         self._host.publish(RunGaveUp(self.path, attempts, error))
+
+    def _exit(self, error: BaseException, attempts: int, errors: tuple[BaseException, ...]) -> None:
+        """Exit the bus because of *error*, the last of *errors*."""
+        if not isinstance(error, Exception):
+            self._host.request_exit(error)
+            return
+        failed = RunFailed(self.path, attempts, errors)
+        failed.__cause__ = error
+        self._host.request_exit(failed if self._cause_of is None else self._cause_of(failed))
 
     def _has_ended(self, session: Session, seconds: float) -> None:
         with self._lock:
             self._enter(RunState.ENDED)
-        self._host.log(ended(self.path, seconds, is_late=session.is_left), WARNING if session.is_left else INFO)
+        self._log(self._lines.ended(self.path, seconds, is_asked=session.is_asked, is_late=session.is_left))
         self._host.publish(RunEnded(self.path, seconds))
 
     def _is_return_failure(self, session: Session) -> bool:
@@ -394,10 +429,14 @@ class Run:
 
     def _is_ready(self, session: Session) -> None:
         if session is self.session:
-            self._host.log(f"run {self.path} is ready", INFO)
+            self._log(self._lines.is_ready(self.path))
             self._host.publish(RunReady(self.path))
             session.wake()
 
     def _enter(self, state: RunState) -> None:
         """Set the state; the caller holds the lock."""
         self._state, self._since, self._next_at = state, self.clock.now(), None
+
+    def _log(self, line: Line | None) -> None:
+        if line is not None:
+            self._host.log(*line)

@@ -34,8 +34,8 @@ class SessionOwner(Protocol):
     """The run of a session: it decides, and the session calls."""
 
     @property
-    def path(self) -> str:
-        """The path of the run, for the names of threads and tasks."""
+    def name(self) -> str:
+        """The name of its threads and tasks."""
         ...
 
     @property
@@ -45,7 +45,7 @@ class SessionOwner(Protocol):
 
     @property
     def clock(self) -> Clock:
-        """The clock of the bus."""
+        """The source of its time."""
         ...
 
     def own(self, thread: threading.Thread, /) -> None:
@@ -112,8 +112,10 @@ class Session:
 
     @property
     def is_here(self) -> bool:
-        """Whether the caller is a part of the run, or a transition that it carries out."""
-        return _session.get() is self
+        """Whether the caller is a part of the run, a transition that it carries out, or the session that must end first."""
+        earlier = self._earlier
+        is_own = _session.get() is self or self._thread is threading.current_thread()
+        return is_own or (earlier is not None and earlier.is_here)
 
     def begin(self) -> None:
         """Begin the calls."""
@@ -133,6 +135,8 @@ class Session:
 
     def stack(self) -> str:
         """Return the stack of the current call, as text; "" if there is none."""
+        if self._earlier is not None:
+            return self._earlier.stack()
         return "" if self._thread is None else stack_of_thread(self._thread.ident)
 
     def wake(self) -> None:
@@ -146,7 +150,7 @@ class Session:
         self.wake()
 
     def _start_thread(self, call: Callable[[], object]) -> None:
-        self._thread = threading.Thread(target=call, name=self._run.path, daemon=False)
+        self._thread = threading.Thread(target=call, name=self._run.name, daemon=False)
         self._run.own(self._thread)
         start_thread(self._thread)
 
@@ -170,12 +174,20 @@ class Session:
             self._run.clock.wait(self._inbox, pause)
         return True
 
+    def join(self) -> None:
+        """Wait until its thread has ended, after the session: the thread does nothing else."""
+        if self._thread is not None and self._thread.ident is not None and not self.is_here:
+            self._thread.join()
+
     def _await_earlier(self) -> None:
-        earlier, self._earlier = self._earlier, None
+        earlier = self._earlier
         if earlier is not None:
-            earlier.watchers.append(self._inbox)
-            while not earlier.is_over and not self.is_asked:
-                self._inbox.get()
+            inbox: SimpleQueue[None] = simple_queue()
+            earlier.watchers.append(inbox)
+            # Also if this session is asked to end: it must not be over before the call that it waits for.
+            while not earlier.is_over:
+                inbox.get()
+            self._earlier = None
 
 
 class TaskSession(Session):
@@ -204,7 +216,7 @@ class TaskSession(Session):
             self._call.cancel()
 
     def stack(self) -> str:
-        return "" if self._call is None else self._call.stack()
+        return super().stack() if self._call is None else self._call.stack()
 
     def _begin_after_earlier(self) -> None:
         self._await_earlier()
@@ -224,7 +236,7 @@ class TaskSession(Session):
         listener: Callable[[], Any] = functools.partial(self._run.call, stopping)
         context = contextvars.copy_context()
         context.run(_session.set, self)
-        self._call = loop.prepare(listener, context, self._run.path, self._returned)
+        self._call = loop.prepare(listener, context, self._run.name, self._returned)
         loop.begin_all([self._call])
 
     def _returned(self, error: BaseException | None) -> None:

@@ -8,13 +8,14 @@ They begin in running order when the bus has STARTED. A run that is awaited begi
 from __future__ import annotations
 
 import threading
-from collections.abc import Callable, Iterable, Mapping
+import weakref
+from collections.abc import Iterable, Mapping
 from queue import Empty, SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from typedbus._base.clock import Clock
 from typedbus._base.errors import HookTimeout, StartCancelled
-from typedbus._base.run_errors import RestartPolicyError, RunFailed, RunReturned
+from typedbus._base.run_errors import RunFailed, RunReturned
 from typedbus._base.run_records import RunRecord
 from typedbus._base.states import State
 from typedbus._base.sync import simple_queue
@@ -23,9 +24,7 @@ from typedbus._bus.runs.run import Run
 from typedbus._bus.runs.sessions import session_of_caller
 
 if TYPE_CHECKING:
-    from typedbus._base.restart import Restart
     from typedbus._base.run_events import RunEvent
-    from typedbus._base.stopping import Stopping
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.hooks import PhaseLimit
     from typedbus._bus.machine import StateMachine
@@ -58,7 +57,7 @@ class Runs:
         self._main_loop = main_loop
         #: By path, in the order in which they begin.
         self._subscribed: dict[str, Run] = {}
-        self._added: dict[str, Run] = {}
+        self._added: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
         #: The runs of components that have restarted since the bus has STARTED. The component may be built anew: then
         #: its run keeps its state, and is shown, while it does not listen.
         self._kept: dict[str, Run] = {}
@@ -105,38 +104,24 @@ class Runs:
         runs = (*self._subscribed.values(), *self._added.values())
         return session is not None and not session.is_over and any(run.session is session for run in runs)
 
-    def add(
-        self,
-        call: Callable[[Stopping], object],
-        path: str,
-        *,
-        policy: Restart | None = None,
-        patience: float = PATIENCE,
-        cause_of: Callable[[RunFailed], BaseException] = lambda failed: failed,
-    ) -> Run:
+    def add(self, run: Run, path: str) -> None:
         """
-        Return a run for *call*, which its owner begins and ends; see `Run`.
+        Show *run*, which its owner begins and ends, under *path*, for as long as the owner has it; repeating has no effect.
 
-        Raises:
-            RestartPolicyError: *policy* takes dependents, and the run belongs to no component.
+        It replaces a run of that path that has been ended: after an exit the owner is a new object.
         """
-        if policy is not None and policy.takes == "dependents":
-            raise RestartPolicyError(
-                'takes="dependents" needs a run that is a method of a component: mark the method with @on(RUN)'
-            )
-        run = Run(self, call, path, policy=policy, patience=patience, cause_of=cause_of)
         with self.machine.registry.lock:
-            self._added[self._unused(path)] = run
-        return run
-
-    def remove(self, run: Run) -> None:
-        """Forget *run*, which `add` has returned."""
-        with self.machine.registry.lock:
-            self._added = {path: added for path, added in self._added.items() if added is not run}
+            if run in self._added.values():
+                return
+            earlier = self._added.get(path)
+            if earlier is not None and not earlier.is_begun and (earlier.session is None or earlier.session.is_over):
+                del self._added[path]
+            run.path = self._unused(path)
+            self._added[run.path] = run
 
     def records(self) -> Mapping[str, RunRecord]:
         """Return the state of every run, by its path, in the order in which they begin."""
-        return {path: run.record() for path, run in (self._declared() | self._added).items()}
+        return {path: run.record() for path, run in (self._declared() | dict(self._added)).items()}
 
     def begin(self) -> None:
         """Begin the runs that have not begun, in running order; called when the bus has STARTED."""
@@ -233,6 +218,17 @@ class Runs:
             return None
         was_over = session.is_over
         began = self.clock.now()
+        if self.has_ended(run, session, patience):
+            return None if was_over else session.error
+        seconds = self.clock.now() - began
+        return HookTimeout(run.path, RUN.name, run.place, seconds, patience, "hook", session.stack(), ())
+
+    def has_ended(self, run: Run, session: Session, patience: float) -> bool:
+        """
+        Wait at most *patience* seconds until *session* of *run*, which was asked to end, is over, and return whether it is.
+
+        A task is cancelled after that time. A session that is not over is left behind.
+        """
         if not self._await(session, patience) and session.on is not None:
             session.cancel()
             if self._await(session, min(_GRACE, patience)):
@@ -240,10 +236,10 @@ class Runs:
                     f"run {run.path} had not ended {patience:g} s after it was asked to, and was cancelled", WARNING
                 )
         if session.is_over:
-            return None if was_over else session.error
-        session.is_left = True
-        seconds = self.clock.now() - began
-        return HookTimeout(run.path, RUN.name, run.place, seconds, patience, "hook", session.stack(), ())
+            session.join()
+        else:
+            session.is_left = True
+        return session.is_over
 
     def _await(self, session: Session, patience: float) -> bool:
         """Wait at most *patience* seconds until *session* is over, and return whether it is."""
