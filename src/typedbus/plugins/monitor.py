@@ -1,11 +1,13 @@
 """
 Work in the background: `Monitor` calls a function periodically, `BackgroundTask` once.
 
-The two treat a failure in opposite ways. Periodic work, for example clearing a
-cache, is tried again: a failure is reported, and the following calls are delayed
-more and more until one succeeds. Work that should run as long as the site, for
-example reading a queue, would be missing unnoticed after a failure: so a failure
-exits the bus in order, and is the cause of the exit.
+Both are runs of the bus: they appear in `Bus.runs` and on `RUNS`, and a `Restart`
+decides what follows a failure. Without one the two treat a failure in opposite ways.
+Periodic work, for example clearing a cache, is tried again: a failure is reported,
+and the following calls are delayed more and more until one succeeds. Work that
+should run as long as the site, for example reading a queue, would be missing
+unnoticed after a failure: so a failure exits the bus in order, and is the cause of
+the exit.
 
 Both threads belong to the bus and keep the process alive, so that no work is cut
 off in the middle; each ends at the component's stop.
@@ -13,27 +15,31 @@ off in the middle; each ends at the component's stop.
 
 from __future__ import annotations
 
-import inspect
-import threading
 import traceback
 from collections.abc import Callable
+from typing import Any
 
 import attrs
 
 from typedbus._base.clock import Clock, SystemClock
+from typedbus._base.coroutines import is_async_callable
 from typedbus._base.exports import export
 from typedbus._base.failures import describe
+from typedbus._base.restart import Restart
+from typedbus._base.run_errors import RestartPolicyError
+from typedbus._base.stopping import Stopping
 from typedbus._base.structured import StructuredError
-from typedbus._bus.builtin import ERROR, WARNING
+from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import Bus
-from typedbus._os.exhausted import OutOfThreads, start_thread
-from typedbus.plugins._periodic import NotEnded, PeriodError, Repeat, check_seconds, join
+from typedbus._os.exhausted import OutOfThreads
+from typedbus.plugins._component_run import ComponentRun, NoLines, TaskLines
+from typedbus.plugins._periodic import NotEnded, PeriodError, check_seconds
 
 __all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "OutOfThreads", "PeriodError")
 
 
 class CallError(StructuredError, TypeError):
-    """Raised by `Monitor` and `BackgroundTask` for an object that they cannot call in a thread."""
+    """Raised by `Monitor` and `BackgroundTask` for an object that they cannot call."""
 
     given: object
     reason: str
@@ -42,13 +48,9 @@ class CallError(StructuredError, TypeError):
         return f"{self.given!r} {self.reason}"
 
 
-def _checked(call: object) -> None:
+def _refuse_uncallable(call: object) -> None:
     if not callable(call):
         raise CallError(call, "is not callable; give the function itself, without parentheses")
-    if inspect.iscoroutinefunction(call):
-        raise CallError(
-            call, "is async, and would not be awaited; give a function that calls bus.run_on_loop(...).result()"
-        )
 
 
 def _name_of(task: Monitor | BackgroundTask) -> str:
@@ -68,6 +70,10 @@ class Monitor:
     an `Exception`, such as `SystemExit`, exit the bus, and are the cause. A stop
     waits for the current call; no other begins. A graceful reload changes nothing.
 
+    With *restart*, that policy decides about a call that raises, instead of *longest*:
+    the next call comes after its pause, and begins a new series of calls; or the bus
+    exits, or continues without the monitor. Each call is a beat, before and after it.
+
     Args:
         bus: The bus on which failures are reported.
         call: The function to call; its result is ignored.
@@ -76,10 +82,12 @@ class Monitor:
         longest: The longest pause after failures, in seconds, unless *every* is longer.
         patience: How long a stop waits for a call, in seconds.
         clock: The source of the time.
+        restart: What follows a failure of a call.
 
     Raises:
         PeriodError: *every*, *longest* or *patience* is not a number above 0.
         CallError: *call* cannot be called, or is async.
+        RestartPolicyError: The policy's *silent* is not longer than *every*, or it takes dependents along.
 
     Attributes:
         failures: How many calls have failed in a row; 0 after a success.
@@ -93,21 +101,28 @@ class Monitor:
     longest: float = attrs.field(default=300.0, kw_only=True)
     patience: float = attrs.field(default=5.0, kw_only=True)
     clock: Clock = attrs.field(factory=SystemClock, kw_only=True, repr=False)
+    restart: Restart | None = attrs.field(default=None, kw_only=True)
     failures: int = attrs.field(default=0, init=False)
     last_error: BaseException | None = attrs.field(default=None, init=False)
-    _repeat: Repeat = attrs.field(init=False, repr=False)
+    _run: ComponentRun = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        _checked(self.call)
-        check_seconds(self.name, "patience", self.patience)
-        self._repeat = Repeat(
-            name=self.name,
-            call=self._call_once,
-            every=self.every,
-            failed=self._report,
-            own=self.bus.own,
-            longest=self.longest,
-            clock=self.clock,
+        _refuse_uncallable(self.call)
+        if is_async_callable(self.call):
+            raise CallError(
+                self.call,
+                "is async, and would not be awaited; give a function that calls bus.run_on_loop(...).result()",
+            )
+        for field in ("every", "longest", "patience"):
+            check_seconds(self.name, field, getattr(self, field))
+        silent = None if self.restart is None else self.restart.silent
+        if silent is not None and silent <= self.every:
+            raise RestartPolicyError(
+                f"silent={silent:g} is not longer than every={self.every:g}, so {self.name} would be silent before each "
+                "call; set a longer silent"
+            )
+        self._run = ComponentRun(
+            self.bus, self, self.name, self._repeat, self.restart, self.patience, NoLines(), self.clock
         )
 
     def start(self) -> None:
@@ -117,7 +132,7 @@ class Monitor:
         Raises:
             OutOfThreads: The system starts no further thread.
         """
-        self._repeat.start()
+        self._run.begin()
 
     def stop(self) -> None:
         """
@@ -126,64 +141,94 @@ class Monitor:
         Raises:
             NotEnded: The call takes longer than *patience*.
         """
-        self._repeat.stop(self.patience)
+        self._run.end(self.patience)
 
-    def _call_once(self) -> None:
-        self.call()
-        self.failures, self.last_error = 0, None
+    def _repeat(self, stopping: Stopping) -> None:
+        """Call the function whenever it is due, until *stopping* is set."""
+        due, failures = self.clock.now(), 0
+        record = self._run.record
+        if record is None or record.attempt <= 1:
+            # Before a later attempt the policy has waited already.
+            due += self.every
+        while not stopping.is_set():
+            now = self.clock.now()
+            if now < due:
+                stopping.wait(due - now)
+                continue
+            stopping.beat()
+            try:
+                self.call()
+            except BaseException as error:
+                failures += 1
+                self.failures, self.last_error = self.failures + 1, error
+                if self.restart is not None or not isinstance(error, Exception):
+                    raise
+                trace = "".join(traceback.format_exception(error)).rstrip()
+                self.bus.log(f"monitor {self.name} failed, {self.failures} in a row:\n{trace}", ERROR)
+            else:
+                failures = self.failures = 0
+                self.last_error = None
+            stopping.beat()
+            due += self.every * ((self.clock.now() - due) // self.every + self._periods(failures))
 
-    def _report(self, error: BaseException) -> None:
-        self.failures, self.last_error = self.failures + 1, error
-        if not isinstance(error, Exception):
-            self.bus.request_exit(error)
-            return
-        trace = "".join(traceback.format_exception(error)).rstrip()
-        self.bus.log(f"monitor {self.name} failed, {self.failures} in a row:\n{trace}", ERROR)
+    def _periods(self, failures: int) -> float:
+        """Return how many periods after a call the next one is due, after *failures* in a row."""
+        # Limit the exponent: after many failures the power would overflow a float.
+        return min(2.0 ** min(failures, 64), max(1.0, self.longest // self.every))
 
 
 @attrs.define(eq=False)
 class BackgroundTask:
     """
-    Calls a function once, in a separate thread, at its start.
+    Calls a function once, at its start: a plain function in a separate thread, an async one on the bus's event loop.
 
-    The function receives a `threading.Event` that is set when it must end; it
-    waits on it instead of sleeping. If it returns earlier, the bus continues, and a
-    warning on `LOG` names it, unless the exit of the bus has been requested: work
+    The function receives a `Stopping`, a `threading.Event` that is set when it must
+    end; it waits on it instead of sleeping. If it returns earlier, the bus continues,
+    and a warning on `LOG` names it, unless the exit of the bus has been requested: work
     that is meant to end calls `Bus.request_exit` when it is done. An exception
     that it raises exits the bus in order, and `Bus.block` raises it as the cause;
     so does `SystemExit`, with its status. A start after a stop calls it again.
+
+    With *restart*, that policy decides what follows a failure or an early return, also
+    while the bus starts; a cause of the exit is then a `RunFailed`. An exception after
+    the event was set exits the bus, unless the policy lets it continue without the task.
 
     Args:
         bus: The bus that exits if the function fails.
         call: The function to call; its result is ignored.
         name: The name in reports and of the thread; the name of *call* unless given.
-        patience: How long a stop waits for the function, in seconds.
+        patience: How long a stop waits for the function, in seconds; an async function is then cancelled.
+        restart: What follows a failure of the function.
 
     Raises:
         PeriodError: *patience* is not a number above 0.
-        CallError: *call* cannot be called, or is async.
+        CallError: *call* cannot be called.
+        RestartPolicyError: The policy takes dependents along.
 
     Attributes:
         last_error: The exception of the function; None if it returned or still runs.
     """
 
     bus: Bus
-    call: Callable[[threading.Event], object]
+    call: Callable[[Stopping], object]
     name: str = attrs.field(default=attrs.Factory(_name_of, takes_self=True), kw_only=True)
     patience: float = attrs.field(default=5.0, kw_only=True)
+    restart: Restart | None = attrs.field(default=None, kw_only=True)
     last_error: BaseException | None = attrs.field(default=None, init=False)
-    _stopping: threading.Event = attrs.field(init=False, repr=False, factory=threading.Event)
-    _thread: threading.Thread | None = attrs.field(init=False, repr=False, default=None)
-    _is_called: bool = attrs.field(init=False, repr=False, default=False)
+    _run: ComponentRun = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        _checked(self.call)
+        _refuse_uncallable(self.call)
         check_seconds(self.name, "patience", self.patience)
+        call = self._call_async if is_async_callable(self.call) else self._call
+        self._run = ComponentRun(
+            self.bus, self, self.name, call, self.restart, self.patience, TaskLines(self.bus, self.name)
+        )
 
     @property
     def is_running(self) -> bool:
-        """Whether the function has been called and has neither returned nor raised."""
-        return self._is_called and self._thread is not None and self._thread.is_alive()
+        """Whether the function has been called and has neither returned nor raised; False in a pause of the policy."""
+        return self._run.is_running
 
     def start(self) -> None:
         """
@@ -193,22 +238,14 @@ class BackgroundTask:
             NotEnded: The call before the last stop has not returned, or makes this start itself.
             OutOfThreads: The system starts no further thread.
         """
-        if self._thread is not None:
-            if not self._stopping.is_set():
-                return
-            join(self._thread, self.patience)
-            if self._thread is threading.current_thread():
-                raise NotEnded(self.name, 0, "the thread that calls start()")
+        run = self._run
+        if run.is_begun:
+            return
+        if run.is_here:
+            raise NotEnded(self.name, 0, "the thread that calls start()")
+        run.wait(self.patience)
         self.last_error = None
-        self._stopping = threading.Event()
-        self._thread = threading.Thread(target=self._run, args=(self._stopping,), name=self.name)
-        self.bus.own(self._thread)
-        self._is_called = True
-        try:
-            start_thread(self._thread)
-        except RuntimeError:
-            self._thread, self._is_called = None, False
-            raise
+        run.begin()
 
     def stop(self) -> None:
         """
@@ -217,25 +254,24 @@ class BackgroundTask:
         Raises:
             NotEnded: The function takes longer than *patience*.
         """
-        self._stopping.set()
-        if self._thread is not None:
-            join(self._thread, self.patience)
+        self._run.end(self.patience)
 
-    def _run(self, stopping: threading.Event) -> None:
+    def _call(self, stopping: Stopping) -> object:
+        self.last_error = None
         try:
-            self.call(stopping)
+            return self.call(stopping)
         except BaseException as error:
-            self.last_error, self._is_called = error, False
-            self.bus.log(f"background task {self.name} failed, the bus exits: {error!r}", ERROR)
-            self.bus.request_exit(error)
-        else:
-            self._is_called = False
-            if not stopping.is_set() and not self.bus.is_exit_requested:
-                self.bus.log(
-                    f"background task {self.name} returned before its event was set, and is not called again; "
-                    "make it wait for the event, or call bus.request_exit() when its work is done",
-                    WARNING,
-                )
+            self.last_error = error
+            raise
+
+    async def _call_async(self, stopping: Stopping) -> None:
+        self.last_error = None
+        try:
+            call: Callable[[Stopping], Any] = self.call
+            await call(stopping)
+        except BaseException as error:
+            self.last_error = error
+            raise
 
 
 export(globals())

@@ -10,6 +10,7 @@ from typedbus.plugins.threads import THREAD_ENDED, THREAD_STARTED, Threads
 
 def work(stopping: threading.Event) -> None: ...
 def expire(age: int) -> None: ...
+async def follow() -> None: ...
 
 
 class Connections:
@@ -35,6 +36,7 @@ def other_arguments_of_a_monitor(bus: Bus) -> None:
     Monitor(bus, print, every="60")  # E
     Monitor(bus, print(), every=60)  # E
     Monitor(bus, print, every=60, failures=1)  # E
+    Monitor(bus, print, every=60, restart="always")  # E
 
 
 def other_arguments_of_a_task(bus: Bus) -> None:
@@ -43,6 +45,8 @@ def other_arguments_of_a_task(bus: Bus) -> None:
     BackgroundTask(bus, expire)  # E
     BackgroundTask(bus, work, "working")  # E
     BackgroundTask(bus, work, every=1)  # E
+    BackgroundTask(bus, work, restart="never")  # E
+    BackgroundTask(bus, follow)  # E
 
 
 def unsuitable_paths(bus: Bus) -> None:

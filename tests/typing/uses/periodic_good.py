@@ -4,7 +4,7 @@ import threading
 from pathlib import Path
 from typing import assert_type
 
-from typedbus import Bus, Component, Container, on
+from typedbus import Bus, Component, Container, Restart, Stopping, on
 from typedbus.plugins.autoreload import Autoreload
 from typedbus.plugins.monitor import BackgroundTask, Monitor
 from typedbus.plugins.threads import THREAD_ENDED, THREAD_STARTED, Threads
@@ -15,6 +15,13 @@ class Cache:
         return 0
 
     def fill(self, stopping: threading.Event) -> None: ...
+
+    def refill(self, stopping: Stopping) -> int:
+        stopping.beat()
+        return 0
+
+    async def follow(self, stopping: Stopping) -> None:
+        await stopping.until_set()
 
 
 class Connections:
@@ -30,6 +37,9 @@ class Site(Container):
     cache = Component(Cache)
     expiring = Component(Monitor, bus.provided, cache.provided.expire, every=60)
     filling = Component(BackgroundTask, bus.provided, cache.provided.fill, name="filling", patience=10)
+    refilling = Component(BackgroundTask, bus.provided, cache.provided.refill, restart=Restart("always", silent=30))
+    following = Component(BackgroundTask, bus.provided, cache.provided.follow, restart=None)
+    checking = Component(Monitor, bus.provided, cache.provided.expire, every=5, restart=Restart(then="unready"))
     threads = Component(Threads, bus.provided)
     autoreload = Component(Autoreload, bus.provided, paths=["src", Path("site.toml")], patterns=("*.py", "*.toml"))
     watching = Component(Autoreload, bus.provided, paths="src", patterns="*.py", ignore="tests", debounce=0.2)
@@ -50,5 +60,6 @@ def methods(bus: Bus) -> None:
     Monitor(bus, bus.graceful, every=3600)
     BackgroundTask(bus, lambda stopping: stopping.wait(1))
     BackgroundTask(bus, print)
+    BackgroundTask(bus, lambda stopping: stopping.until_set())
     Autoreload(bus)
     Autoreload(bus, paths=None)

@@ -1,0 +1,508 @@
+"""BackgroundTask and Monitor as runs: their policies, records, events and async functions."""
+
+from __future__ import annotations
+
+import asyncio
+import gc
+import threading
+from collections.abc import Callable, Iterator
+from queue import SimpleQueue
+from typing import TypeVar
+
+import pytest
+
+from typedbus import (
+    LOG,
+    RUNS,
+    START,
+    STOP,
+    Bus,
+    Component,
+    Container,
+    Restart,
+    RestartPolicyError,
+    RunFailed,
+    RunReturned,
+    RunState,
+    State,
+    Stopping,
+    running,
+)
+from typedbus.events import RunBegan, RunBroke, RunEnded, RunEvent, RunGaveUp
+from typedbus.plugins.monitor import BackgroundTask, Monitor
+from typedbus.testing import FakeClock, Recorder
+
+Event = TypeVar("Event", RunBegan, RunBroke, RunEnded, RunGaveUp)
+
+SECOND = Restart(first=1, longest=4, jitter=0)
+
+
+class Work:
+    """A function for a task: it raises the errors of a list, one for each call, then waits until it must end."""
+
+    def __init__(self, *errors: BaseException) -> None:
+        self.errors = list(errors)
+        self.waiting = threading.Event()
+
+    def __call__(self, stopping: threading.Event) -> None:
+        if self.errors:
+            raise self.errors.pop(0)
+        self.waiting.set()
+        stopping.wait()
+
+
+class Events:
+    """Receives the events of runs, and waits for one of a kind."""
+
+    def __init__(self, bus: Bus) -> None:
+        self._queue: SimpleQueue[RunEvent] = SimpleQueue()
+        bus[RUNS].subscribe(self.receive)
+
+    def receive(self, event: RunEvent, /) -> None:
+        self._queue.put(event)
+
+    def until(self, kind: type[Event]) -> Event:
+        """Return the next event of *kind*, which may have happened already."""
+        while True:
+            event = self._queue.get(timeout=10)
+            if isinstance(event, kind):
+                return event
+
+
+@pytest.fixture
+def clock() -> FakeClock:
+    """Return a clock at 0."""
+    return FakeClock()
+
+
+@pytest.fixture
+def bus(clock: FakeClock) -> Iterator[Bus]:
+    """Yield a bus on that clock, which has exited afterwards."""
+    bus = Bus(clock=clock)
+    yield bus
+    bus.exit()
+
+
+@pytest.fixture
+def events(bus: Bus) -> Events:
+    """Return the events of runs on the bus."""
+    return Events(bus)
+
+
+def begun(bus: Bus, task: Monitor | BackgroundTask) -> None:
+    """Subscribe the hooks of *task*, and start the bus."""
+    bus[START].subscribe(task.start)
+    bus[STOP].subscribe(task.stop)
+    bus.start()
+
+
+def test_a_task_that_fails_is_called_again(bus: Bus, clock: FakeClock, events: Events) -> None:
+    """After the pauses of its policy; the bus continues."""
+    work = Work(OSError("no broker"), OSError("no broker"))
+    task = BackgroundTask(bus, work, name="consuming", restart=SECOND)
+    begun(bus, task)
+
+    broke = events.until(RunBroke)
+    paused = task.is_running, bus.runs["consuming"].state, task.last_error
+    clock.advance(1)
+    again = events.until(RunBroke)
+    clock.advance(2)
+    assert work.waiting.wait(10)
+
+    assert paused == (False, RunState.WAITING, broke.error)
+    assert (broke.path, broke.delay, again.delay) == ("consuming", 1, 2)
+    record = bus.runs["consuming"]
+    assert (record.state, record.attempt, record.restarts) == (RunState.RUNNING, 3, 2)
+    assert task.is_running
+    assert task.last_error is None
+    assert bus.state is State.STARTED
+
+
+def test_a_task_that_fails_too_often_exits_the_bus(bus: Bus, clock: FakeClock, events: Events) -> None:
+    """With `RunFailed`, raised from the last error."""
+    errors = [OSError("first"), OSError("second")]
+    task = BackgroundTask(bus, Work(*errors), name="consuming", restart=Restart(most=1, first=1, jitter=0))
+    begun(bus, task)
+    events.until(RunBroke)
+    clock.advance(1)
+
+    with pytest.raises(RunFailed) as raised:
+        bus.block()
+
+    assert raised.value.__cause__ is errors[1]
+    assert (raised.value.path, raised.value.attempts, raised.value.errors) == ("consuming", 2, tuple(errors))
+
+
+def test_failures_of_long_ago_do_not_count(bus: Bus, clock: FakeClock, events: Events) -> None:
+    """A task that fails once in a while is called again for ever."""
+    may_fail: SimpleQueue[None] = SimpleQueue()
+
+    def work(stopping: Stopping) -> None:
+        may_fail.get(timeout=10)
+        raise OSError
+
+    begun(bus, BackgroundTask(bus, work, name="consuming", restart=Restart(most=1, within=60, first=1, jitter=0)))
+    for _ in range(5):
+        clock.advance(61, sleepers=0)
+        may_fail.put(None)
+        events.until(RunBroke)
+        clock.advance(1)
+        events.until(RunBegan)
+
+    assert bus.runs["consuming"].restarts == 5
+    assert bus.state is State.STARTED
+    may_fail.put(None)
+
+
+def test_a_fatal_error_is_not_tried_again(bus: Bus) -> None:
+    """The bus exits at once."""
+    error = PermissionError("no such user")
+
+    def work(stopping: threading.Event) -> None:
+        bus.wait(State.STARTED)
+        raise error
+
+    begun(bus, BackgroundTask(bus, work, restart=Restart(fatal=(PermissionError,))))
+
+    with pytest.raises(RunFailed) as raised:
+        bus.block()
+
+    assert raised.value.__cause__ is error
+
+
+@pytest.mark.parametrize("moment", ["at once", "later"])
+def test_the_site_continues_without_a_task(bus: Bus, events: Events, moment: str) -> None:
+    """With then="unready", also if it fails while the bus starts."""
+    is_started = threading.Event()
+
+    def work(stopping: threading.Event) -> None:
+        if moment == "later":
+            is_started.wait(10)
+        raise OSError("no data")
+
+    def await_failure() -> None:
+        if moment == "at once":
+            events.until(RunGaveUp)
+
+    bus[START].subscribe(await_failure, priority=60)
+    begun(bus, BackgroundTask(bus, work, name="loading", restart=Restart("never", then="unready")))
+    is_started.set()
+    if moment == "later":
+        events.until(RunGaveUp)
+
+    record = bus.runs["loading"]
+    assert (record.state, record.is_ready) == (RunState.FAILED, False)
+    assert record.last_error == "OSError('no data')"
+    assert not bus.is_exit_requested
+    assert bus.state is State.STARTED
+
+
+def test_a_return_is_a_failure_of_a_task_that_always_runs(bus: Bus, clock: FakeClock, events: Events) -> None:
+    """Unless the task was asked to end."""
+    calls: SimpleQueue[None] = SimpleQueue()
+
+    def work(stopping: threading.Event) -> None:
+        if calls.empty():
+            calls.put(None)
+        else:
+            stopping.wait()
+
+    begun(bus, BackgroundTask(bus, work, restart=Restart("always", first=1, jitter=0)))
+    broke = events.until(RunBroke)
+    clock.advance(1)
+    events.until(RunBegan)
+    bus.stop()
+    events.until(RunEnded)
+
+    assert isinstance(broke.error, RunReturned)
+    assert bus.state is State.STOPPED
+
+
+def test_a_return_ends_a_task_that_is_called_again_after_failures(bus: Bus, events: Events) -> None:
+    """Its work is done: it is ready, and there is no warning."""
+    with Recorder(bus[LOG]) as messages:
+        begun(bus, BackgroundTask(bus, lambda stopping: None, name="importing", restart=Restart()))
+        events.until(RunEnded)
+
+    record = bus.runs["importing"]
+    assert (record.state, record.is_ready) == (RunState.ENDED, True)
+    assert all(call.args[1] == 20 for call in messages.calls)
+
+
+def test_a_stop_ends_a_pause_at_once(bus: Bus, events: Events) -> None:
+    """The clock does not move; a start afterwards calls the function again."""
+    work = Work(OSError())
+    begun(bus, BackgroundTask(bus, work, name="consuming", restart=SECOND))
+    events.until(RunBroke)
+
+    bus.stop()
+    state = bus.runs["consuming"].state
+    bus.start()
+
+    assert state is RunState.ENDED
+    assert work.waiting.wait(10)
+    assert bus.runs["consuming"].attempt == 1
+
+
+def test_runs_have_the_path_of_their_component() -> None:
+    """In the records and in the events; the objects after an exit take the places of those before."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        clearing = Component(Monitor, bus.provided, print, every=60)
+        consuming = Component(BackgroundTask, bus.provided, Work(), name="work", restart=SECOND)
+        loading = Component(BackgroundTask, bus.provided, Work(), name="work")
+
+    site = Site()
+    site_bus = site.bus()
+    events = Events(site_bus)
+    # So that the records of the first objects are not removed before the second start.
+    kept: list[object] = []
+    for _ in range(2):
+        with running(site):
+            records = site_bus.runs
+            began = [events.until(RunBegan) for _ in range(3)]
+            kept.extend([site.clearing(), site.consuming(), site.loading()])
+
+        assert list(records) == ["Site.clearing", "Site.consuming", "Site.loading"]
+        assert [record.path for record in records.values()] == list(records)
+        assert [record.policy for record in records.values()] == [None, SECOND, None]
+        assert {event.path for event in began} == set(records)
+        assert [record.state for record in site_bus.runs.values()] == [RunState.ENDED] * 3
+    assert len(kept) == 6
+
+
+def test_runs_of_one_name_outside_a_container_are_told_apart(bus: Bus) -> None:
+    """As long as both are begun; one that was ended gives its path to another."""
+    first, second, third = (BackgroundTask(bus, Work(), name="consuming") for _ in range(3))
+    first.start()
+    second.start()
+    both = list(bus.runs)
+    first.stop()
+    third.start()
+
+    assert both == ["consuming", "consuming (2)"]
+    assert {path: record.state for path, record in bus.runs.items()} == dict.fromkeys(both, RunState.RUNNING)
+    second.stop()
+    third.stop()
+
+
+def test_a_task_that_is_no_longer_used_has_no_record(bus: Bus) -> None:
+    """The bus does not keep it alive."""
+    task = BackgroundTask(bus, Work(), name="consuming")
+    task.start()
+    task.stop()
+    states = [record.state for record in bus.runs.values()]
+    del task
+    gc.collect()
+
+    assert states == [RunState.ENDED]
+    assert bus.runs == {}
+
+
+async def running_loop() -> asyncio.AbstractEventLoop:
+    """Return the event loop on which it is awaited."""
+    return asyncio.get_running_loop()
+
+
+@pytest.mark.parametrize("end", [Bus.stop, Bus.exit])
+def test_an_async_function_is_a_task_on_the_loop_of_the_bus(
+    bus: Bus, events: Events, end: Callable[[Bus], None]
+) -> None:
+    """A stop asks it to end, and waits for that."""
+    loops: list[asyncio.AbstractEventLoop] = []
+    notes: list[str] = []
+
+    async def follow(stopping: Stopping) -> None:
+        loops.append(asyncio.get_running_loop())
+        await stopping.until_set()
+        await asyncio.sleep(0)
+        notes.append("ended")
+
+    task = BackgroundTask(bus, follow, name="following")
+    begun(bus, task)
+    loop = bus.run_on_loop(running_loop()).result(10)
+    events.until(RunBegan)
+    was_running = task.is_running
+    end(bus)
+
+    assert notes == ["ended"]
+    assert loops == [loop]
+    assert (was_running, task.is_running) == (True, False)
+
+
+def test_an_async_function_is_called_again_after_a_failure(bus: Bus, clock: FakeClock, events: Events) -> None:
+    """After the pause of its policy."""
+    errors = [OSError("no feed")]
+    follows = threading.Event()
+
+    async def follow(stopping: Stopping) -> None:
+        if errors:
+            raise errors.pop()
+        follows.set()
+        await stopping.until_set()
+
+    begun(bus, BackgroundTask(bus, follow, restart=SECOND))
+    events.until(RunBroke)
+    clock.advance(1)
+
+    assert follows.wait(10)
+
+
+def test_an_async_function_that_fails_exits_the_bus(bus: Bus) -> None:
+    """As a plain one does, with its own error."""
+    error, may_fail = OSError("no feed"), asyncio.Event()
+
+    async def follow(stopping: Stopping) -> None:
+        await may_fail.wait()
+        raise error
+
+    async def let_it_fail() -> None:
+        may_fail.set()
+
+    task = BackgroundTask(bus, follow, name="following")
+    with Recorder(bus[LOG]) as messages:
+        begun(bus, task)
+        bus.run_on_loop(let_it_fail())
+        with pytest.raises(OSError) as raised:
+            bus.block()
+
+    assert raised.value is error
+    assert task.last_error is error
+    assert messages.times("background task following failed, the bus exits: OSError('no feed')", 40) == 1
+
+
+@pytest.mark.parametrize("stops", ["another thread", "itself"])
+def test_an_error_after_the_stop_exits_the_bus(bus: Bus, stops: str) -> None:
+    """It is the cause of the exit, and not a failure of the stop."""
+    error = OSError("not flushed")
+
+    def work(stopping: Stopping) -> None:
+        bus.wait(State.STARTED)
+        if stops == "itself":
+            bus.stop()
+        stopping.wait()
+        raise error
+
+    begun(bus, BackgroundTask(bus, work))
+    if stops == "another thread":
+        bus.stop()
+
+    with pytest.raises(OSError) as raised:
+        bus.block()
+
+    assert raised.value is error
+
+
+def test_an_error_after_the_stop_does_not_exit_a_site_that_does_without_the_task(bus: Bus, events: Events) -> None:
+    """It is logged, with its traceback."""
+
+    def work(stopping: Stopping) -> None:
+        stopping.wait()
+        raise OSError("not flushed")
+
+    begun(bus, BackgroundTask(bus, work, name="flushing", restart=Restart("never", then="unready")))
+    with Recorder(bus[LOG]) as messages:
+        bus.stop()
+        events.until(RunGaveUp)
+
+    [text] = [str(call.args[0]) for call in messages.calls if call.args[1] == 40]
+    assert text.startswith("run flushing failed, and is not called again: OSError('not flushed')\nTraceback")
+    assert not bus.is_exit_requested
+
+
+def test_a_monitor_without_a_policy_runs_as_long_as_it_fails(bus: Bus, clock: FakeClock, events: Events) -> None:
+    """It delays its calls itself: a failure does not end the run."""
+    failed = threading.Event()
+
+    def fail() -> None:
+        failed.set()
+        raise OSError("no cache")
+
+    begun(bus, Monitor(bus, fail, every=1, name="clearing", clock=clock))
+    clock.advance(1)
+    assert failed.wait(10)
+    clock.advance(0)
+
+    record = bus.runs["clearing"]
+    assert (record.state, record.attempt, record.is_ready) == (RunState.RUNNING, 1, True)
+
+
+def test_a_policy_decides_about_a_monitor_that_fails(bus: Bus, clock: FakeClock, events: Events) -> None:
+    """Instead of its own delay: the next call comes after the pause, then at its period; at last the bus exits."""
+    times: SimpleQueue[float] = SimpleQueue()
+    failing = [False, True, True]
+
+    def ping() -> None:
+        times.put(clock.now())
+        if failing and failing.pop(0):
+            raise OSError("no answer")
+
+    policy = Restart(most=2, first=1, jitter=0)
+    monitor = Monitor(bus, ping, every=10, name="pinging", clock=clock, restart=policy)
+    begun(bus, monitor)
+    clock.advance(10)
+    times.get(timeout=10)
+    clock.advance(10)
+    events.until(RunBroke)
+    failures = monitor.failures
+    clock.advance(1)
+    events.until(RunBroke)
+    clock.advance(2)
+    clock.advance(10)
+
+    assert [times.get(timeout=10) for _ in range(4)] == [20, 21, 23, 33]
+    assert failures == 1
+    clock.advance(0)
+    assert monitor.failures == 0
+    failing[:] = [True]
+    clock.advance(10)
+    with pytest.raises(RunFailed) as raised:
+        bus.block()
+    assert isinstance(raised.value.__cause__, OSError)
+    assert raised.value.attempts == 3
+
+
+def test_each_call_of_a_monitor_is_a_beat(bus: Bus, clock: FakeClock) -> None:
+    """A call that hangs is silent; a monitor that waits for the next call is not."""
+    hangs, returning = threading.Event(), threading.Event()
+    called: SimpleQueue[None] = SimpleQueue()
+
+    def ping() -> None:
+        called.put(None)
+        if hangs.is_set():
+            returning.wait(10)
+
+    begun(bus, Monitor(bus, ping, every=10, name="pinging", clock=clock, restart=Restart(silent=15)))
+    for _ in range(3):
+        clock.advance(10)
+        called.get(timeout=10)
+    clock.advance(9)
+    is_silent = [bus.runs["pinging"].is_silent]
+    hangs.set()
+    clock.advance(1)
+    called.get(timeout=10)
+    clock.advance(16, sleepers=0)
+    record = bus.runs["pinging"]
+    is_silent.append(record.is_silent)
+    stack = record.stack()
+    returning.set()
+
+    assert is_silent == [False, True]
+    assert "in ping" in stack
+
+
+def test_a_monitor_that_would_always_be_silent_is_refused(bus: Bus) -> None:
+    """At construction."""
+    with pytest.raises(RestartPolicyError, match="silent=10 is not longer than every=10"):
+        Monitor(bus, print, every=10, name="pinging", restart=Restart(silent=10))
+
+
+def test_a_policy_that_takes_dependents_is_refused(bus: Bus) -> None:
+    """Nothing depends on a function."""
+    policy = Restart(takes="dependents")
+
+    with pytest.raises(RestartPolicyError, match="needs a run that is a method of a component"):
+        BackgroundTask(bus, Work(), restart=policy)
+    with pytest.raises(RestartPolicyError, match="needs a run that is a method of a component"):
+        Monitor(bus, print, every=60, restart=policy)
