@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 from xml.etree import ElementTree as ET
 
-from typedbus import RUN, Bus, Component, Container, Restart, Stopping, on
+import pytest
+
+from typedbus import RUN, Bus, Component, Container, Listeners, Restart, Stopping, on
 from typedbus.graph import Graph, NodeRun
 
 
@@ -30,6 +32,29 @@ class Feed:
     @on(RUN)
     async def count(self, stopping: Stopping) -> None:
         await stopping.until_set()
+
+
+listeners = Listeners()
+
+
+@listeners.on(RUN)
+def load(stopping: Stopping) -> None:
+    stopping.wait()
+
+
+@listeners.on(RUN)
+def count(stopping: Stopping) -> None:
+    stopping.wait()
+
+
+def export(prices: Feed, stopping: Stopping) -> None:
+    stopping.wait()
+
+
+class Functions(Container):
+    bus = Component(Bus)
+    functions = Component(listeners)
+    feed = Component(Feed).on(RUN.calls(export))
 
 
 class Site(Container):
@@ -59,9 +84,10 @@ def test_a_node_has_the_runs_of_its_component() -> None:
     assert hooks["Site.consumer"] == ("start",)
 
 
-def test_the_paths_are_those_of_the_runs_of_the_bus() -> None:
+@pytest.mark.parametrize("container", [Site, Functions])
+def test_the_paths_are_those_of_the_runs_of_the_bus(container: type[Container]) -> None:
     """So a program can find the state of a run that it sees in a picture."""
-    site = Site()
+    site = container()
     paths = [run.path for node in Graph.of(site).nodes for run in node.runs]
     bus = site.attach()
     bus.start()
