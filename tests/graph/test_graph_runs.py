@@ -10,6 +10,8 @@ import pytest
 from typedbus import RUN, Bus, Component, Container, Listeners, Restart, Stopping, on
 from typedbus.graph import Graph, NodeRun
 
+OF_OTHER = "restarts on failure, 5 in 60 s, with its dependents, silent for at most 30 s"
+
 
 class Consumer:
     """A component with one run and the hooks that its method names declare."""
@@ -61,7 +63,7 @@ class Site(Container):
     bus = Component(Bus)
     consumer = Component(Consumer).supervised(Restart("never", then="unready"))
     feed = Component(Feed)
-    other = Component(Feed).supervised(Restart(silent=30))
+    other = Component(Feed).supervised(Restart(takes="dependents", silent=30))
 
 
 def test_a_node_has_the_runs_of_its_component() -> None:
@@ -77,8 +79,8 @@ def test_a_node_has_the_runs_of_its_component() -> None:
             NodeRun("Site.feed.count", "count"),
         ),
         "Site.other": (
-            NodeRun("Site.other.follow", "follow", "restarts on failure, 5 in 60 s, silent for at most 30 s", True),
-            NodeRun("Site.other.count", "count", "restarts on failure, 5 in 60 s, silent for at most 30 s"),
+            NodeRun("Site.other.follow", "follow", OF_OTHER, True),
+            NodeRun("Site.other.count", "count", OF_OTHER),
         ),
     }
     assert hooks["Site.consumer"] == ("start",)

@@ -8,13 +8,14 @@ import pytest
 from tests.doubles import LIMIT
 from tests.run_events import Attempt, Consumer, RunEvents
 
-from typedbus import RUN, Bus, Component, Container, Restart, RunRecord, RunState, Stopping, on, running
+from typedbus import RUN, Bus, Component, Container, Restart, RunRecord, RunState, State, Stopping, on, running
 from typedbus.events import RunBegan, RunBroke, RunEnded, RunGaveUp
 from typedbus.plugins._run_checks import alive_checks, ready_checks
-from typedbus.plugins.health import READY, Check, Checked, Health
+from typedbus.plugins.health import READY, Check, Checked, Health, Probe
 from typedbus.testing import FakeClock
 
 FIVE = Restart(first=1.0, longest=1.0, jitter=0.0)
+FIVE_WITH_DEPENDENTS = Restart(first=1.0, longest=1.0, jitter=0.0, takes="dependents")
 
 
 def site_of(policy: Restart, *attempts: Attempt) -> tuple[Container, FakeClock, Health, RunEvents]:
@@ -189,6 +190,78 @@ def test_the_check_of_an_async_run_has_the_stack_of_its_task() -> None:
 
 async def well() -> Check:
     return Check(True)
+
+
+class Pool:
+    """A component whose run fails when a test wants it, and takes its dependents along."""
+
+    def __init__(self, probes: dict[str, Probe], bus: Bus) -> None:
+        self.probes, self.health = probes, Health(bus, limit=LIMIT)
+        self.may_fail, self.has_stopped = threading.Event(), threading.Event()
+
+    def start(self) -> None:
+        self.probes["pool starts"] = self.health.ready()
+
+    def stop(self) -> None:
+        self.probes["pool stops"] = self.health.ready()
+        self.has_stopped.set()
+
+    @on(RUN)
+    def watch(self, stopping: Stopping) -> None:
+        if self.may_fail.is_set():
+            stopping.wait()
+            return
+        self.may_fail.wait()
+        raise OSError("pool gone")
+
+
+class Page:
+    """A component that needs the pool, with a run of its own."""
+
+    def __init__(self, probes: dict[str, Probe], pool: Pool) -> None:
+        self.probes, self.health = probes, pool.health
+
+    def start(self) -> None:
+        self.probes["page starts"] = self.health.ready()
+
+    def stop(self) -> None:
+        self.probes["page stops"] = self.health.ready()
+
+    @on(RUN)
+    def serve(self, stopping: Stopping) -> None:
+        stopping.wait()
+
+
+def test_a_process_is_not_ready_while_a_component_and_its_dependents_restart() -> None:
+    """At each step; it is alive, and ready when all of them work again."""
+    clock, probes = FakeClock(), dict[str, Probe]()
+
+    class Site(Container):
+        bus = Component(Bus, clock=clock)
+        pool = Component(Pool, probes, bus.provided).supervised(FIVE_WITH_DEPENDENTS)
+        page = Component(Page, probes, pool.provided)
+        health = Component(Health, bus.provided, limit=LIMIT)
+
+    site = Site()
+    events = RunEvents(site.attach())
+    with running(site):
+        events.await_(RunBegan, "Site.pool")
+        events.await_(RunBegan, "Site.page")
+        before = site.health().ready()
+        probes.clear()
+        site.pool().may_fail.set()
+        assert site.pool().has_stopped.wait(LIMIT)
+        clock.advance(1.0)
+        events.await_(RunBegan, "Site.pool")
+        events.await_(RunBegan, "Site.page")
+        after, steps = site.health().ready(), dict(probes)
+
+    assert before.is_ok
+    assert list(steps) == ["page stops", "pool stops", "pool starts", "page starts"]
+    for probe in steps.values():
+        assert (probe.is_ok, probe.state, probe.reason) == (False, State.STARTED, "")
+        assert probe.checks[0].detail.startswith("it runs again in ")
+    assert after.is_ok
 
 
 def test_the_runs_of_a_bus_that_is_not_started_are_not_checked() -> None:

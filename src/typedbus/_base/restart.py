@@ -98,6 +98,7 @@ class Restart(Record):
             text = "restarts never"
         else:
             text = f"restarts {'on failure' if self.when == 'failure' else 'always'}, {self.most} in {self.within:g} s"
+        text += ", with its dependents" * (self.takes == "dependents")
         text += ", then unready" * (self.then == "unready")
         return text if self.silent is None else f"{text}, silent for at most {self.silent:g} s"
 
