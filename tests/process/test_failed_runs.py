@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import signal
 import textwrap
 import threading
 from collections.abc import Iterator
@@ -17,6 +18,8 @@ from typedbus.process._console import console
 pytestmark = pytest.mark.slow
 
 PRELUDE = """
+import asyncio
+
 from typedbus import *
 
 
@@ -32,6 +35,22 @@ class Consumer:
     @on(RUN)
     def consume(self, stopping):
         raise self.error
+
+
+class Ticker:
+    @on(RUN)
+    async def follow(self, stopping):
+        print("ticks", flush=True)
+        while True:
+            await stopping.until_set()
+            # Called when the task waits below.
+            asyncio.get_running_loop().call_soon(lambda: print("goes on", flush=True))
+            await asyncio.Event().wait()
+
+
+class Prices(Container):
+    bus = Component(Bus)
+    ticker = Component(Ticker)
 
 
 class Shop(Container):
@@ -74,6 +93,18 @@ def test_an_operator_error_of_a_run_is_printed_without_a_traceback(begin: Begin)
     assert program.lines[-1] == (
         "error: run Site.refused failed: the broker refuses the password; correct broker.password"
     )
+
+
+def test_a_forced_end_shows_the_stack_of_an_async_run(begin: Begin) -> None:
+    """A run that does not end is why the process was ended by force; its thread is that of an event loop."""
+    program = begin("raise SystemExit(run(Prices))")
+    program.reach("ticks")
+    program.send(signal.SIGTERM)
+    program.reach("goes on")
+
+    assert program.end(signal.SIGTERM) == 128 + signal.SIGTERM
+    title = program.lines.index("Async run Prices.ticker (most recent call last):")
+    assert "await asyncio.Event().wait()" in "\n".join(program.lines[title:])
 
 
 def test_a_run_that_delays_a_stop_is_named_in_plain_lines() -> None:

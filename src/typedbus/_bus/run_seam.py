@@ -73,6 +73,10 @@ class RunSeam:
         """Return the state of each run, by its path; see `Bus.runs`."""
         return self.get().records() if self.is_used else {}
 
+    def stacks_on_loop(self) -> dict[str, str]:
+        """Return the stacks of the async runs, by path; may be called in any thread and in a signal handler."""
+        return {} if self._runs is None else self._runs.stacks_on_loop()
+
     def detach(self) -> None:
         """Reset the runs in a forked child process."""
         if self._runs is not None:

@@ -195,22 +195,25 @@ class SignalHandlers:
         """
         End the process at once, with 128 + the number of the signal.
 
-        First the stacks of all threads, and of the async hooks that run, are written to stderr.
+        First the stacks of all threads, and of the async hooks and runs, are written to stderr.
         """
         text = f"{caught.name} again: ending at once; the stacks of all threads:\n"
-        current = parts_of(self.bus).machine.current
-        hooks: dict[str, str] = {}
-        # The hooks run in another thread meanwhile.
+        machine = parts_of(self.bus).machine
+        tasks: dict[str, str] = {}
+        # They run in another thread meanwhile.
         with contextlib.suppress(Exception):
-            hooks = {} if current is None else current.stacks_on_loop()
+            hooks = {} if machine.current is None else machine.current.stacks_on_loop()
+            tasks = {f"async hook {name}": stack for name, stack in hooks.items()}
+            tasks |= {f"async run {path}": stack for path, stack in machine.runs.stacks_on_loop().items()}
         if self.state.output.render_end is not None:
-            self._write(self.state.output.render_end(text, hooks))
+            self._write(self.state.output.render_end(text, tasks))
         else:
             self._write(text.encode())
             if is_standard(_STDERR):
                 write_stacks(_STDERR, _SLOWEST)
-                for name, stack in hooks.items():
-                    write(_STDERR, f"\nAsync hook {name} (most recent call last):\n{stack}".encode(), _SLOWEST)
+                for name, stack in tasks.items():
+                    title = name[0].upper() + name[1:]
+                    write(_STDERR, f"\n{title} (most recent call last):\n{stack}".encode(), _SLOWEST)
         self.end(128 + caught)
 
     def _write(self, text: bytes) -> None:

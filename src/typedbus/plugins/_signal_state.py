@@ -17,8 +17,8 @@ class SignalOutput:
     Args:
         restoring: Returns the bytes that restore the terminal before a message is written to it.
         render: Returns the bytes of a message.
-        render_end: Returns the bytes for a forced end, from the message and the stacks of the async hooks that run, by
-            name; None for the message and all stacks.
+        render_end: Returns the bytes for a forced end, from the message and the stacks of the async hooks and runs, by
+            a name such as "async hook Shop.page.start"; None for the message and all stacks.
     """
 
     restoring: Callable[[], bytes] = bytes

@@ -56,13 +56,13 @@ class Messages:
         """Whether `end` returns the stacks of all threads as well."""
         return False
 
-    def end(self, text: str, hooks: Mapping[str, str]) -> bytes:
+    def end(self, text: str, tasks: Mapping[str, str]) -> bytes:
         """
         Return the bytes that a signal handler writes when it ends the process at once.
 
         Args:
             text: The message.
-            hooks: The stacks of the async hooks that run, by name.
+            tasks: The stacks of the async hooks and runs, by name.
         """
         return text.encode()
 
@@ -102,14 +102,14 @@ class JSONMessages(Messages):
     def has_stacks(self) -> bool:
         return True
 
-    def end(self, text: str, hooks: Mapping[str, str]) -> bytes:
+    def end(self, text: str, tasks: Mapping[str, str]) -> bytes:
         names = {thread.ident: thread.name for thread in threading.enumerate()}
         frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
         stacks = {
             f"{names.get(ident, 'unknown')} ({ident})": "".join(traceback.format_stack(frame)).rstrip()
             for ident, frame in frames.items()
         }
-        stacks.update((f"async hook {name}", stack.rstrip()) for name, stack in hooks.items())
+        stacks.update((name, stack.rstrip()) for name, stack in tasks.items())
         return self._bytes_of(logging.CRITICAL, "signal", text.strip(), {"stacks": stacks})
 
     def write(

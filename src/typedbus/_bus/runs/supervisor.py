@@ -265,6 +265,15 @@ class Runs:
                 continue
         return True
 
+    def stacks_on_loop(self) -> dict[str, str]:
+        """Return the stacks of the async runs, by path; takes no lock, so that a signal handler may call it."""
+        sessions = {run.path: run.session for run in (*self._subscribed.values(), *self._added.values())}
+        return {
+            path: session.stack()
+            for path, session in sessions.items()
+            if session is not None and session.on is not None and not session.is_over
+        }
+
     def detach(self) -> None:
         """Reset the runs in a forked child process."""
         for run in (*self._subscribed.values(), *self._added.values()):
