@@ -14,6 +14,8 @@ from pathlib import Path
 
 import pytest
 from examples.shop.settings import SHOP_TOML
+from prometheus_client.parser import text_string_to_metric_families
+from prometheus_client.samples import Sample
 from tests.processes import Program, free_port
 
 ROOT = Path(__file__).parents[2]
@@ -147,6 +149,11 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
         yield begin_server
 
 
+def samples_in(text: str) -> list[Sample]:
+    """Return the samples in the answer to a scrape."""
+    return [sample for family in text_string_to_metric_families(text) for sample in family.samples]
+
+
 def check_books(server: Server, customers: Customers) -> None:
     """Check that every receipt is in the books, and that the tables agree with each other."""
     books = {
@@ -174,6 +181,29 @@ def test_a_standalone_site_loses_no_order_when_it_ends(begin: Begin) -> None:
     assert customers.statuses == {201}
     assert not (server.folder / "site.pid").exists()
     check_books(server, customers)
+
+
+def test_a_standalone_site_shows_its_metrics_and_traces(begin: Begin) -> None:
+    """On `/metrics`, and on stderr; each order is counted once, and has a span."""
+    server = begin(*STANDALONE, "--set", "shop.traces=true")
+    server.reach_all("STARTED")
+    customers = server.begin_customers()
+    customers.reach(10)
+    customers.end()
+
+    with contextlib.closing(http.client.HTTPConnection("127.0.0.1", server.port, timeout=60)) as connection:
+        connection.request("GET", "/metrics")
+        text = connection.getresponse().read().decode()
+    status = server.end(signal.SIGTERM)
+
+    orders = len(customers.receipts)
+    samples = {(one.name, *one.labels.values()): one.value for one in samples_in(text)}
+    assert samples["typedbus_publish_total", "order_taken"] == orders
+    assert samples["typedbus_publish_duration_seconds_count", "order_taken"] == orders
+    assert samples["typedbus_run_state", "Site.restocking", "RUNNING"] == 1
+    assert status == 0, server.output
+    assert server.output.count('"name": "POST /orders"') == orders
+    assert server.output.count('"name": "start Site.database"') == 1
 
 
 def test_a_site_that_is_killed_loses_no_order(begin: Begin) -> None:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import pickle
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -14,7 +15,8 @@ from prometheus_client.parser import text_string_to_metric_families as text_fami
 from tests.doubles import HookRecorder
 from tests.processes import in_child
 
-from typedbus import Bus, Component, Container, State, TransitionFailures, on, running
+from typedbus import START, STOP, Bus, Component, Container, State, TransitionFailures, on, running
+from typedbus.events import LIFECYCLE
 from typedbus.plugins.health import ALIVE, READY, Check, Health
 from typedbus.prometheus import Metrics, MetricsConflict
 from typedbus.testing import FakeClock
@@ -87,6 +89,31 @@ def test_each_start_of_a_component_is_in_a_histogram() -> None:
         f'{name}_count{{{labels}outcome="started"}} 2.0',
         f'{name}_sum{{{labels}outcome="started"}} 300.016',
     ]
+
+
+def test_a_bus_without_a_container_has_metrics() -> None:
+    """Its listeners of `START` are counted by their names, since the last exit."""
+    bus = Bus()
+    metrics = Metrics(bus)
+    bus[LIFECYCLE].subscribe(metrics.record_event)
+    bus[START].subscribe(metrics.start, priority=15)
+    bus[START].subscribe(open_file)
+    bus[STOP].subscribe(metrics.stop)
+    bus.start()
+    bus.exit()
+    bus.start()
+
+    lines = exposition(metrics.registry, "duration_seconds_count", "STARTED")
+    bus.exit()
+
+    assert [line for line in lines if "open_file" in line or "state" in line] == [
+        'typedbus_bus_state{state="STARTED"} 1.0',
+        f'typedbus_component_start_duration_seconds_count{{component="{__name__}.open_file",outcome="started"}} 1.0',
+    ]
+
+
+def open_file() -> None:
+    """Do nothing."""
 
 
 class Snapshot:
@@ -249,6 +276,7 @@ def test_a_conflict_of_names_fails_the_start() -> None:
 
     assert set(raised.value.names) == {family.name for family in first.describe()}
     assert exposition(registry) == before
+    assert pickle.loads(pickle.dumps(raised.value)).names == raised.value.names
     assert str(raised.value) == (
         f"the registry already has {', '.join(raised.value.names)}, perhaps of the Metrics of another bus; "
         "give each Metrics a registry of its own, as Metrics(bus) does"

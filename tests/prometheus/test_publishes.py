@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import functools
+import gc
 import itertools
 import math
 import sys
+import weakref
 from collections.abc import Iterator
 
 import pytest
@@ -201,11 +203,15 @@ def test_a_label_has_no_argument_and_no_address(bus: Bus) -> None:
 
 
 def test_a_stop_ends_the_observation(bus: Bus) -> None:
-    """A later publish is not counted, and the next start counts from 0."""
+    """A later publish is not counted, and the next start counts from 0; the bus keeps an observation that has not ended."""
     bus[order_placed].subscribe(book)
     metrics = started(bus, "count")
     bus[order_placed].publish(1)
+    assert metrics._observation is not None
+    observation = weakref.ref(metrics._observation)
     metrics.stop()
+    gc.collect()
+    assert observation() is None
     bus[order_placed].publish(2)
     stopped = exposition(metrics, "typedbus")
     metrics.start()
