@@ -97,6 +97,25 @@ class Runner(Protocol):
         ...
 
 
+class PhaseWait(Protocol):
+    """The wait of a transition for hooks or runs: a `HookScheduler`, or the `Ending` of runs."""
+
+    def wake(self) -> None:
+        """Make it check again whether to give up; may be called in any thread and in a signal handler."""
+
+    def stacks_on_loop(self) -> dict[str, str]:
+        """Return the stacks of the tasks that it waits for, by name; may be called in any thread and in a signal handler."""
+        ...
+
+
+class WaitingListener:
+    """A listener that waits for other code, whose stack is reported if the listener is given up."""
+
+    def stack(self) -> str:
+        """Return the present stack of that code as text; "" if it does not run."""
+        raise NotImplementedError
+
+
 class PhaseCallbacks(Protocol):
     """Callbacks of a scheduler; all except `late` are called in the thread of the transition."""
 

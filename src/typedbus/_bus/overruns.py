@@ -9,7 +9,7 @@ from typedbus._base.clock import Clock
 from typedbus._base.errors import HookTimeout, LoopError, StartPending
 from typedbus._bus.hook_graph import HookGraph
 from typedbus._bus.hook_job import HookJob
-from typedbus._bus.hooks import Abandoned, Runner
+from typedbus._bus.hooks import Abandoned, Runner, WaitingListener
 
 
 class Overruns:
@@ -33,7 +33,8 @@ class Overruns:
         """Return the error of a hook that *runner* still runs after *seconds*."""
         hook, call = job.hook, job.call
         if call is None:
-            return self.overrun(job, runner.stack(), seconds)
+            waits_for = hook.listener.stack() if isinstance(hook.listener, WaitingListener) else ""
+            return self.overrun(job, waits_for or runner.stack(), seconds)
         if (death := call.on.why_dead()) is not None:
             return LoopError(
                 f"{hook.path} has not returned from {hook.channel.name} ({hook.place})",

@@ -23,7 +23,7 @@ from typedbus._bus.hooks import Abandoned
 
 if TYPE_CHECKING:
     from typedbus._base.limits import StartNode
-    from typedbus._bus.scheduler import HookScheduler
+    from typedbus._bus.hooks import PhaseWait
 
 #: In the context of an async hook, and in the copies that its tasks and `asyncio.to_thread` make: its transition.
 _transition_of_hook: Final[contextvars.ContextVar[Transition | None]] = contextvars.ContextVar(
@@ -52,8 +52,8 @@ class Transition:
     outcome: BaseException | None = None
     #: Functions to call when the goal is no longer STARTED; see `StateMachine.waking`.
     wakers: list[Callable[[], object]] = attrs.field(factory=list)
-    #: The scheduler that calls hooks at present, if there is one.
-    scheduler: HookScheduler | None = None
+    #: What calls hooks, or ends runs, at present, if there is any.
+    scheduler: PhaseWait | None = None
     #: Whether the hooks that run must be given up.
     gives_up: bool = False
     #: The component that is restarted with its dependents, while the bus stays STARTED; see `_bus.partial`.

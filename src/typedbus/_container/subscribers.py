@@ -120,6 +120,18 @@ class ComponentSubscription(Subscription):
         return subscription
 
 
+class StepSubscription(ComponentSubscription):
+    """The subscription of a step of a start or a stop, which calls a method of the component."""
+
+    __slots__ = ()
+
+    @property
+    def place(self) -> str:
+        """The place of that method."""
+        step: Any = self.listener
+        return step.place  # type: ignore[no-any-return]  # a step of a turn or an `AwaitedRun`
+
+
 def name_of_listener(listener: object) -> str:
     """Return the name of the function that *listener* calls."""
     function = getattr(listener, "__func__", listener)
@@ -212,7 +224,13 @@ class Subscriber:
     def _awaited(self, hooks: Sequence[Hook[object]]) -> list[ComponentSubscription]:
         """Return the subscriptions of the steps that begin the runs which a start awaits, after the hooks of `START`."""
         return [
-            ComponentSubscription(self.bus[START], AwaitedRun(self.bus, self.instance, hook), self.phase, self, hook)
+            StepSubscription(
+                self.bus[START],
+                AwaitedRun(self.bus, self.instance, hook, functools.partial(hook.bind, self.instance)),
+                self.phase,
+                self,
+                hook,
+            )
             for hook in hooks
             if hook.channel is RUN and hook.awaited
         ]

@@ -26,7 +26,7 @@ from typedbus._bus.bus import Bus
 from typedbus._bus.listeners import Listeners
 from typedbus._channels.channel import Channel, Hook
 from typedbus._channels.subscriptions import Subscription, add
-from typedbus._container.awaited import begin_awaited
+from typedbus._container.awaited import AwaitedRun, begin_awaited
 from typedbus._container.body import Declarations
 from typedbus._container.closing import closing_hooks
 from typedbus._container.component import Component
@@ -35,7 +35,7 @@ from typedbus._container.hooks import hooks_of
 from typedbus._container.replaceable import Home
 from typedbus._container.resource import Resource
 from typedbus._container.resource_opening import ResourceOpening
-from typedbus._container.subscribers import ComponentSubscription, Subscriber, name_of_listener
+from typedbus._container.subscribers import StepSubscription, Subscriber
 from typedbus._container.validation.hooks import hook_faults
 
 #: The channels whose hooks are steps of a turn.
@@ -71,18 +71,7 @@ class AsyncStep:
         await self._call()
 
 
-AnyStep: TypeAlias = Step | AsyncStep
-
-
-class _StepSubscription(ComponentSubscription):
-    """The subscription of a step."""
-
-    __slots__ = ()
-
-    @property
-    def place(self) -> str:
-        step: Any = self.listener
-        return step.place  # type: ignore[no-any-return]  # a `Step` or an `AsyncStep`
+AnyStep: TypeAlias = Step | AsyncStep | AwaitedRun
 
 
 @attrs.define(eq=False)
@@ -143,7 +132,7 @@ class Turn:
             if hook.channel is START:
                 self._subscriptions.append(self._add(START, self._step_of(hook), hook))
         for hook in filter(_is_awaited_run, hooks):
-            step = Step(self, name_of_listener(hook.method), functools.partial(self._call, hook), place_of(hook.method))
+            step = AwaitedRun(self.bus, self, hook, functools.partial(self._run_of, hook))
             self._subscriptions.append(self._add(START, step, hook))
         self._subscriptions.append(self._add(STOP, last))
         self._subscriptions += self._add_stops(hooks)
@@ -158,7 +147,7 @@ class Turn:
         ]
 
     def _add(self, channel: Channel[[], HookResult], step: AnyStep, hook: Hook[object] | None = None) -> Subscription:
-        subscription = _StepSubscription(self.bus[channel], step, self._phase, self, hook)
+        subscription = StepSubscription(self.bus[channel], step, self._phase, self, hook)
         subscription.position = self.position
         return add(subscription)
 
@@ -274,6 +263,10 @@ class Turn:
             result = self.bus.run_on_loop(result).result()
         self._has_started = self._has_started or hook.channel is START
         return result
+
+    def _run_of(self, hook: Hook[object]) -> Callable[..., object] | None:
+        """Return the listener of the run *hook*, or None if the instance does not have it."""
+        return hook.bind(self.instance) if self._is_called(hook) else None
 
     async def _call_async(self, hook: Hook[object]) -> None:
         if self._is_called(hook):

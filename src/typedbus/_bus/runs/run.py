@@ -23,6 +23,7 @@ from typedbus._bus.runs.window import Window
 if TYPE_CHECKING:
     from typedbus._base.restart import Restart
     from typedbus._bus.asyncio_loop import AsyncioLoop
+    from typedbus._bus.hooks import ScheduledHook
 
 _DONE = (RunState.ENDED, RunState.FAILED)
 
@@ -100,6 +101,7 @@ class Run:
     Attributes:
         is_begun: Whether it has begun, and has not been ended; it may have ended by itself.
         session: The calls since it last began; None if it has not begun.
+        hook: The subscription to `RUN` of which it is the run, for the failures of a stop; None without a subscription.
     """
 
     def __init__(
@@ -126,6 +128,7 @@ class Run:
         self._exits_late = exits_late
         self.is_begun = self.is_awaited = False
         self.session: Session | None = None
+        self.hook: ScheduledHook | None = None
         self._lock = new_lock()
         self._state, self._since = RunState.IDLE, self.clock.now()
         self._attempt = self._restarts = 0
@@ -224,6 +227,18 @@ class Run:
         with self._lock:
             self.is_begun, self._is_suspended = False, True
 
+    @property
+    def is_lasting(self) -> bool:
+        """Whether it has begun, or a call has not ended."""
+        return self.is_begun or (self.session is not None and not self.session.is_over)
+
+    def lose(self, session: Session, error: BaseException) -> None:
+        """Note that *session* will never end, because of *error*."""
+        with self._lock:
+            self._last_error = repr(error)
+            self._enter(RunState.FAILED)
+        session.end()
+
     def record(self) -> RunRecord:
         """Return the state at this moment."""
         with self._lock:
@@ -258,7 +273,7 @@ class Run:
 
     def begins(self, session: Session) -> Stopping | None:
         """Note that the function is about to be called; return its argument, or None if the session is over."""
-        stopping = RunStopping(self.clock, lambda: self._is_ready(session))
+        stopping: RunStopping = RunStopping(self.clock, lambda: self._is_ready(session, stopping))
         with self._lock:
             if session is not self.session:
                 return None
@@ -361,7 +376,7 @@ class Run:
 
     def _returned_asked(self, session: Session, error: BaseException | None, seconds: float) -> None:
         """Note the end of a run that was asked to end; `Runs.end` reports an error, unless the run was left behind."""
-        if session.was_cancelled and (error is None or type(error).__name__ == "CancelledError"):
+        if session.was_cancelled and _is_cancellation(error):
             error = None
         if error is None:
             self._has_ended(session, seconds)
@@ -419,16 +434,14 @@ class Run:
 
     def _judged(self, error: BaseException | None) -> BaseException | None:
         """Return the failure for a task that other code has cancelled, else *error*."""
-        import asyncio  # the run is a task
-
-        if not isinstance(error, asyncio.CancelledError):
+        if not _is_cancellation(error):
             return error
         failure = HookCancelled(self.path, "run", self.place)
         failure.__cause__ = error
         return failure
 
-    def _is_ready(self, session: Session) -> None:
-        if session is self.session:
+    def _is_ready(self, session: Session, stopping: Stopping) -> None:
+        if session is self.session and session.stopping is stopping:
             self._log(self._lines.is_ready(self.path))
             self._host.publish(RunReady(self.path))
             session.wake()
@@ -440,3 +453,10 @@ class Run:
     def _log(self, line: Line | None) -> None:
         if line is not None:
             self._host.log(*line)
+
+
+def _is_cancellation(error: BaseException | None) -> bool:
+    """Whether a task ended with *error* because it was cancelled."""
+    import asyncio  # the run is a task
+
+    return isinstance(error, asyncio.CancelledError)

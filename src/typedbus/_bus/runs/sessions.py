@@ -101,6 +101,11 @@ class Session:
         self.watchers: list[Inbox] = []
 
     @property
+    def name(self) -> str:
+        """The name of its thread or task."""
+        return self._run.name
+
+    @property
     def on(self) -> AsyncioLoop | None:
         """The event loop that runs the current call; None for a thread."""
         return None

@@ -10,16 +10,17 @@ from __future__ import annotations
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
-from queue import Empty, SimpleQueue
+from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
 from typedbus._base.clock import Clock
-from typedbus._base.errors import HookTimeout, StartCancelled
+from typedbus._base.errors import StartCancelled
 from typedbus._base.run_errors import RunFailed, RunReturned
 from typedbus._base.run_records import RunRecord
 from typedbus._base.states import State
 from typedbus._base.sync import simple_queue
-from typedbus._bus.builtin import RUN, RUNS, WARNING
+from typedbus._bus.builtin import RUN, RUNS
+from typedbus._bus.runs.ending import Ending
 from typedbus._bus.runs.run import Run
 from typedbus._bus.runs.sessions import session_of_caller
 
@@ -35,12 +36,6 @@ if TYPE_CHECKING:
 
 PATIENCE: Final = 5.0
 """For how many seconds a stop waits for a run, unless the run, its component or the bus has a limit for hooks."""
-
-#: How many seconds a task may take to end after it was cancelled.
-_GRACE: Final = 1.0
-
-#: Seconds between two checks whether an event loop that belongs to the caller still runs.
-_CHECK_INTERVAL: Final = 0.1
 
 
 class Runs:
@@ -125,7 +120,7 @@ class Runs:
 
     def begin(self) -> None:
         """Begin the runs that have not begun, in running order; called when the bus has STARTED."""
-        for run in list(self._declared().values()):
+        for run, _ in self.matched():
             if not run.is_begun:
                 self.begin_one(run)
 
@@ -183,21 +178,20 @@ class Runs:
             if not run.is_begun:
                 # It waited for the restart of its component, or was given up with it.
                 run.ask()
-        for run, subscription in reversed(self.matched()):
-            if not run.is_begun:
-                continue
-            began = self.clock.now()
-            patience = run.patience
-            if limit.seconds is not None:
-                patience = min(patience, max(0.0, limit.began + limit.seconds - began))
-            error: BaseException | None
-            try:
-                error = self._end(run, patience)
-            except BaseException as interrupt:
-                phase.interrupted(interrupt)
-                error = None
-            if error is not None:
-                phase.ended(subscription, self.clock.now() - began, error)
+        self.matched()
+        ending = phase.transition.scheduler = Ending(self.machine, phase.interrupted, phase.gives_up)
+        try:
+            # A run whose listener was unsubscribed meanwhile has begun nevertheless.
+            for run in reversed([run for run in self._subscribed.values() if run.is_begun]):
+                began = self.clock.now()
+                patience = run.patience
+                if limit.seconds is not None:
+                    patience = min(patience, max(0.0, limit.began + limit.seconds - began))
+                error = ending.end(run, patience)
+                if error is not None and run.hook is not None:
+                    phase.ended(run.hook, self.clock.now() - began, error)
+        finally:
+            phase.transition.scheduler = None
 
     def end(self, run: Run) -> None:
         """
@@ -207,63 +201,17 @@ class Runs:
             HookTimeout: It has not ended within its patience, and is left behind.
             BaseException: The error that it raised after it was asked to end.
         """
-        error = self._end(run, run.patience)
+        error = Ending(self.machine).end(run, run.patience)
         if error is not None:
             raise error
 
-    def _end(self, run: Run, patience: float) -> BaseException | None:
-        """Ask *run* to end, wait for that, and return its error, or that it was left behind."""
-        session = run.ask()
-        if session is None or session.is_here:
-            return None
-        was_over = session.is_over
-        began = self.clock.now()
-        if self.has_ended(run, session, patience):
-            return None if was_over else session.error
-        seconds = self.clock.now() - began
-        return HookTimeout(run.path, RUN.name, run.place, seconds, patience, "hook", session.stack(), ())
-
     def has_ended(self, run: Run, session: Session, patience: float) -> bool:
-        """
-        Wait at most *patience* seconds until *session* of *run*, which was asked to end, is over, and return whether it is.
+        """Wait until *session* of *run* is over, and return whether it is; see `Ending.has_ended`."""
+        return Ending(self.machine).has_ended(run, session, patience)
 
-        A task is cancelled after that time. A session that is not over is left behind.
-        """
-        if not self._await(session, patience) and session.on is not None:
-            session.cancel()
-            if self._await(session, min(_GRACE, patience)):
-                self.log(
-                    f"run {run.path} had not ended {patience:g} s after it was asked to, and was cancelled", WARNING
-                )
-        if session.is_over:
-            session.join()
-        else:
-            session.is_left = True
-        return session.is_over
-
-    def _await(self, session: Session, patience: float) -> bool:
-        """Wait at most *patience* seconds until *session* is over, and return whether it is."""
-        waking = self.machine.requests.wakeup.waking
-        own: SimpleQueue[None] = simple_queue()
-        inbox = waking.inbox(own)
-        session.watchers.append(inbox)
-        due = self.clock.now() + patience
-        while not session.is_over:
-            left = due - self.clock.now()
-            if left <= 0:
-                return False
-            loop = session.on
-            if loop is None or loop.is_own:
-                self.clock.wait(inbox, left)
-                continue
-            if loop.why_dead() is not None:
-                return False
-            # The caller may end its loop at any time, and nothing announces that.
-            try:
-                inbox.get(timeout=min(left, _CHECK_INTERVAL))
-            except Empty:
-                continue
-        return True
+    def stack_of(self, subscription: Subscription) -> str:
+        """Return the present stack of the run of *subscription*; "" if it does not run."""
+        return next((run.record().stack() for run, matching in self.matched() if matching is subscription), "")
 
     def stacks_on_loop(self) -> dict[str, str]:
         """Return the stacks of the async runs, by path; takes no lock, so that a signal handler may call it."""
@@ -310,9 +258,12 @@ class Runs:
                     run = Run(self, subscription.listener, path, policy=policy, patience=patience)
                 elif not run.is_begun:
                     run.declare(subscription.listener, path, policy=policy, patience=patience)
+                run.hook = subscription
                 runs[path] = run
                 matched.append((run, subscription))
-            self._subscribed = runs | {path: run for path, run in self._kept.items() if path not in runs}
+            # A run that was unsubscribed goes on until the stop, and one that was left behind until it returns.
+            lasting = {path: run for path, run in self._subscribed.items() if run.is_lasting}
+            self._subscribed = runs | {path: run for path, run in (self._kept | lasting).items() if path not in runs}
             return matched
 
     def _patience(self, subscription: Subscription) -> float:
