@@ -148,9 +148,9 @@ class Bus:
         Raises:
             ObserveError: A channel is `START`, `STOP`, `EXIT`, `GRACEFUL` or `RUN`, or the level is unknown.
         """
-        from typedbus._bus.observations import observe  # a program that observes nothing does not need it
+        from typedbus._bus.observations import observations_of  # a program that observes nothing does not need it
 
-        return observe(self._parts.registry, self.clock, channels, level)
+        return observations_of(self._parts.registry).observe(channels, level)
 
     def channel(self, name: str, /) -> Channel[..., Any] | AsyncChannel[..., Any]:
         """

@@ -39,6 +39,7 @@ class Parts:
         self, registry: Registry, policy: TransitionPolicy, clock: Clock, workers: int, limits: Limits
     ) -> None:
         self.registry = registry
+        registry.clock = clock
         self.requests = Requests()
         self.participants = Participants()
         self.event_loop = EventLoop(registry)

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from typing_extensions import TypeVar
 
 from typedbus._base.channel_errors import ChannelError, ChannelNameError
+from typedbus._base.clock import Clock
 from typedbus._base.failures import place_of
 from typedbus._base.states import State
 from typedbus._bus.builtin import EVENT_CHANNELS, INFO, LIFECYCLE_CHANNELS, LOG
@@ -27,6 +28,8 @@ if TYPE_CHECKING:
     from typedbus._bus.observations import Observations
     from typedbus._bus.slow_listeners import SlowListeners
     from typedbus._channels.async_channel import AsyncChannel
+    from typedbus._channels.observing.texts import Channels
+    from typedbus._channels.observing.tracing import Tracer, Tracing
     from typedbus._channels.watching import Published, Watch
 
 AnyBound = TypeVar("AnyBound", bound=AnyBoundChannel)
@@ -44,7 +47,8 @@ class Registry:
         bound: Each channel with its bound channel; the bus reads it at each ``bus[channel]``.
         observers: The channels of events.
         watches: The watches of all channels, in their order.
-        observations: The observations that are not closed; None until the first.
+        observations: The observations and tracings; None until the first.
+        clock: The source of time of the bus.
         failures: Receives each failure of a listener in a publish.
         run_on_loop: Runs the publishes of async channels for which threads wait.
         admit: Called under the lock with each channel that is about to be bound for the first time, and with its
@@ -66,6 +70,7 @@ class Registry:
             self.bound[bound.channel] = bound
         self.watches: dict[Watch, None] = {}
         self.observations: Observations | None = None
+        self.clock: Clock
         #: The number of changes of `watches`.
         self._watch_changes = 0
 
@@ -124,6 +129,17 @@ class Registry:
         from typedbus._channels.watching import synchronise
 
         synchronise(bound, self.watches)
+
+    def trace(self, tracer: Tracer, channels: Channels = None) -> Tracing:
+        """
+        Let *tracer* decide which publishes on *channels* are traced, until the tracing is closed.
+
+        Raises:
+            ObserveError: A channel is traced already, or is one of the bus's own.
+        """
+        from typedbus._bus.observations import observations_of  # only for telemetry
+
+        return observations_of(self).trace(tracer, channels)
 
     def channel(self, name: str) -> Channel[..., Any] | AsyncChannel[..., Any]:
         """

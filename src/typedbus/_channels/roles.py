@@ -89,8 +89,8 @@ class Observer(Protocol):
         """Call *publish*, and count the publish."""
         ...
 
-    async def count_awaited(self, publish: Callable[..., Awaitable[R]], /, *args: Any) -> R:
-        """Await *publish* with *args*, and count the publish."""
+    async def run(self, run: Callable[[Any, Any], Awaitable[R]], plan: Any, call: Any, /) -> R:
+        """Await *run* with *plan* and *call*, the listeners of a concurrent channel, and count the publish."""
         ...
 
 

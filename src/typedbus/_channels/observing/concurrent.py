@@ -18,4 +18,4 @@ class ObservedRun(Observed, ConcurrentBoundChannel[Args, Result]):
         observer = self._observer
         if observer is None:  # the observation has ended since the publish was called
             return await super()._run(plan, call)
-        return await observer.count_awaited(super()._run, plan, call)
+        return await observer.run(super()._run, plan, call)

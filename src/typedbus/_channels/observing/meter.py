@@ -3,29 +3,37 @@
 from __future__ import annotations
 
 import functools
-import threading
 import weakref
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
-from typing import TYPE_CHECKING, Any, Final, cast
+from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
 import attrs
 
+from typedbus._base.channel_errors import ObserveError
 from typedbus._channels.channel import R
 from typedbus._channels.codegen import UNKNOWN, Shape
 from typedbus._channels.observing.classes import observe, release
-from typedbus._channels.observing.listeners import AwaitedListener, ObservedListener
+from typedbus._channels.observing.counts import Clock, Counts
+from typedbus._channels.observing.listeners import (
+    Awaited,
+    Observed,
+    ObservedListener,
+    observed_listener,
+    traced,
+    unrolled_failed,
+)
 from typedbus._channels.observing.stats import ChannelStats
-from typedbus._channels.observing.tallies import Cells, Layout, Tally, Totals, add_duration
-from typedbus._channels.observing.texts import LEVELS, NAMES, PUBLISHES, Level, entry, unrolled
+from typedbus._channels.observing.tallies import Layout, Totals, add_duration
+from typedbus._channels.observing.texts import LEVELS, NAMES, VERBS, Level, entry, unrolled
+from typedbus._channels.observing.tracing import Decide, PublishTrace
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
 from typedbus._os.forks import after_fork, keeps_buses
 
 if TYPE_CHECKING:
     from typedbus._channels.subscriptions import Entries, Watches
 
-Clock = Callable[[], float]
-"""Returns a number of seconds."""
+Listeners: TypeAlias = tuple[Callable[..., Any], ...]
 
 
 @attrs.frozen
@@ -39,35 +47,32 @@ class ObservedVerbs:
 
 class Meter:
     """
-    Counts the publishes on a bound channel, for all observations of the channel.
+    Counts the publishes on a bound channel, for all observations of the channel, and passes them to their traces.
 
     Attributes:
         bound: The channel.
-        clock: The source of time.
+        counts: What it has counted in this process.
         entries: The functions that `publish` and the other verbs call after a change of the listeners.
-        generation: The number of forks after which this process is a child that has begun to count anew.
     """
 
     def __init__(self, bound: AnyBoundChannel, clock: Clock) -> None:
         self.bound: Final = bound
-        self.clock: Final = clock
-        self.generation: int = 0
-        self._shape = bound._shape or UNKNOWN  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self.counts: Counts
+        self.entries: Entries
+        self._clock = clock
         self._levels: dict[object, Level] = {}
         self._level: Level | None = None
-        # The totals of tallies that can no longer change, and the other tallies; replaced together, as in `Tally`.
-        self._state: tuple[Totals, tuple[Tally, ...]]
-        self._begin_counting()
-        self.entries: Entries
+        self._decide: Decide | None = None
+        self._count_from_zero()
         _METERS.add(self)
         _count_anew_in_children()
 
-    def begin(self, observation: object, level: Level) -> tuple[int, Totals]:
+    def begin(self, observation: object, level: Level) -> Since:
         """Count for *observation* as well, at least at *level*, and return what to pass to `stats`."""
         with self.bound._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._levels[observation] = level
             self._adapt()
-            return self.generation, self.totals()
+            return self.counts, self.counts.totals()
 
     def end(self, observation: object) -> None:
         """Count no longer for *observation*."""
@@ -75,218 +80,188 @@ class Meter:
             self._levels.pop(observation, None)
             self._adapt()
 
-    def _adapt(self) -> None:
-        """Let publishes count at the highest level that is wanted; the caller holds the lock of the bus."""
-        level = max(self._levels.values(), key=LEVELS.index, default=None)
-        if level == self._level:
-            return
-        self._level = level
-        bound = self.bound
-        is_hot = bound._unrolled is not bound._entries[0]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        self._attach()
-        if is_hot:
-            bound._arrange()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            bound._unroll()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+    def trace(self, decide: Decide | None) -> None:
+        """
+        Pass later publishes to the traces that *decide* returns; with None to none.
 
-    def _attach(self) -> None:
-        """Let later publishes on the channel use the functions of this meter, or, without a level, those without it."""
-        bound, observer = self.bound, None if self._level is None else self
-        bound._set_entries(bound._watched, observer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        if observer is None:
-            release(bound)
-        else:
-            observe(bound)
-        bound._forget_arrangement()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        Raises:
+            ObserveError: They are passed to others already.
+        """
+        with self.bound._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            if decide is not None and self._decide is not None:
+                raise ObserveError(self.bound.channel.name, "it is traced already; close that tracing first")
+            changes = self._decide is not decide
+            self._decide = decide
+            self._adapt(changes=changes)
 
-    def stats(self, since: tuple[int, Totals], level: Level) -> ChannelStats:
+    def stats(self, since: Since, level: Level) -> ChannelStats:
         """Return what has been counted since `begin` returned *since*."""
         present = [subscription.name for subscription in self.bound.subscriptions]
-        generation, earlier = since
-        return self.totals().stats(
-            earlier if generation == self.generation else Totals(),
+        counts, earlier = since
+        return self.counts.totals().stats(
+            earlier if counts is self.counts else Totals(),
             present,
             is_timed=level != "count",
             is_each=level == "each",
         )
 
-    def totals(self) -> Totals:
-        """Return the present totals."""
-        with self._lock:
-            ended, tallies = self._fold()
-            totals = ended.copy()
-            for tally in tallies:
-                totals.add(tally)
-            for (name, error), count in list(self._failures.items()):
-                totals.fail(name, error, count)
-        return totals
+    def _adapt(self, *, changes: bool = False) -> None:
+        """Let publishes count at the highest level that is wanted; the caller holds the lock of the bus."""
+        level = max(self._levels.values(), key=LEVELS.index, default=None)
+        if level == self._level and not changes:
+            return
+        self._level = level
+        bound = self.bound
+        is_hot = bound._unrolled is not bound._entries[0]  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        self._attach(None if level is None and self._decide is None else self)
+        if is_hot:
+            bound._arrange()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            bound._unroll()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
-    def _fold(self) -> tuple[Totals, tuple[Tally, ...]]:
-        """Add the tallies that can no longer change to the totals of earlier ones; the caller holds the lock."""
-        while True:
-            state = ended, tallies = self._state
-            over = [tally for tally in tallies if tally.is_over]
-            if not over:
-                return state
-            totals = ended.copy()
-            for tally in over:
-                totals.add(tally)
-            new = totals, tuple(tally for tally in tallies if tally not in over)
-            # As in `Tally`, a signal handler may have replaced them meanwhile.
-            if state is self._state:
-                self._state = new
+    def _attach(self, observer: Meter | None) -> None:
+        """Let later publishes on the channel call the functions of *observer*."""
+        bound = self.bound
+        if observer is None:
+            release(bound)
+        else:
+            self.entries = self._new_entries()
+            observe(bound)
+        bound._set_entries(bound._watched, observer)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        bound._forget_arrangement()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
 
-    def listener_failed(self, name: str, error: BaseException) -> None:
-        """Count a failure of the listener *name*."""
-        if not isinstance(error, Exception):
-            error = self.bound._own_cancellation(error) or error  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        kind = type(error)
-        module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-        key = name, module + kind.__qualname__
-        with self._lock:
-            self._failures[key] = self._failures.get(key, 0) + 1
+    def _new_entries(self) -> Entries:
+        shape = self.bound._shape or UNKNOWN  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        is_async, is_traced = self.bound.channel.is_async, self._decide is not None
+        names = self._names | {"_tb_decide": self._decide}
+        publish, *verbs = (entry(shape, verb, is_async=is_async, is_traced=is_traced, names=names) for verb in VERBS)
+        return publish, ObservedVerbs(*verbs)
 
-    def arranged(
-        self, subscriptions: Sequence[Subscription], listeners: tuple[Callable[..., Any], ...]
-    ) -> tuple[Callable[..., Any], ...]:
+    def _count_from_zero(self) -> None:
+        self.counts = Counts(self.bound, self._clock)
+        #: The globals of generated functions.
+        self._names: dict[str, object] = NAMES | {
+            "_tb_cells": self.counts.publishes,
+            "_tb_clock": self._clock,
+            "_tb_add_duration": add_duration,
+            "_tb_bisect": bisect_left,
+            "_tb_observed": self._publish,
+            "_tb_ended": self.counts.publish_ended,
+            "_tb_traced": self._trace_awaited if self.bound.channel.is_async else self._trace,
+        }
+
+    def count_anew(self) -> None:
+        """Forget what has been counted; called in a forked child, where a thread of the parent may hold the locks."""
+        self._count_from_zero()
+        if self.bound._observer is self:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+            self._attach(self)
+
+    def arranged(self, subscriptions: Sequence[Subscription], listeners: Listeners) -> Listeners:
         """Return observed listeners for *listeners*, which count in a tally of their own."""
-        layout = Layout(len(listeners), self._level != "count", self._level == "each")
-        names = [subscription.name for subscription in subscriptions]
-        cells = self._new_cells(layout, names)
-        kind = AwaitedListener if self.bound.channel.is_async else ObservedListener
-        return tuple(
-            kind(subscription, listener, self, cells=cells, layout=layout, number=number, name=names[number])
+        layout = Layout(len(listeners), self._level in ("time", "each"), self._level == "each")
+        cells = self.counts.new_cells(layout, [subscription.name for subscription in subscriptions])
+        observed = [
+            ObservedListener(subscription, listener, self.counts, cells, layout, number=number)
             for number, (subscription, listener) in enumerate(zip(subscriptions, listeners, strict=True))
-        )
+        ]
+        return tuple(map(Awaited, observed)) if self.bound.channel.is_async else tuple(observed)
 
-    def _new_cells(self, layout: Layout, names: Sequence[str]) -> Cells:
-        """Return the numbers of a new tally, which counts as long as a publish may use them."""
-        tally = Tally(layout, names, self._lock)
-        cells = tally.cells()
-        with self._lock:
-            while True:
-                state = ended, tallies = self._fold()
-                if state is self._state:
-                    self._state = ended, (*tallies, tally)
-                    return cells
-
-    def compile(self, shape: Shape, listeners: tuple[Callable[..., Any], ...]) -> Callable[..., Any]:
+    def compile(self, shape: Shape, listeners: Listeners) -> Callable[..., Any]:
         """Return a function that publishes to exactly *listeners*, which `arranged` returned."""
-        observed = cast("tuple[ObservedListener, ...]", listeners)
+        observed = [*map(observed_listener, cast("tuple[Observed, ...]", listeners))]
+        failed = functools.partial(unrolled_failed, self.counts, observed, listeners)
+        further: dict[str, object] = {"_tb_cells": observed[0].cells, "_tb_failed": failed}
+        if observed[0].layout.is_timed:
+            further["_tb_clock"] = self._clock
+        if self._decide is not None:
+            further |= {"_tb_decide": self._decide, "_tb_listeners": listeners}
         return unrolled(
             shape,
             observed[0].layout,
             tuple(listener.call for listener in observed),
-            observed[0].cells,
-            self.clock,
-            functools.partial(self._unrolled_failed, observed),
+            further,
+            is_counted=self._level is not None,
             is_async=self.bound.channel.is_async,
             names=self._names,
         )
 
-    def _unrolled_failed(
-        self,
-        listeners: tuple[ObservedListener, ...],
-        error: BaseException,
-        first: int,
-        called: Sequence[Callable[..., Any]],
-        readings: Sequence[float],
-    ) -> list[Callable[..., Any]]:
-        """
-        Count a publish in which one of *listeners* has raised *error* in the unrolled function.
+    def _trace(self, verb: str, trace: PublishTrace, listeners: Listeners, args: tuple[Any, ...]) -> object:
+        """Call *verb* with *args* and *listeners*, and pass its course to *trace*."""
+        publish, verbs = self.entries
+        function: Any = publish if verb == "publish" else getattr(verbs, verb)
+        error: BaseException | None = None
+        try:
+            return function(*args, _traced(listeners, trace))
+        except BaseException as caught:
+            error = caught
+            raise
+        finally:
+            trace.ended(error)
+            del error
 
-        Args:
-            listeners: All listeners.
-            error: Its line is that of the listener.
-            first: The line of the first listener.
-            called: The listeners that have not been called, in the places after those that have.
-            readings: The readings of the clock at the begin and after each listener that returned.
+    async def _trace_awaited(
+        self, verb: str, trace: PublishTrace, listeners: Listeners, args: tuple[Any, ...]
+    ) -> object:
+        """Await *verb*, in the same way."""
+        bound: Any = args[0]
 
-        Returns:
-            *called*, with observed listeners for those that are called next.
-        """
-        trace = error.__traceback__
-        number = -1 if trace is None else trace.tb_lineno - first
-        if number < 0:  # no listener was called
-            return [*called]
-        layout, numbers = listeners[0].layout, listeners[0].cells.numbers
-        numbers[layout.LEFT + number] += 1
-        if layout.is_each:
-            ends = (*readings[1 : 1 + number], self.clock())
-            for place, (began, ended) in enumerate(zip(readings, ends, strict=False)):
-                add_duration(numbers, layout.histogram_of(place), ended - began)
-        self.listener_failed(listeners[number].name, error)
-        return [*called[: number + 1], *listeners[number + 1 :]]
+        def publish(listeners: Listeners) -> Any:
+            return bound._loop(*args[1:], listeners)  # noqa: SLF001  # as the generated code does
 
-    def _begin_counting(self) -> None:
-        """Begin with zeros."""
-        self._lock = threading.RLock()
-        self._state = Totals(), ()
-        #: The number of failures by the names of listener and error.
-        self._failures: dict[tuple[str, str], int] = {}
-        self._cells = self._new_cells(PUBLISHES, ())
-        self._names: dict[str, object] = NAMES | {
-            "_tb_cells": self._cells,
-            "_tb_clock": self.clock,
-            "_tb_add_duration": add_duration,
-            "_tb_bisect": bisect_left,
-            "_tb_observed": self._publish,
-            "_tb_ended": self._ended,
-        }
-        is_async = self.bound.channel.is_async
-        publish, *verbs = (
-            entry(self._shape, verb, is_async=is_async, names=self._names)
-            for verb in ("publish", "first", "fold", "attempt")
-        )
-        self.entries = publish, ObservedVerbs(*verbs)
+        return await self._publish(bound, (), repr, publish, listeners, trace)
 
-    def count_anew(self) -> None:
-        """Forget what has been counted; called in a forked child, where a thread of the parent may hold the locks."""
-        self.generation += 1
-        self._begin_counting()
-        self._attach()
-
-    async def _publish(
+    async def _publish(  # noqa: PLR0917  # generated code calls it
         self,
         bound: AnyBoundChannel,
         watches: Watches,
         call: Callable[[Callable[..., object]], object],
-        publish: Callable[[tuple[Callable[..., Any], ...]], Awaitable[object]],
-        listeners: tuple[Callable[..., Any], ...],
-    ) -> object:
-        """Call the watchers of *watches* with *call*, then *publish* to *listeners*, and count the publish."""
-        began = self.clock()
+        publish: Callable[[Listeners], Awaitable[R]],
+        listeners: Listeners,
+        trace: PublishTrace | None = None,
+    ) -> R:
+        """Call the watchers of *watches* with *call*, then *publish* to *listeners*, and count and trace the publish."""
+        decide = self._decide
+        if trace is None and decide is not None:
+            trace = decide()
+        error: BaseException | None = None
+        began = self._clock()
         try:
             bound._call_watchers(watches, call)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-            return await publish(listeners)
+            return await publish(listeners if trace is None else _traced(listeners, trace))
+        except BaseException as caught:
+            error = caught
+            raise
         finally:
-            self._ended(began)
+            self.counts.publish_ended(began)
+            if trace is not None:
+                trace.ended(error)
+            del error
 
     def count(self, publish: Callable[..., R], *args: Any, **kwargs: Any) -> R:
         """Call *publish*, and count the publish."""
-        began = self.clock()
+        began = self._clock()
         try:
             return publish(*args, **kwargs)
         finally:
-            self._ended(began)
+            self.counts.publish_ended(began)
 
-    async def count_awaited(self, publish: Callable[..., Awaitable[R]], *args: Any) -> R:
-        """Await *publish* with *args*, and count the publish."""
-        began = self.clock()
-        try:
-            return await publish(*args)
-        finally:
-            self._ended(began)
+    async def run(self, run: Callable[[Any, Any], Awaitable[R]], plan: Any, call: Any) -> R:
+        """Await *run* with *plan* and *call*, the listeners of a concurrent channel, and count and trace the publish."""
+        watches, phases = plan
 
-    def _ended(self, began: float | None = None) -> None:
-        """Count a publish that has ended; without *began* only at level "count"."""
-        numbers = self._cells.numbers
-        try:
-            if began is not None:
-                add_duration(numbers, PUBLISHES.histogram, self.clock() - began)
-                return
-        except RecursionError:
-            pass
-        numbers[Layout.UNTIMED] += 1
+        def publish(listeners: Listeners) -> Awaitable[R]:
+            rest = iter(listeners)
+            return run((watches, tuple(tuple((next(rest), kind) for _, kind in phase) for phase in phases)), call)
+
+        listeners = tuple(listener for phase in phases for listener, _ in phase)
+        return await self._publish(self.bound, (), call, publish, listeners)
+
+
+Since: TypeAlias = tuple[Counts, Totals]
+"""The begin of an observation: the counts of the process, and their totals."""
+
+
+def _traced(listeners: Listeners, trace: PublishTrace) -> Listeners:
+    return tuple(traced(cast("Observed", listener), trace) for listener in listeners)
 
 
 _METERS: Final[weakref.WeakSet[Meter]] = weakref.WeakSet()

@@ -6,9 +6,8 @@ from collections.abc import Callable, Mapping
 from typing import Final, Self
 
 from typedbus._channels.channel import AnyChannel
-from typedbus._channels.observing.meter import Meter
+from typedbus._channels.observing.meter import Meter, Since
 from typedbus._channels.observing.stats import ChannelStats
-from typedbus._channels.observing.tallies import Totals
 from typedbus._channels.observing.texts import Level
 
 
@@ -26,7 +25,7 @@ class Observation:
     def __init__(self, level: Level, end: Callable[[Observation], None]) -> None:
         self.level: Final = level
         self._end = end
-        self._since: dict[Meter, tuple[int, Totals]] = {}
+        self._since: dict[Meter, Since] = {}
         self._final: dict[AnyChannel, ChannelStats] | None = None
 
     def stats(self) -> Mapping[AnyChannel, ChannelStats]:

@@ -36,8 +36,7 @@ class Layout:
     Attributes:
         count: The number of listeners.
         is_timed: Whether the function adds the publishes that succeed to a histogram; otherwise it counts them.
-        is_each: Whether there is a histogram for each listener, and a count of the publishes in which all listeners were
-            within its first bucket.
+        is_each: Whether there is a histogram for each listener.
     """
 
     count: int
@@ -46,7 +45,7 @@ class Layout:
 
     #: The place for the publishes that succeed, if they are not timed.
     SUCCEEDED: ClassVar[int] = 0
-    #: The place for those in which all listeners were within the first bucket, if each is timed.
+    #: The place for those within the first bucket, in which all listeners were as well, if each is timed.
     FAST: ClassVar[int] = 0
     #: The place for the other publishes that are not in the histogram.
     UNTIMED: ClassVar[int] = 1
@@ -232,8 +231,10 @@ class Totals:
         """Add the sums of *tally*."""
         layout, sums = tally.layout, tally.sums()
         if layout.is_timed:
+            fast = sums[Layout.FAST]
+            self.histogram[0] += fast
             self._add_histogram(self.histogram, sums, layout.histogram)
-            called = sum(sums[layout.histogram : layout.histogram + HISTOGRAM - 1])
+            called = fast + sum(sums[layout.histogram : layout.histogram + HISTOGRAM - 1])
         else:
             called = sums[Layout.SUCCEEDED]
         self.publishes += called + sums[Layout.UNTIMED]

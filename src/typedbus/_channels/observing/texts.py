@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import functools
 import itertools
+import textwrap
 import types
 from collections.abc import Callable, Iterable, Mapping
 from typing import Any, Final, Literal, TypeAlias
@@ -17,7 +18,8 @@ from typing import Any, Final, Literal, TypeAlias
 from typedbus._base.coroutines import returns_coroutine
 from typedbus._channels.async_codegen import AWAITED, INSPECTED, as_async, is_awaitable
 from typedbus._channels.channel import AnyChannel
-from typedbus._channels.codegen import Shape, compiled, function_with
+from typedbus._channels.codegen import Shape, compiled
+from typedbus._channels.observing.counts import PUBLISHES
 from typedbus._channels.observing.stats import BUCKETS
 from typedbus._channels.observing.tallies import HISTOGRAM, Layout
 
@@ -30,44 +32,32 @@ Channels: TypeAlias = Iterable[AnyChannel] | AnyChannel | None
 LEVELS: Final[tuple[Level, ...]] = ("count", "time", "each")
 """From the lowest to the highest."""
 
-# `tallies.Layout` describes the numbers. The handlers of RecursionError call nothing: hardly any stack is left. {numbers} is
-# the list of the thread: a plain function reads it at the beginning, a coroutine again at each use, since it need not end in
-# the same thread.
+# `tallies.Layout` describes the numbers. The handlers of RecursionError call nothing: hardly any stack is left. A plain
+# function reads the numbers of the thread once, a coroutine at each use: it need not end in the thread in which it began.
 _UNROLLED: Final = """\
-{define} publish(_tb_self, {received}{listeners}_tb_cells, _tb_clock, _tb_failed):
-    {first}
-    {began}
-    try:
-        {open}
-{calls}
-        {close}
+{define} publish(_tb_self, {received}{listeners}{further}):
+{before}
     except RecursionError as _tb_caught:
-        {again}
-        _tb_number = _tb_caught.__traceback__.tb_lineno - {line}
-        _tb_numbers[{untimed}] += 1
-        _tb_numbers[{left} + _tb_number] += 1
-        _tb_numbers[{recursions} + _tb_number] += 1
+        {recursion}
         raise
     except Exception as _tb_caught:
         _tb_error = _tb_caught
     except BaseException as _tb_caught:
         {leave}
     else:
-        {again}
         {succeeded}
-        return {results}
     try:
         {go_on}
     finally:
         {ended}
         del _tb_error
 """
-_LINE: Final = 6
-"""The line of the first listener in the text above."""
 
 _SYNC_ENTRY: Final = """\
-def {verb}(_tb_self, {received}):
-    _tb_listeners = _tb_self._warm_up()
+def {verb}(_tb_self, {received}_tb_listeners):
+    if _tb_listeners is None:
+        _tb_listeners = _tb_self._warm_up()
+{decide}
     _tb_numbers = _tb_cells.numbers
     _tb_began = _tb_clock()
     try:
@@ -86,6 +76,11 @@ def {verb}(_tb_self, {received}):
             _tb_numbers[{untimed}] += 1
 """
 
+_DECIDE: Final = """\
+_tb_trace = _tb_decide()
+if _tb_trace is not None:
+    return {wait} _tb_traced("{verb}", _tb_trace, _tb_listeners, (_tb_self, {received}))"""
+
 _ASYNC_ENTRY: Final = """\
 def {verb}(_tb_self, {received}):
     return _tb_observed(
@@ -97,9 +92,6 @@ def {verb}(_tb_self, {received}):
     )
 """
 
-PUBLISHES: Final = Layout(0, is_timed=True, is_each=False)
-"""The numbers of the publishes that no unrolled function counts."""
-
 VERBS: Final[Mapping[str, tuple[str, str]]] = {
     "publish": ("_loop", ""),
     **{verb: (f"_loop_of_{verb}", ", None, 0, []") for verb in ("first", "fold", "attempt")},
@@ -107,16 +99,22 @@ VERBS: Final[Mapping[str, tuple[str, str]]] = {
 """The method that calls the listeners, by the verb, and its further arguments."""
 
 
-def entry(shape: Shape, verb: str, *, is_async: bool, names: dict[str, object]) -> types.FunctionType:
-    """Return the function that *verb* of an observed channel calls first, with the globals *names*."""
-    return function_with(_entry(shape, verb, is_async), names)
+def entry(shape: Shape, verb: str, *, is_async: bool, is_traced: bool, names: dict[str, object]) -> types.FunctionType:
+    """
+    Return the function that *verb* of an observed channel calls first, with the globals *names*.
+
+    That of a plain channel also takes the listeners to call; if it *is_traced*, it passes publishes to their traces.
+    """
+    code = _entry(shape, verb, is_async, is_traced)
+    return types.FunctionType(code, names, verb, None if is_async else (None,))
 
 
 @functools.cache
-def _entry(shape: Shape, verb: str, is_async: bool) -> types.CodeType:
+def _entry(shape: Shape, verb: str, is_async: bool, is_traced: bool) -> types.CodeType:
     loop, end = VERBS[verb]
+    decide = textwrap.indent(_DECIDE.replace("{wait} ", ""), " " * 8) if is_traced else ""
     return compiled(
-        _ASYNC_ENTRY if is_async else _SYNC_ENTRY,
+        _ASYNC_ENTRY if is_async else _SYNC_ENTRY.replace("{decide}\n", decide + "\n"),
         shape,
         verb=verb,
         loop=loop,
@@ -130,65 +128,87 @@ def unrolled(
     shape: Shape,
     layout: Layout,
     listeners: tuple[Callable[..., Any], ...],
-    *further: object,
+    further: Mapping[str, object],
+    *,
+    is_counted: bool,
     is_async: bool,
     names: dict[str, object],
 ) -> types.FunctionType:
-    """Return a function that calls *listeners*, and counts in a tally of *layout*; see `codegen.unrolled`."""
+    """
+    Return a function that calls *listeners*, and counts in a tally of *layout*; see `codegen.unrolled`.
+
+    With ``_tb_decide`` in *further*, the values of its other names, it passes publishes to their traces.
+    """
     kind = "plain" if not is_async else "async" if all(map(returns_coroutine, listeners)) else "mixed"
-    template = _template(shape, layout, kind)
-    return types.FunctionType(template.replace(), names, "publish", (*listeners, *further))
+    template = _template(shape, layout, kind, tuple(further), is_counted)
+    return types.FunctionType(template.replace(), names, "publish", (*listeners, *further.values()))
 
 
 @functools.cache
-def _template(shape: Shape, layout: Layout, kind: str) -> types.CodeType:
+def _template(shape: Shape, layout: Layout, kind: str, further: tuple[str, ...], is_counted: bool) -> types.CodeType:
     names = [f"_tb_{number}" for number in range(layout.count)]
     listed = f"[{', '.join(names)}]"
     define, wait, result = _KINDS[kind]
     calls = [result.format(name=name, call=shape.call()) for name in names]
-    numbers = "_tb_numbers = _tb_cells.numbers"
-    began, succeeded, readings = _timing(layout) if layout.is_timed else ("pass", [_increase(Layout.SUCCEEDED)], "()")
-    ended = "_tb_ended(_tb_began)" if layout.is_timed else "_tb_ended()"
-    failed = f"_tb_failed(_tb_error, {_LINE}, {listed}, {readings})"
-    if kind == "plain":
-        go_on = f"raise _tb_self._go_on({{received}}_tb_error, {_LINE}, {failed})"
-        leave = f"_tb_failed(_tb_caught, {_LINE}, (), {readings}); {ended}; raise"
-    else:
-        go_on = (
-            f"_tb_error = {wait} _tb_self._go_on({{received}}_tb_error, {_LINE}, {listed}, {failed}); raise _tb_error"
-        )
-        leave = "_tb_error = _tb_caught"
-    if kind == "plain" and not layout.is_each:
-        lines = [f"            ({name} := {call})," for name, call in zip(names, calls, strict=True)]
-        opening, closing, results = "_tb_results = [", "]", "_tb_results"
+    is_plain = kind == "plain"
+    numbers = ["_tb_numbers = _tb_cells.numbers"] if is_counted else []
+    again = [] if is_plain else numbers
+    began, succeeded, readings = "", list[str](), "()"
+    if layout.is_timed:
+        began, succeeded, readings = _timing(layout)
+    elif is_counted:
+        succeeded = [_increase(Layout.SUCCEEDED)]
+    before = _DECIDE.replace("{wait}", wait).splitlines() if "_tb_decide" in further else []
+    before += numbers if is_plain else []
+    before += [began] if began else []
+    before.append("try:")
+    if is_plain and not layout.is_each:
+        before.append("    _tb_results = [")
+        lines = [f"        ({name} := {call})," for name, call in zip(names, calls, strict=True)]
+        closing, results = ["    ]"], "_tb_results"
     else:
         reading = "; _tb_at_{number} = _tb_clock()" if layout.is_each else ""
         lines = [
-            f"        {name} = {call}{reading.format(number=number)}"
+            f"    {name} = {call}{reading.format(number=number)}"
             for number, (name, call) in enumerate(zip(names, calls, strict=True))
         ]
-        opening, closing, results = "pass", "pass", listed
+        closing, results = [], listed
+    line = len(before) + 2
+    """The line of the first listener."""
+    recursion = [
+        *again,
+        f"_tb_number = _tb_caught.__traceback__.tb_lineno - {line}",
+        _increase(Layout.UNTIMED),
+        f"_tb_numbers[{Layout.LEFT} + _tb_number] += 1",
+        f"_tb_numbers[{layout.recursions} + _tb_number] += 1",
+    ]
+    ended = "pass" if not is_counted else "_tb_ended(_tb_began)" if layout.is_timed else "_tb_ended()"
+    failed = f"_tb_failed(_tb_error, {line}, {listed}, {readings})"
+    if is_plain:
+        go_on = f"raise _tb_self._go_on({{received}}_tb_error, {line}, {failed})"
+        leave = f"_tb_failed(_tb_caught, {line}, (), {readings}); {ended}; raise"
+    else:
+        go_on = (
+            f"_tb_error = {wait} _tb_self._go_on({{received}}_tb_error, {line}, {listed}, {failed}); raise _tb_error"
+        )
+        leave = "_tb_error = _tb_caught"
     code = compiled(
-        _UNROLLED.replace("{go_on}", go_on),
+        _UNROLLED.replace("{go_on}", go_on).replace("{before}", _indented([*before, *lines, *closing], 4)),
         shape,
         define=define,
+        verb="publish",
         listeners="".join(f"{name}, " for name in names),
-        first=numbers if kind == "plain" else "pass",
-        again="pass" if kind == "plain" else numbers,
-        began=began,
-        open=opening,
-        calls="\n".join(lines),
-        close=closing,
-        line=str(_LINE),
-        untimed=str(Layout.UNTIMED),
-        left=str(Layout.LEFT),
-        recursions=str(layout.recursions),
+        further=", ".join(further),
+        recursion=_indented(recursion if is_counted else ["pass"], 8).lstrip(),
         leave=leave,
-        succeeded="\n        ".join(succeeded),
-        results=results,
+        succeeded=_indented([*again, *succeeded, f"return {results}"], 8).lstrip(),
         ended=ended,
     )
     return as_async(code) if kind == "async" else code
+
+
+def _indented(lines: Iterable[str], columns: int) -> str:
+    return textwrap.indent("\n".join(lines), " " * columns)
 
 
 def _timing(layout: Layout) -> tuple[str, list[str], str]:
@@ -197,17 +217,21 @@ def _timing(layout: Layout) -> tuple[str, list[str], str]:
         return "_tb_began = _tb_clock()", _addition(layout.histogram, "_tb_clock() - _tb_began"), "()"
     readings = ["_tb_began", *(f"_tb_at_{number}" for number in range(layout.count))]
     begun = " = ".join([*readings, "_tb_clock()"])  # the readings exist whichever listener raises
-    lines = _addition(layout.histogram, f"{readings[-1]} - _tb_began")
-    durations = [f"_tb_took_{number}" for number in range(layout.count)]
-    for number, (one, other) in enumerate(itertools.pairwise(readings)):
-        lines.append(f"{durations[number]} = {other} - {one}")
-        lines.append(_increase(layout.histogram_of(number) + HISTOGRAM - 1, durations[number]))
-    # Most listeners are so fast that the first bucket of all of them is worth a count of its own.
-    lines.append(f"if {' and '.join(f'{duration} <= {BUCKETS[0]}' for duration in durations)}:")
-    lines.append(f"    {_increase(Layout.FAST)}")
-    lines.append("else:")
+    durations = [f"{other} - {one}" for one, other in itertools.pairwise(readings)]
+    # Many publishes as a whole are within the first bucket, and then all their listeners are.
+    fast, slow = [_increase(Layout.FAST)], _bucket(layout.histogram, "_tb_duration")
     for number, duration in enumerate(durations):
-        lines += [f"    {line}" for line in _bucket(layout.histogram_of(number), duration)]
+        histogram = layout.histogram_of(number)
+        fast.append(_increase(histogram + HISTOGRAM - 1, duration))
+        slow += _addition(histogram, duration)
+    lines = [
+        f"_tb_duration = {readings[-1]} - _tb_began",
+        _increase(layout.histogram + HISTOGRAM - 1, "_tb_duration"),
+        f"if _tb_duration <= {BUCKETS[0]}:",
+        *(f"    {line}" for line in fast),
+        "else:",
+        *(f"    {line}" for line in slow),
+    ]
     return begun, lines, f"[{', '.join(readings)}]"
 
 

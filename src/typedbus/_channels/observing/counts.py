@@ -1,0 +1,96 @@
+"""What has been counted on a channel."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Final
+
+from typedbus._channels.observing.tallies import Cells, Layout, Tally, Totals, add_duration
+
+if TYPE_CHECKING:
+    from typedbus._channels.subscriptions import AnyBoundChannel
+
+Clock = Callable[[], float]
+"""Returns a number of seconds."""
+
+PUBLISHES: Final = Layout(0, is_timed=True, is_each=False)
+"""The numbers of the publishes that no unrolled function counts."""
+
+
+class Counts:
+    """
+    The numbers of one channel on a bus, from zero on.
+
+    Attributes:
+        clock: The source of time.
+        publishes: The numbers of the publishes that no unrolled function counts, by thread.
+    """
+
+    def __init__(self, bound: AnyBoundChannel, clock: Clock) -> None:
+        self.clock: Final = clock
+        self._bound = bound
+        self._lock = threading.RLock()
+        # The totals of tallies that can no longer change, and the other tallies; replaced together, as in `Tally`.
+        self._state: tuple[Totals, tuple[Tally, ...]] = Totals(), ()
+        #: The number of failures by the names of listener and error.
+        self._failures: dict[tuple[str, str], int] = {}
+        self.publishes: Final = self.new_cells(PUBLISHES, ())
+
+    def new_cells(self, layout: Layout, names: Sequence[str]) -> Cells:
+        """Return the numbers of a new tally, which counts as long as a publish may use them."""
+        tally = Tally(layout, names, self._lock)
+        cells = tally.cells()
+        with self._lock:
+            while True:
+                state = ended, tallies = self._fold()
+                if state is self._state:
+                    self._state = ended, (*tallies, tally)
+                    return cells
+
+    def totals(self) -> Totals:
+        """Return the present totals."""
+        with self._lock:
+            ended, tallies = self._fold()
+            totals = ended.copy()
+            for tally in tallies:
+                totals.add(tally)
+            for (name, error), count in list(self._failures.items()):
+                totals.fail(name, error, count)
+        return totals
+
+    def _fold(self) -> tuple[Totals, tuple[Tally, ...]]:
+        """Add the tallies that can no longer change to the totals of earlier ones; the caller holds the lock."""
+        while True:
+            state = ended, tallies = self._state
+            over = [tally for tally in tallies if tally.is_over]
+            if not over:
+                return state
+            totals = ended.copy()
+            for tally in over:
+                totals.add(tally)
+            new = totals, tuple(tally for tally in tallies if tally not in over)
+            # A signal handler may have replaced them meanwhile.
+            if state is self._state:
+                self._state = new
+
+    def publish_ended(self, began: float | None = None) -> None:
+        """Count a publish that no unrolled function counts; without *began* it has no duration."""
+        numbers = self.publishes.numbers
+        try:
+            if began is not None:
+                add_duration(numbers, PUBLISHES.histogram, self.clock() - began)
+                return
+        except RecursionError:  # the clock cannot be read: hardly any stack is left
+            pass
+        numbers[Layout.UNTIMED] += 1
+
+    def listener_failed(self, name: str, error: BaseException) -> None:
+        """Count a failure of the listener *name*."""
+        if not isinstance(error, Exception):
+            error = self._bound._own_cancellation(error) or error  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        kind = type(error)
+        module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
+        key = name, module + kind.__qualname__
+        with self._lock:
+            self._failures[key] = self._failures.get(key, 0) + 1

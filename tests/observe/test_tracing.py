@@ -1,0 +1,238 @@
+"""A tracer decides for each publish, and receives its course."""
+
+from __future__ import annotations
+
+import asyncio
+from typing import Any, Final
+
+import pytest
+from tests.observe.test_counts import (
+    HOT,
+    awaited,
+    call,
+    double,
+    echo,
+    echo_later,
+    everything,
+    fail_on_odd,
+    name_of,
+    numbered,
+    on_each_channel,
+    together,
+)
+
+from typedbus import LOG, MAIN, RUN, START, Bus, ChannelFailures
+from typedbus._bus.bus import parts_of
+from typedbus._channels.observing.tracing import Decide, TracedListener, Tracing
+from typedbus.observe import ObserveError
+from typedbus.types import AnyChannel
+
+
+class Recorder:
+    """
+    A tracer, and the trace of all its publishes.
+
+    Attributes:
+        notes: What it has received.
+        is_on: Whether a publish is traced.
+        untraced: A channel that is never traced.
+    """
+
+    def __init__(self, *, is_on: bool = True, untraced: AnyChannel | None = None) -> None:
+        self.notes: list[tuple[Any, ...]] = []
+        self.is_on = is_on
+        self.untraced = untraced
+
+    def decider(self, channel: AnyChannel, /) -> Decide | None:
+        def decide() -> Recorder | None:
+            if self.is_on:
+                self.notes.append(("begin", channel.name))
+            return self if self.is_on else None
+
+        return None if channel is self.untraced else decide
+
+    def listener_began(self, listener: TracedListener, /) -> int:
+        self.notes.append((listener.name, listener.priority))
+        return len(self.notes)
+
+    def listener_ended(self, listener: TracedListener, began: Any, error: BaseException | None, /) -> None:
+        assert isinstance(began, int)
+        self.notes.append((listener.name, type(error)))
+
+    def ended(self, error: BaseException | None, /) -> None:
+        self.notes.append(("end", type(error)))
+
+    def taken(self) -> list[tuple[Any, ...]]:
+        """Return the notes, and forget them."""
+        notes, self.notes = self.notes, []
+        return notes
+
+
+def trace(bus: Bus, tracer: Recorder, channels: Any = None) -> Tracing:
+    return parts_of(bus).registry.trace(tracer, channels)
+
+
+NOTHING: Final = type(None)
+
+
+@on_each_channel
+@pytest.mark.parametrize("level", [None, "count", "time", "each"])
+@pytest.mark.parametrize("warm_up", [0, HOT])
+def test_the_course_of_a_publish(channel: Any, level: Any, warm_up: int) -> None:
+    """The tracer decides first; the loop and the unrolled function report the same."""
+    bus, tracer = Bus(), Recorder(is_on=False)
+    second = echo_later if channel.is_async else double
+    bus[channel].subscribe(echo, priority=10)
+    bus[channel].subscribe(second, priority=20)
+    bus[channel].subscribe(fail_on_odd, priority=30)
+    observation = bus.observe(channel, level=level) if level else None
+    trace(bus, tracer, channel)
+    for _ in range(warm_up):
+        call(bus[channel].publish, 2)
+    assert tracer.taken() == []
+    tracer.is_on = True
+
+    result = call(bus[channel].publish, 2)
+    notes = tracer.taken()
+    with pytest.raises(ChannelFailures) as caught:
+        call(bus[channel].publish, 3)
+
+    assert result[:1] == [2]
+    assert notes == [
+        ("begin", channel.name),
+        (name_of(echo), 10),
+        (name_of(echo), NOTHING),
+        (name_of(second), 20),
+        (name_of(second), NOTHING),
+        (name_of(fail_on_odd), 30),
+        (name_of(fail_on_odd), NOTHING),
+        ("end", NOTHING),
+    ]
+    assert tracer.taken()[-3:] == [
+        (name_of(fail_on_odd), 30),
+        (name_of(fail_on_odd), ValueError),
+        ("end", ChannelFailures),
+    ]
+    assert [one.name for one in caught.value.failures] == [name_of(fail_on_odd)]
+    if observation is not None:
+        stats = observation.stats()[channel]
+        assert (stats.publishes, stats.failures) == (warm_up + 2, 1)
+        assert {one.calls for one in stats.listeners.values()} == {warm_up + 2}
+
+
+@on_each_channel
+def test_the_other_verbs_are_traced(channel: Any) -> None:
+    """Each has the calls that it makes, in one trace."""
+    bus, tracer = Bus(), Recorder()
+    bus[channel].subscribe(echo, priority=10)
+    bus[channel].subscribe(double, priority=20)
+    trace(bus, tracer)
+
+    assert call(bus[channel].first, 2) == 2
+    assert len(tracer.taken()) == 2 + 2
+    assert call(bus[channel].fold, 2) == 4
+    assert len(tracer.taken()) == 2 + 4
+    attempt = call(bus[channel].attempt, 2)
+    assert attempt.results == (2, 4)
+    assert [one.listener for one in attempt] == [echo, double]
+    assert [tracer.notes[0], tracer.notes[-1]] == [("begin", channel.name), ("end", NOTHING)]
+    assert len(tracer.taken()) == 2 + 4
+
+
+@on_each_channel
+def test_watchers_are_part_of_the_trace(channel: Any) -> None:
+    """They run after the decision."""
+    bus, tracer = Bus(), Recorder()
+    trace(bus, tracer, channel)
+    bus[channel].watch(lambda *_, **__: tracer.notes.append(("watcher",)))
+    bus[channel].subscribe(echo)
+
+    call(bus[channel].publish, 2)
+
+    assert tracer.taken()[:3] == [("begin", channel.name), ("watcher",), (name_of(echo), 50)]
+
+
+@pytest.mark.parametrize("channel", [awaited, together], ids=lambda channel: channel.name)
+def test_a_cancelled_publish_ends_its_trace(channel: Any) -> None:
+    """The listener and the publish end with the cancellation; a listener that was not called is not in it."""
+    bus, tracer = Bus(), Recorder()
+    trace(bus, tracer, channel)
+
+    async def main() -> None:
+        reached = asyncio.Event()
+
+        async def wait(_: int) -> None:
+            reached.set()
+            await asyncio.Event().wait()
+
+        bus[channel].subscribe(wait)
+        bus[channel].subscribe(echo, priority=60)
+        publish = asyncio.ensure_future(bus[channel].publish(2))
+        await reached.wait()
+        publish.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await publish
+
+    asyncio.run(main())
+
+    assert [note[1] for note in tracer.taken()] == [channel.name, 50, asyncio.CancelledError, asyncio.CancelledError]
+
+
+def test_an_exit_ends_its_trace() -> None:
+    """At once, as the publish does."""
+    bus, tracer = Bus(), Recorder()
+    trace(bus, tracer)
+
+    @bus[numbered].subscribe()
+    def leave(number: int) -> None:
+        raise SystemExit
+
+    bus[numbered].subscribe(echo, priority=60)
+    with pytest.raises(SystemExit):
+        bus[numbered].publish(2)
+
+    assert [note[1] for note in tracer.taken()] == ["numbered", 50, SystemExit, SystemExit]
+
+
+def test_a_channel_without_a_decider_is_not_touched() -> None:
+    """Its publishes are unrolled as ever; those of channels that are used later are traced."""
+    bus, tracer = Bus(), Recorder(untraced=numbered)
+    tracing = trace(bus, tracer)
+
+    bus[numbered].publish(2)
+    bus[everything].publish(2)
+
+    assert bus[numbered]._observer is None
+    assert tracer.taken() == [("begin", "everything"), ("end", NOTHING)]
+    tracing.close()
+    tracing.close()
+    bus[everything].publish(2)
+    assert tracer.taken() == []
+    assert bus[everything]._observer is None
+
+
+def test_a_channel_has_one_tracer() -> None:
+    """A second one is refused until the first has ended; nothing of it remains."""
+    bus = Bus()
+    with trace(bus, Recorder(), numbered):
+        with pytest.raises(ObserveError, match="channel 'numbered': it is traced already"):
+            trace(bus, Recorder(), [everything, numbered])
+        assert bus[everything]._observer is None
+    with trace(bus, Recorder()):
+        with pytest.raises(ObserveError, match="'numbered': it is traced already"):
+            trace(bus, Recorder(), numbered)
+        with pytest.raises(ObserveError, match="all channels are traced already"):
+            trace(bus, Recorder())
+    trace(bus, Recorder())
+
+
+@pytest.mark.parametrize("channel", [START, RUN, MAIN, LOG], ids=lambda channel: channel.name)
+def test_the_bus_s_own_channels_are_not_traced(channel: AnyChannel) -> None:
+    """Transitions have events."""
+    bus, tracer = Bus(), Recorder()
+    trace(bus, tracer)
+    bus.log("not traced")
+    assert tracer.taken() == []
+
+    with pytest.raises(ObserveError, match=f"cannot observe channel '{channel.name}': .* only other channels"):
+        trace(bus, tracer, channel)
