@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import asyncio
+import gzip
+import http.client
 import pickle
 import subprocess
 import sys
@@ -19,6 +21,7 @@ from typedbus import START, STOP, Bus, Component, Container, State, TransitionFa
 from typedbus.events import LIFECYCLE
 from typedbus.plugins.health import ALIVE, READY, Check, Health
 from typedbus.prometheus import Metrics, MetricsConflict
+from typedbus.servers.asgi import ASGIServer
 from typedbus.testing import FakeClock
 
 
@@ -407,3 +410,20 @@ def test_an_asgi_application_answers_the_same(metrics: Metrics) -> None:
     assert (start["status"], body["body"]) == (200, get(metrics, {})[2].encode())
     assert [message["type"] for message in lifespan] == ["lifespan.startup.complete", "lifespan.shutdown.complete"]
     assert [message["type"] for message in closed] == ["websocket.close"]
+
+
+def test_an_asgi_server_serves_the_metrics() -> None:
+    """Compressed, for a client that accepts it."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        metrics = Component(Metrics, bus.provided)
+        server = Component(ASGIServer, bus.provided, metrics.provided.asgi, bind="127.0.0.1:0")
+
+    with running(Shop()) as shop:
+        connection = http.client.HTTPConnection(shop.server().address, timeout=30)
+        connection.request("GET", "/metrics", headers={"Accept-Encoding": "gzip"})
+        body = connection.getresponse().read()
+        connection.close()
+
+        assert gzip.decompress(body) == generate_latest(shop.metrics().registry)
