@@ -303,6 +303,20 @@ def test_a_failure_of_a_stop_that_a_hook_has_asked_for_is_logged() -> None:
         assert "no shelf" in line
 
 
+def test_a_hook_that_leaves_in_a_stop_that_another_has_asked_for_is_passed_on() -> None:
+    """The thread of the restart has no caller to which `SystemExit` could be raised."""
+
+    def leave() -> None:
+        raise SystemExit(3)
+
+    with started() as shop:
+        shop.acts["stop page"] = shop.bus.stop
+        shop.acts["stop shelf"] = leave
+        assert shop.restart().carry_out(0.0) is BROKEN_OFF
+        assert [type(error) for error in shop.runs.failures] == [SystemExit]
+        assert standing(shop.notes) == set()
+
+
 @pytest.mark.parametrize("hook", [*STOPS, *STARTS])
 def test_a_requested_exit_is_carried_out_by_the_thread_in_block(hook: str) -> None:
     """The restart ends after the hook; the main loop stops what has started."""

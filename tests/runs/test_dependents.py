@@ -15,6 +15,7 @@ from tests.runs.shops import Events, no_threads_left  # noqa: F401  # pyright: i
 
 from typedbus import (
     RUN,
+    RUNS,
     Bus,
     Component,
     Container,
@@ -29,7 +30,7 @@ from typedbus import (
     on,
 )
 from typedbus._bus.bus import parts_of
-from typedbus.events import RunBegan, RunBroke, RunGaveUp
+from typedbus.events import RunBegan, RunBroke, RunEvent, RunGaveUp
 from typedbus.testing import FakeClock
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
@@ -461,6 +462,46 @@ def test_two_runs_that_fail_at_once_restart_once(order: list[str]) -> None:
         shop.events.until(RunBegan, 7)
         shop.scene.until("pool", "worker", "page", "shelf")
         assert shop.scene.notes == [*DOWN, *UP]
+
+
+def test_a_run_that_is_ended_while_it_reports_its_failure_restarts_nothing() -> None:
+    """The restart of the pool has taken it along already."""
+    with started(policies={"pool": TAKES, "worker": TAKES}) as shop:
+
+        def report(event: RunEvent) -> None:
+            if isinstance(event, RunBroke) and event.path == "Site.worker":
+                shop.scene.fail("pool")
+                until(lambda: shop.state("worker") is RunState.STOPPING)
+
+        shop.bus[RUNS].subscribe(report)
+        shop.scene.fail("worker")
+        shop.scene.until_noted("-pool")
+        shop.clock.advance(1.0)
+        shop.events.until(RunBegan, 7)
+        until(lambda: not parts_of(shop.bus).machine.restarts)
+        assert shop.scene.notes == [*DOWN, *UP]
+
+
+def test_a_run_that_fails_when_it_is_asked_to_end_does_not_prevent_the_restart() -> None:
+    """Its error is logged, and it is called again with the others."""
+    with started() as shop:
+        shop.scene.errors["worker"] = ValueError("not in order")
+        shop.fail("pool")
+        shop.clock.advance(1.0)
+        shop.scene.until("pool", "worker", "page")
+        assert shop.scene.notes == [*DOWN, *UP]
+        assert any("ValueError('not in order')" in line for line in shop.events.lines)
+
+
+def test_a_run_that_leaves_when_it_is_asked_to_end_exits_the_bus() -> None:
+    """No hook of the restart is called."""
+    with started() as shop:
+        block = ThreadCall(shop.bus.block)
+        shop.scene.errors["worker"] = SystemExit(3)
+        shop.scene.fail("pool")
+        error = block.finished().error
+        assert isinstance(error, SystemExit)
+        assert shop.scene.notes == ["-shelf", *DOWN]
 
 
 def test_restarts_of_parts_without_a_common_component_follow_each_other() -> None:
