@@ -376,18 +376,34 @@ def test_a_waiting_start_hook_is_woken_by_a_stop() -> None:
         assert standing([note for note in shop.notes if note != "start worker"]) == set()
 
 
+@pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the system cannot send a signal to a thread")
 def test_an_interrupted_stop_is_carried_out_by_the_restart() -> None:
     """If its caller stops to wait, as after Ctrl-C, the thread of the restart brings the bus to the goal."""
-    with started() as shop:
-        machine = parts_of(shop.bus).machine
+    opened, entered = threading.Event(), threading.Event()
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    try:
+        with started() as shop:
+            machine = parts_of(shop.bus).machine
 
-        def interfere() -> None:
-            current, _ = machine.join(State.STOPPED, set())
-            assert current is None
+            def interrupt() -> None:
+                until(lambda: machine.current is not None and machine.current.successors > 0)
+                until_waiting(threading.main_thread())
+                signal.pthread_kill(threading.main_thread().ident or 0, signal.SIGINT)
 
-        shop.acts["stop worker"] = interfere
-        assert shop.restart().carry_out(0.0) is BROKEN_OFF
-        assert shop.bus.state is State.STOPPED
+            shop.acts["stop worker"] = in_turn(entered.set, lambda: opened.wait(LIMIT))
+            restart = ThreadCall(lambda: shop.restart().carry_out(0.0))
+            assert entered.wait(LIMIT)
+            interrupts = ThreadCall(interrupt)
+            with pytest.raises(KeyboardInterrupt):
+                shop.bus.stop()
+            interrupts.finished()
+            opened.set()
+            assert restart.finished().result is BROKEN_OFF
+            assert shop.bus.state is State.STOPPED
+            assert standing(shop.notes) == set()
+    finally:
+        opened.set()
+        signal.signal(signal.SIGINT, before)
 
 
 # Failures.
@@ -596,6 +612,7 @@ def test_a_restart_that_is_withdrawn_while_it_waits_is_dropped() -> None:
         second = ThreadCall(lambda: restart.carry_out(0.0)).waiting()
         restart.withdraw()
         assert second.finished().result is DROPPED
+        assert first.is_alive()
         opened.set()
         assert first.finished().result is RESTARTED
         assert shop.notes == WHOLE
@@ -703,6 +720,25 @@ def test_the_restart_of_what_a_component_needs_takes_its_part_over(when: str) ->
         assert call.finished().result is PartialOutcome.TAKEN_OVER
         assert calls[0].finished().result is RESTARTED
         assert shop.notes == ["end 2 runs", *STOPS[:2], "end 3 runs", STOPS[2], *STARTS, "begin 3 runs"]
+
+
+def test_a_restart_that_has_ended_takes_nothing_over() -> None:
+    """The next one begins before the thread of the first has returned."""
+    opened, entered = threading.Event(), threading.Event()
+    with started() as shop:
+        machine = parts_of(shop.bus).machine
+
+        def hold_at_the_end() -> None:
+            assert machine.current is not None
+            machine.current.when_done(in_turn(entered.set, lambda: opened.wait(LIMIT)))
+
+        shop.acts["stop page"] = in_turn(shop.acts.clear, hold_at_the_end)
+        first = ThreadCall(lambda: shop.restart("Site.pool").carry_out(0.0))
+        assert entered.wait(LIMIT)
+        assert shop.restart("Site.worker").carry_out(0.0) is RESTARTED
+        assert first.is_alive()
+        opened.set()
+        assert first.finished().result is RESTARTED
 
 
 def test_a_start_that_fails_with_what_it_needs_is_no_failure_of_its_run() -> None:

@@ -3,7 +3,7 @@ Partial restarts: a component and its dependents are stopped and started while t
 
 A partial restart is a transition from STARTED to STARTED whose phases visit only a part of the start graph. It runs in
 the thread of the run that has failed. A stop or an exit ends it after the hook under way, and leaves the rest to the
-thread that has called for it: so hooks that belong into the main thread are still called there.
+thread that has called for it: so hooks that belong in the main thread are still called there.
 """
 
 from __future__ import annotations
