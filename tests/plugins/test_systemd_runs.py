@@ -70,6 +70,27 @@ def test_runs_that_do_not_work_are_in_the_status(manager: Manager) -> None:
     assert again == [f"STATUS=started; {loader}"]
 
 
+def test_a_long_error_of_a_run_is_cut_off_in_the_status(manager: Manager) -> None:
+    """The manager receives the other notifications in the same datagram."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        systemd = Component(Systemd, bus.provided, environ=manager.environ)
+        loader = Component(Consumer, ValueError("x" * 10**6)).supervised(Restart("never", then="unready"))
+
+    site = Site()
+    site.systemd()
+    events = RunEvents(site.attach())
+    with running(site):
+        events.await_(RunGaveUp)
+        manager.await_("Site.loader")
+        site.bus()[GRACEFUL].publish()
+        ready = manager.messages[-1]
+
+    assert ready.startswith("READY=1; STATUS=started; Site.loader: it has failed, and does not run again: ValueError('xxx")
+    assert ready.endswith("xxx...")
+
+
 def test_a_run_that_begins_with_the_start_has_no_status(manager: Manager) -> None:
     """The bus has STARTED, and that is the status."""
 

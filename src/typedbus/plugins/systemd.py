@@ -51,6 +51,8 @@ from typedbus.plugins._run_checks import silence_of, trouble_of
 __all__ = ("Systemd", "SystemdError", "activated")
 
 _PATIENCE: Final = 1.0
+#: The most characters of a status with the errors of runs.
+_LONGEST_STATUS: Final = 1000
 _HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
 #: Priorities before and after those of all listeners of a program.
 _FIRST, _LAST = -(2**31), 2**31
@@ -190,7 +192,9 @@ class Systemd:
         """Return the status of a bus that has STARTED, with the runs that do not work."""
         now = self.bus.clock.now()
         troubles = {record.path: trouble_of(record, now) for record in self.bus.runs.values()}
-        return "; ".join(["started", *(f"{path}: {trouble}" for path, trouble in troubles.items() if trouble)])
+        status = "; ".join(["started", *(f"{path}: {trouble}" for path, trouble in troubles.items() if trouble)])
+        # A datagram has a limit, and this one may have READY in it as well.
+        return status if len(status) <= _LONGEST_STATUS else f"{status[:_LONGEST_STATUS]}..."
 
     def _reloading(self) -> None:
         if self.bus.state is State.STARTED:
