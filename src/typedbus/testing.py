@@ -1,5 +1,5 @@
 """
-Helpers for the tests of applications: a container for a block, a recorder, a clock.
+Helpers for the tests of applications: a container for a block, recorders, a clock.
 
 There is no global state: a recorder listens to one bus while its block lasts, and
 a clock belongs to the buses that it was passed to.
@@ -17,18 +17,22 @@ import attrs
 from typing_extensions import TypeVar
 
 from typedbus._base.clock import Clock, Inbox
+from typedbus._base.run_events import RunEvent
 from typedbus._base.structured import StructuredError
+from typedbus._bus.builtin import RUNS
+from typedbus._bus.bus import Bus
 from typedbus._channels.bound import BoundChannel
 from typedbus._container.running import running
 
 if TYPE_CHECKING:
     from typedbus._channels.async_bound import AsyncBoundChannel
 
-__all__ = ("Call", "FakeClock", "NoAnswer", "Recorder", "running")
+__all__ = ("Call", "FakeClock", "NoAnswer", "NoRunEvent", "Recorder", "RunRecorder", "running")
 
 Args = ParamSpec("Args")
 Result = TypeVar("Result")
 Silent = TypeVar("Silent", bound="Recorder[..., None]")
+Event = TypeVar("Event", bound=RunEvent)
 
 # Result annotations for which None is a valid answer; a string is an annotation that could not be evaluated.
 _NO_RESULT: Final = (None, NoneType, "None", Any, inspect.Signature.empty)
@@ -145,6 +149,95 @@ if TYPE_CHECKING:
 
         # The base class restricts the type of `self`; this class lifts the restriction.
         def __enter__(self) -> Self: ...  # pyright: ignore[reportIncompatibleMethodOverride]
+
+
+class NoRunEvent(StructuredError, TimeoutError):
+    """
+    Raised by `RunRecorder.wait` if the event does not come.
+
+    Attributes:
+        kind: The name of its class.
+        path: The path of the run, or "" for any run.
+        patience: How long it was waited for, in seconds.
+        events: The recorded events, as text.
+    """
+
+    kind: str
+    path: str
+    patience: float
+    events: tuple[str, ...]
+
+    def __str__(self) -> str:
+        of_run = f" of run {self.path!r}" if self.path else ""
+        recorded = "".join(f"\n{event}" for event in self.events) or " none"
+        return f"no new {self.kind}{of_run} came within {self.patience:g} s; the recorded events:{recorded}"
+
+
+class RunRecorder:
+    """
+    Records the events of the runs of a bus, for the length of a ``with``, and waits for them.
+
+    ``with RunRecorder(shop.attach()) as runs, running(shop): runs.wait(RunBroke, "Shop.consumer")``
+
+    Attributes:
+        events: Every event, in the order in which they came.
+    """
+
+    def __init__(self, bus: Bus) -> None:
+        self._bus = bus
+        self._arrived = threading.Condition()
+        #: The number of events up to the one that was awaited last, for each run.
+        self._awaited: dict[str, int] = {}
+        self.events: list[RunEvent] = []
+
+    def wait(self, kind: type[Event], path: str = "", *, patience: float = 10.0) -> Event:
+        """
+        Return the next event of *kind*; of one run, each call returns a later event than the calls before.
+
+        The calling thread is blocked; a task awaits ``asyncio.to_thread(runs.wait, RunBroke)``.
+
+        Args:
+            kind: The class of the event.
+            path: The path of the run; any run by default.
+            patience: How long to wait, in real seconds.
+
+        Raises:
+            NoRunEvent: It did not come within *patience*.
+        """
+        with self._arrived:
+            found: list[Event] = []
+
+            def is_found() -> bool:
+                for number, event in enumerate(self.events, 1):
+                    is_next = number > self._awaited.get(event.path, 0)
+                    if is_next and isinstance(event, kind) and path in ("", event.path):
+                        self._awaited[event.path] = number
+                        found.append(event)
+                        return True
+                return False
+
+            if not self._arrived.wait_for(is_found, patience):
+                raise NoRunEvent(kind.__name__, path, patience, tuple(map(repr, self.events)))
+            return found[0]
+
+    def _record(self, event: RunEvent, /) -> None:
+        with self._arrived:
+            self.events.append(event)
+            self._arrived.notify_all()
+
+    def __enter__(self) -> Self:
+        """Begin to record."""
+        self._bus[RUNS].subscribe(self._record)
+        return self
+
+    def __exit__(
+        self,
+        kind: type[BaseException] | None,
+        error: BaseException | None,
+        trace: TracebackType | None,
+        /,
+    ) -> None:
+        self._bus[RUNS].unsubscribe(self._record)
 
 
 class FakeClock(Clock):

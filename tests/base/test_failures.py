@@ -84,7 +84,7 @@ from typedbus import (
     running,
 )
 from typedbus._base.failures import chain_failure
-from typedbus.events import COMPONENT_STARTING
+from typedbus.events import COMPONENT_STARTING, RunBroke
 from typedbus.faults import (
     ArgumentFault,
     BuildFault,
@@ -110,7 +110,7 @@ from typedbus.faults import (
 from typedbus.observe import ObserveError
 from typedbus.plugins._periodic import NotEnded
 from typedbus.servers.serving import NotStopped
-from typedbus.testing import FakeClock, NoAnswer, Recorder
+from typedbus.testing import FakeClock, NoAnswer, NoRunEvent, Recorder, RunRecorder
 from typedbus.wspbus.servers import PortError
 
 ERRORS: Final = Path(__file__).parents[2] / "docs" / "errors.md"
@@ -866,6 +866,15 @@ def a_restart_of_a_bus_alone() -> BaseException:
 )
 def a_recorder_without_an_answer() -> BaseException:
     return met_in(lambda: Recorder(Bus()[square]).__enter__())  # type: ignore[misc]  # the checkers refuse it, too
+
+
+@said_by(
+    NoRunEvent,
+    TimeoutError,
+    "no new RunBroke of run 'Shop.consumer' came within 0.01 s; the recorded events: none",
+)
+def a_wait_for_an_event_of_a_run() -> BaseException:
+    return met_in(lambda: RunRecorder(Bus()).wait(RunBroke, "Shop.consumer", patience=0.01))
 
 
 @said_by(

@@ -8,14 +8,15 @@ from collections.abc import Callable, MutableMapping
 from typing import Any
 
 import pytest
+from tests.consumer import Consumer
 from tests.doubles import LIMIT
 from tests.hosting.wsgi_client import Reply, page
-from tests.run_events import Consumer, RunEvents
 
 from typedbus import Bus, Component, Container, Restart, RunFailed, RunState, Stopping, running
 from typedbus.events import RunBroke, RunGaveUp
 from typedbus.hosting import asgi, wsgi
 from typedbus.plugins.health import Health
+from typedbus.testing import RunRecorder
 
 Message = MutableMapping[str, Any]
 
@@ -106,11 +107,11 @@ def test_connections_are_refused_after_a_run_has_given_up(capfd: pytest.CaptureF
 def test_requests_are_answered_while_the_bus_goes_on(kind: type[Site], event: type[RunGaveUp | RunBroke]) -> None:
     """A run that is called again, or that the bus goes on without, ends no request; readiness has the difference."""
     site = kind()
-    events = RunEvents(site.attach())
     app = wsgi.Hosted(page, site)
-    app.start()
-    site.failing().may_fail.set()
-    events.await_(event)
+    with RunRecorder(site.attach()) as events:
+        app.start()
+        site.failing().may_fail.set()
+        events.wait(event)
     status = Reply(app).status
     failed = site.bus().runs[f"{kind.__name__}.consumer"].state is RunState.FAILED
     is_ready = site.health().ready().is_ok
@@ -124,10 +125,9 @@ def test_requests_are_answered_while_the_bus_goes_on(kind: type[Site], event: ty
 def test_running_raises_the_error_of_a_run_at_the_end_of_its_block() -> None:
     """With the error of the run as its cause."""
     site = Site()
-    events = RunEvents(site.attach())
-    with pytest.raises(RunFailed) as failed, running(site):
+    with RunRecorder(site.attach()) as events, pytest.raises(RunFailed) as failed, running(site):
         site.failing().may_fail.set()
-        events.await_(RunGaveUp)
+        events.wait(RunGaveUp)
 
     assert failed.value.path == "Site.consumer"
     assert isinstance(failed.value.__cause__, OSError)

@@ -5,20 +5,20 @@ from __future__ import annotations
 import threading
 
 import pytest
+from tests.consumer import Attempt, Consumer
 from tests.doubles import LIMIT
-from tests.run_events import Attempt, Consumer, RunEvents
 
 from typedbus import RUN, Bus, Component, Container, Restart, RunRecord, RunState, State, Stopping, on, running
 from typedbus.events import RunBegan, RunBroke, RunEnded, RunGaveUp
 from typedbus.plugins._run_checks import alive_checks, ready_checks
 from typedbus.plugins.health import READY, Check, Checked, Health, Probe
-from typedbus.testing import FakeClock
+from typedbus.testing import FakeClock, RunRecorder
 
 FIVE = Restart(first=1.0, longest=1.0, jitter=0.0)
 FIVE_WITH_DEPENDENTS = Restart(first=1.0, longest=1.0, jitter=0.0, takes="dependents")
 
 
-def site_of(policy: Restart, *attempts: Attempt) -> tuple[Container, FakeClock, Health, RunEvents]:
+def site_of(policy: Restart, *attempts: Attempt) -> tuple[Container, FakeClock, Health, RunRecorder]:
     """Return a container with a run, its clock, its health and the events of the run."""
     clock = FakeClock()
 
@@ -28,15 +28,15 @@ def site_of(policy: Restart, *attempts: Attempt) -> tuple[Container, FakeClock, 
         health = Component(Health, bus.provided, limit=LIMIT)
 
     site = Site()
-    return site, clock, site.health(), RunEvents(site.attach())
+    return site, clock, site.health(), RunRecorder(site.attach())
 
 
 def test_a_run_is_a_check_of_its_own() -> None:
     """On both channels, named by the path of the run, after the checks of listeners."""
     site, _, health, events = site_of(FIVE)
     site.attach()[READY].subscribe(lambda: Check(True))
-    with running(site):
-        events.await_(RunBegan)
+    with events, running(site):
+        events.wait(RunBegan)
         alive, ready = health.alive(), health.ready()
 
     assert alive.checks == (Checked("Site.consumer", True, "running", 0.0),)
@@ -48,13 +48,13 @@ def test_a_run_is_a_check_of_its_own() -> None:
 def test_a_run_that_waits_is_not_ready_and_alive() -> None:
     """Its check has the pause and the error; when it is called again, it is ready."""
     site, clock, health, events = site_of(FIVE, OSError("broker gone"))
-    with running(site):
-        events.await_(RunBroke)
+    with events, running(site):
+        events.wait(RunBroke)
         waiting, alive = health.ready(), health.alive()
         clock.advance(0.75)
         later = health.ready()
         clock.advance(0.25)
-        events.await_(RunBegan)
+        events.wait(RunBegan)
         again = health.ready()
 
     assert waiting.checks == (Checked("Site.consumer", False, "it runs again in 1.0 s: OSError('broker gone')", 0.0),)
@@ -66,8 +66,8 @@ def test_a_run_that_waits_is_not_ready_and_alive() -> None:
 def test_a_run_that_has_failed_is_not_ready_for_good() -> None:
     """The process goes on without it if its policy says so."""
     site, clock, health, events = site_of(Restart("never", then="unready"), OSError("broker gone"))
-    with running(site):
-        events.await_(RunGaveUp)
+    with events, running(site):
+        events.wait(RunGaveUp)
         clock.advance(1000.0, sleepers=0)
         ready, alive = health.ready(), health.alive()
 
@@ -80,8 +80,8 @@ def test_a_run_that_has_failed_is_not_ready_for_good() -> None:
 def test_a_run_whose_work_is_done_is_ready() -> None:
     """An import that has ended is no reason to send requests elsewhere."""
     site, _, health, events = site_of(FIVE, lambda stopping: None)
-    with running(site):
-        events.await_(RunEnded)
+    with events, running(site):
+        events.wait(RunEnded)
         ready = health.ready()
 
     assert ready.checks == (Checked("Site.consumer", True, "ended", 0.0),)
@@ -116,13 +116,12 @@ def test_an_awaited_run_that_is_called_again_is_not_ready_until_it_reports_that(
         health = Component(Health, bus.provided, limit=LIMIT)
 
     site = Site()
-    events = RunEvents(site.attach())
-    with running(site):
+    with RunRecorder(site.attach()) as events, running(site):
         first = site.health().ready()
         site.feed().broken.set()
-        events.await_(RunBroke)
+        events.wait(RunBroke)
         clock.advance(1.0)
-        events.await_(RunBegan)
+        events.wait(RunBegan)
         second = site.health().ready()
 
     assert first.is_ok
@@ -140,8 +139,8 @@ def test_a_run_that_is_silent_for_too_long_is_not_alive() -> None:
         stopping.wait()
 
     site, clock, health, events = site_of(Restart(silent=30.0), hang)
-    with running(site):
-        events.await_(RunBegan)
+    with events, running(site):
+        events.wait(RunBegan)
         clock.advance(30.0, sleepers=0)
         in_time = health.alive()
         clock.advance(1.0, sleepers=0)
@@ -175,9 +174,8 @@ def test_the_check_of_an_async_run_has_the_stack_of_its_task() -> None:
         health = Component(Health, bus.provided, limit=LIMIT)
 
     site = Site()
-    events = RunEvents(site.attach())
-    with running(site):
-        events.await_(RunBegan)
+    with RunRecorder(site.attach()) as events, running(site):
+        events.wait(RunBegan)
         # The task has begun when the loop answers.
         site.bus()[READY].subscribe(well)
         assert site.health().ready().checks[0].is_ok
@@ -243,17 +241,16 @@ def test_a_process_is_not_ready_while_a_component_and_its_dependents_restart() -
         health = Component(Health, bus.provided, limit=LIMIT)
 
     site = Site()
-    events = RunEvents(site.attach())
-    with running(site):
-        events.await_(RunBegan, "Site.pool")
-        events.await_(RunBegan, "Site.page")
+    with RunRecorder(site.attach()) as events, running(site):
+        events.wait(RunBegan, "Site.pool")
+        events.wait(RunBegan, "Site.page")
         before = site.health().ready()
         probes.clear()
         site.pool().may_fail.set()
         assert site.pool().has_stopped.wait(LIMIT)
         clock.advance(1.0)
-        events.await_(RunBegan, "Site.pool")
-        events.await_(RunBegan, "Site.page")
+        events.wait(RunBegan, "Site.pool")
+        events.wait(RunBegan, "Site.page")
         after, steps = site.health().ready(), dict(probes)
 
     assert before.is_ok

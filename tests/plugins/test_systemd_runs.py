@@ -8,9 +8,9 @@ import threading
 from collections.abc import Iterator
 
 import pytest
+from tests.consumer import Consumer
 from tests.doubles import LIMIT
 from tests.plugins.service_manager import Manager
-from tests.run_events import Consumer, RunEvents
 
 from typedbus import GRACEFUL, LOG, MAIN, Bus, Component, Container, Restart, Stopping, running
 from typedbus.events import (
@@ -25,7 +25,7 @@ from typedbus.events import (
     RunGaveUp,
 )
 from typedbus.plugins.systemd import Systemd
-from typedbus.testing import FakeClock, Recorder
+from typedbus.testing import FakeClock, Recorder, RunRecorder
 
 if sys.platform == "win32":
     pytest.skip("there is no such service manager", allow_module_level=True)
@@ -52,15 +52,14 @@ def test_runs_that_do_not_work_are_in_the_status(manager: Manager) -> None:
 
     site = Site()
     site.systemd()
-    events = RunEvents(site.attach())
-    with running(site):
-        events.await_(RunBroke, "Site.consumer")
-        events.await_(RunGaveUp, "Site.loader")
+    with RunRecorder(site.attach()) as events, running(site):
+        events.wait(RunBroke, "Site.consumer")
+        events.wait(RunGaveUp, "Site.loader")
         manager.await_("Site.loader")
         site.bus()[GRACEFUL].publish()
         reloaded = manager.messages
         clock.advance(1.0)
-        events.await_(RunBegan, "Site.consumer")
+        events.wait(RunBegan, "Site.consumer")
         again = manager.await_("Site.loader")
 
     loader = "Site.loader: it has failed, and does not run again: ValueError('no data')"
@@ -80,14 +79,15 @@ def test_a_long_error_of_a_run_is_cut_off_in_the_status(manager: Manager) -> Non
 
     site = Site()
     site.systemd()
-    events = RunEvents(site.attach())
-    with running(site):
-        events.await_(RunGaveUp)
+    with RunRecorder(site.attach()) as events, running(site):
+        events.wait(RunGaveUp)
         manager.await_("Site.loader")
         site.bus()[GRACEFUL].publish()
         ready = manager.messages[-1]
 
-    assert ready.startswith("READY=1; STATUS=started; Site.loader: it has failed, and does not run again: ValueError('xxx")
+    assert ready.startswith(
+        "READY=1; STATUS=started; Site.loader: it has failed, and does not run again: ValueError('xxx"
+    )
     assert ready.endswith("xxx...")
 
 
@@ -101,9 +101,8 @@ def test_a_run_that_begins_with_the_start_has_no_status(manager: Manager) -> Non
 
     site = Site()
     site.systemd()
-    events = RunEvents(site.attach())
-    with running(site):
-        events.await_(RunBegan)
+    with RunRecorder(site.attach()) as events, running(site):
+        events.wait(RunBegan)
         messages = manager.messages
 
     assert [message for message in messages if "STATUS=started" in message][1:] == []
@@ -146,10 +145,9 @@ def test_no_watchdog_notification_is_sent_while_a_run_is_silent_for_too_long(man
     site = Site()
     site.systemd()
     bus = site.attach()
-    events = RunEvents(bus)
     signs = []
-    with running(site):
-        events.await_(RunBegan)
+    with RunRecorder(bus) as events, running(site):
+        events.wait(RunBegan)
         manager.await_("READY=1")
         with Recorder(bus[LOG]) as log:
             for seconds in (30.0, 1.0, 1.0):

@@ -6,12 +6,12 @@ import json
 from collections.abc import Iterator
 
 import pytest
-from tests.run_events import Consumer, RunEvents
+from tests.consumer import Consumer
 
 from typedbus import RUN, RUNS, Bus, Component, Container, State, Stopping, on, running
 from typedbus.events import LIFECYCLE, Moved, RunBegan, RunBroke, RunEnded, RunReady
 from typedbus.report import Outcome, Report, RunStart
-from typedbus.testing import FakeClock
+from typedbus.testing import FakeClock, RunRecorder
 
 
 class Feed:
@@ -43,10 +43,9 @@ def reported() -> Iterator[Report]:
         consumer = Component(Consumer)
 
     site = Site()
-    events = RunEvents(site.attach())
-    with Report.of(site.attach()) as report, running(site):
-        events.await_(RunBegan, "Site.feed.count")
-        events.await_(RunBegan, "Site.consumer")
+    with RunRecorder(site.attach()) as events, Report.of(site.attach()) as report, running(site):
+        events.wait(RunBegan, "Site.feed.count")
+        events.wait(RunBegan, "Site.consumer")
         yield report
 
 

@@ -17,8 +17,8 @@ from listeners import (
     refill_further,
 )
 from typedbus import AsyncChannel, BoundChannel, Bus, State
-from typedbus.events import LIFECYCLE
-from typedbus.testing import FakeClock, Recorder, running
+from typedbus.events import LIFECYCLE, Moved, RunBroke
+from typedbus.testing import FakeClock, Recorder, RunRecorder, running
 
 
 def other_objects_cannot_be_recorded(bus: Bus) -> None:
@@ -29,6 +29,14 @@ def other_objects_cannot_be_recorded(bus: Bus) -> None:
     Recorder(bus[order_placed], 5)  # E
     Recorder(bus[order_placed], priority="first")  # E
     Recorder("order_placed")  # E
+
+
+def only_events_of_runs_are_awaited(bus: Bus) -> None:
+    RunRecorder(bus[LIFECYCLE])  # E
+    RunRecorder(bus).wait(Moved)  # E
+    RunRecorder(bus).wait(RunBroke, 5)  # E
+    RunRecorder(bus).wait(RunBroke, "Shop.consumer", 5.0)  # E
+    RunRecorder(bus).wait(RunBroke).state  # E
 
 
 def recorded_arguments_have_the_types_of_the_channel(bus: Bus, order: Order) -> None:

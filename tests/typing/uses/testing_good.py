@@ -7,8 +7,8 @@ from declared import Order, Receipt, Shop, audited, closed, order_cancelled, ord
 
 from listeners import ask, bill, bill_anything, either, note_and_bill
 from typedbus import LOG, AsyncChannel, BoundChannel, Bus, State
-from typedbus.events import LIFECYCLE, LifecycleEvent, Moved
-from typedbus.testing import Call, FakeClock, Recorder, running
+from typedbus.events import LIFECYCLE, LifecycleEvent, Moved, RunBroke, RunEvent, RunReady
+from typedbus.testing import Call, FakeClock, NoRunEvent, Recorder, RunRecorder, running
 
 Args = ParamSpec("Args")
 
@@ -97,6 +97,17 @@ def a_container_runs_for_a_block() -> None:
     with running(Shop()) as shop, Recorder(shop.bus()[order_placed]).answering(bill) as placed:
         assert_type(shop, Shop)
         assert_type(placed.times(Order("tea")), int)
+
+
+def an_event_of_a_run_is_awaited(shop: Shop) -> None:
+    with RunRecorder(shop.bus()) as runs:
+        assert_type(runs, RunRecorder)
+        assert_type(runs.wait(RunReady), RunReady)
+        try:
+            assert_type(runs.wait(RunBroke, "Shop.consumer", patience=5).delay, float)
+        except NoRunEvent as error:
+            assert_type((error.kind, error.events), tuple[str, tuple[str, ...]])
+        assert_type(runs.events, list[RunEvent])
 
 
 def a_clock_advances_on_request() -> None:
