@@ -46,7 +46,9 @@ class RunSeam:
             machine, main_loop = self.machine(), self.main_loop()
             assert machine is not None
             assert main_loop is not None
-            self._runs = Runs(machine, main_loop)
+            # Components that start in parallel may both be the first with a run.
+            with self._registry.lock:
+                self._runs = self._runs or Runs(machine, main_loop)
         return self._runs
 
     @property
