@@ -343,6 +343,14 @@ class CauseReport(str):
     __slots__ = ()
 
 
+def error_text(error: BaseException) -> str:
+    """Return the repr of *error*, or a text without it if it cannot be computed."""
+    try:
+        return repr(error)
+    except Exception:  # of the class of the error
+        return f"{type(error).__name__}(<its repr has failed>)"
+
+
 def traceback_of(error: BaseException) -> str:
     """Return the traceback of *error*, as the interpreter prints it."""
     import traceback  # only needed when something fails

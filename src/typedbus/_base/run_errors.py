@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from typedbus._base.failures import error_text
 from typedbus._base.structured import StructuredError
 
 
@@ -36,7 +37,7 @@ class RunFailed(StructuredError, RuntimeError):
     errors: tuple[BaseException, ...] = ()
 
     def __str__(self) -> str:
-        last = f" with {self.errors[-1]!r}" if self.errors else ""
+        last = f" with {error_text(self.errors[-1])}" if self.errors else ""
         often = "" if self.attempts == 1 else f" after {self.attempts} calls, the last time"
         return f"run {self.path} failed{often}{last}"
 

@@ -71,7 +71,7 @@ class Ending:
             return None
         began, clock = self._machine.clock.now(), self._machine.clock
         if self.has_ended(run, session, patience):
-            return None if was_over else session.error
+            return None if was_over else session.late_error
         loop = session.on
         if loop is not None and (death := loop.why_dead()) is not None:
             reason = f"{loop.name} {death}; exit the bus before its event loop ends"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TypeAlias
 
-from typedbus._base.failures import traceback_of
+from typedbus._base.failures import error_text, traceback_of
 from typedbus._base.restart import Restart
 from typedbus._bus.builtin import ERROR, INFO, WARNING
 
@@ -33,7 +33,7 @@ class RunLines:
     ) -> Line | None:
         """Return the line for a run that is called again, with the traceback of the first of *failures* in a row."""
         text = (
-            f"run {path} broke after {seconds:.1f} s: {error!r}; "
+            f"run {path} broke after {seconds:.1f} s: {error_text(error)}; "
             f"again in {delay:.1f} s ({failures} of {policy.most} in {policy.within:g} s)"
         )
         return f"{text}\n{traceback_of(error)}" if failures == 1 else text, WARNING
@@ -42,10 +42,10 @@ class RunLines:
         """Return the line for a run that is not called again; the exit of the bus logs the traceback if there is one."""
         often = "" if attempts <= 1 else f" after {attempts} calls"
         if not isinstance(error, Exception):
-            return f"run {path} exits the bus: {error!r}", INFO
+            return f"run {path} exits the bus: {error_text(error)}", INFO
         if exits:
-            return f"run {path} failed{often}, the bus exits: {error!r}", ERROR
-        return f"run {path} failed{often}, and is not called again: {error!r}\n{traceback_of(error)}", ERROR
+            return f"run {path} failed{often}, the bus exits: {error_text(error)}", ERROR
+        return f"run {path} failed{often}, and is not called again: {error_text(error)}\n{traceback_of(error)}", ERROR
 
     def ended(self, path: str, seconds: float, *, is_asked: bool, is_late: bool) -> Line | None:
         """Return the line for a run that has returned; *is_asked* if it was asked to end, *is_late* if it was left behind."""

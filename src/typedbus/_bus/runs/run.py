@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Protocol
 from typedbus._base.clock import Clock
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import HookCancelled
-from typedbus._base.failures import place_of
+from typedbus._base.failures import error_text, place_of
 from typedbus._base.run_errors import RunFailed, RunReturned
 from typedbus._base.run_events import RunBegan, RunBroke, RunEnded, RunEvent, RunGaveUp, RunReady
 from typedbus._base.run_records import RunRecord, RunState
@@ -202,10 +202,10 @@ class Run:
             self._host.log(f"run {self.path} begins when its earlier call, which was left behind, has ended", WARNING)
         try:
             session.begin()
-        except RuntimeError as error:
+        except BaseException as error:
+            # There is no thread for it, or a listener of `LOG` or `RUNS` has raised `SystemExit`.
             session.error = error
-            with self._lock:
-                self._enter(RunState.FAILED)
+            self._enter_failed(error)
             session.end()
             raise
         return session
@@ -344,11 +344,13 @@ class Run:
 
         Return False, and report nothing, if *session* was asked to end meanwhile.
         """
+        # Not under the lock: the method of a foreign class may wait for this run.
+        text = error_text(error)
         with self._lock:
             if session is not None and session.is_asked:
                 return False
             self._has_failed = True
-            self._last_error = repr(error)
+            self._last_error = text
             self._enter(RunState.WAITING)
             self._next_at, attempt = self._since + delay, self._attempt
             failures = len(self._window.errors)
@@ -360,10 +362,7 @@ class Run:
     def gives_up(self, session: Session, error: BaseException) -> None:
         """Report that the function is not called again because of *error*, and exit the bus if the policy demands it."""
         session.error = error
-        with self._lock:
-            self._last_error = repr(error)
-            self._enter(RunState.FAILED)
-            attempts = self._attempt
+        attempts = self._enter_failed(error)
         if self._is_awaited_now(session):
             # The start that waits for it raises the error. A restart of the component goes on with the next attempt.
             if self._host.is_starting:
@@ -374,6 +373,13 @@ class Run:
         if exits:
             self._exit(error, attempts, self._window.errors or (error,))
 
+    def interrupted(self, session: Session, error: BaseException) -> None:
+        """Exit the bus because of *error*, which a listener of `LOG` or `RUNS` has raised: *session* ends."""
+        session.error = error
+        if session is self.session:
+            self._enter_failed(error)
+        self._host.request_exit(error)
+
     def _returned_asked(self, session: Session, error: BaseException | None, seconds: float) -> None:
         """Note the end of a run that was asked to end; `Runs.end` reports an error, unless the run was left behind."""
         if session.was_cancelled and _is_cancellation(error):
@@ -381,13 +387,10 @@ class Run:
         if error is None:
             self._has_ended(session, seconds)
             return
-        with self._lock:
-            self._last_error = repr(error)
-            self._enter(RunState.FAILED)
-            attempts = self._attempt
+        attempts = self._enter_failed(error)
         exits = self._exits_late and self._exits_after(error)
         if not self._exits_late:
-            session.error = error
+            session.late_error = error
         self._report_failure(error, attempts, exits=exits)
         if exits:
             self._exit(error, attempts, (error,))
@@ -445,6 +448,15 @@ class Run:
             self._log(self._lines.is_ready(self.path))
             self._host.publish(RunReady(self.path))
             session.wake()
+
+    def _enter_failed(self, error: BaseException) -> int:
+        """Note that the run has failed with *error*, and return the number of its calls."""
+        # Not under the lock: the method of a foreign class may wait for this run.
+        text = error_text(error)
+        with self._lock:
+            self._last_error = text
+            self._enter(RunState.FAILED)
+            return self._attempt
 
     def _enter(self, state: RunState) -> None:
         """Set the state; the caller holds the lock."""

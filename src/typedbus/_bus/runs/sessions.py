@@ -63,6 +63,9 @@ class SessionOwner(Protocol):
         """Called after each call; return the pause before the next one in seconds, or None if the session is over."""
         ...
 
+    def interrupted(self, session: Session, error: BaseException, /) -> None:
+        """Called if other code than the function has raised *error*, such as a listener of `LOG`; the session is over."""
+
     def gives_up(self, session: Session, error: BaseException, /) -> None:
         """Called if the function cannot be called, because of *error*."""
 
@@ -82,7 +85,8 @@ class Session:
         is_awaited: Whether a start waits until the run is ready, and fails with it.
         restart: The restart of the component of the run that a failure has caused.
         stopping: The argument of the current call.
-        error: The error with which it ended.
+        error: The error with which it ended, before it was asked to.
+        late_error: The error with which it ended after it was asked to: a failure of the stop.
         watchers: Inboxes that receive an item when the run becomes ready, and when the session ends.
     """
 
@@ -98,6 +102,7 @@ class Session:
         self.restart: PartialRestart | None = None
         self.stopping: Stopping | None = None
         self.error: BaseException | None = None
+        self.late_error: BaseException | None = None
         self.watchers: list[Inbox] = []
 
     @property
@@ -166,6 +171,8 @@ class Session:
             while (stopping := self._run.begins(self)) is not None:
                 if not self._goes_on(raised_by(functools.partial(self._run.call, stopping))):
                     return
+        except BaseException as error:
+            self._run.interrupted(self, error)
         finally:
             self.end()
 
@@ -224,8 +231,12 @@ class TaskSession(Session):
         return super().stack() if self._call is None else self._call.stack()
 
     def _begin_after_earlier(self) -> None:
-        self._await_earlier()
-        self._begin_task()
+        try:
+            self._await_earlier()
+            self._begin_task()
+        except BaseException as error:
+            self._run.interrupted(self, error)
+            self.end()
 
     def _begin_task(self) -> None:
         stopping = self._run.begins(self)
@@ -258,6 +269,9 @@ class TaskSession(Session):
             if self._goes_on(error):
                 is_over = False
                 self._begin_task()
+        except BaseException as interrupt:
+            is_over = True
+            self._run.interrupted(self, interrupt)
         finally:
             if is_over:
                 self.end()
