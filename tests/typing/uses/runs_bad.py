@@ -43,6 +43,7 @@ def policies_are_for_runs() -> None:
 def wrong_policies() -> None:
     Restart("sometimes")  # E
     Restart(then="restart")  # E
+    Restart(takes="siblings")  # E
     Restart(most="5")  # E
     Restart(fatal=OSError)  # E
     Restart(fatal=(KeyboardInterrupt,))  # E

@@ -37,7 +37,7 @@ async def tock(stopping: Stopping) -> None:
 
 class Shop(Container):
     bus = Component(Bus)
-    consumer = Component(Consumer).supervised(Restart(most=3, within=30, then="unready", silent=5))
+    consumer = Component(Consumer).supervised(Restart(most=3, within=30, takes="dependents", then="unready", silent=5))
     clocks = Component(listeners)
 
 
