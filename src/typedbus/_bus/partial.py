@@ -169,8 +169,6 @@ class PartialRestart:
         while transition.goes_on(is_up=False):
             # Also before a further attempt: the last one may have begun runs that its start waits for.
             runs.end(nodes)
-            if not transition.goes_on(is_up=False):
-                break
             error = self._stop(transition, nodes) or error
             if not transition.goes_on(is_up=False):
                 break
