@@ -4,18 +4,19 @@ from __future__ import annotations
 
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING
 
 from typedbus._base.clock import Clock
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import HookCancelled
 from typedbus._base.failures import error_text, place_of
 from typedbus._base.run_errors import RunFailed, RunReturned
-from typedbus._base.run_events import RunBegan, RunBroke, RunEnded, RunEvent, RunGaveUp, RunReady
+from typedbus._base.run_events import RunBegan, RunBroke, RunEnded, RunGaveUp, RunReady
 from typedbus._base.run_records import RunRecord, RunState
 from typedbus._base.stopping import Stopping
 from typedbus._base.sync import new_lock
 from typedbus._bus.builtin import WARNING
+from typedbus._bus.runs.host import RunHost, RunStopping
 from typedbus._bus.runs.reports import Line, RunLines
 from typedbus._bus.runs.sessions import Session, TaskSession
 from typedbus._bus.runs.window import Window
@@ -26,57 +27,6 @@ if TYPE_CHECKING:
     from typedbus._bus.hooks import ScheduledHook
 
 _DONE = (RunState.ENDED, RunState.FAILED)
-
-
-class RunHost(Protocol):
-    """The bus of a run."""
-
-    @property
-    def clock(self) -> Clock:
-        """The clock."""
-        ...
-
-    @property
-    def is_starting(self) -> bool:
-        """Whether the bus is STARTING: a failure ends the start, and the run is not called again."""
-        ...
-
-    def log(self, message: str, level: int, /) -> None:
-        """Publish on `LOG`."""
-
-    def publish(self, event: RunEvent, /) -> None:
-        """Publish on `RUNS`."""
-
-    def own(self, thread: threading.Thread, /) -> None:
-        """Let the bus own *thread*."""
-
-    def loop(self, action: str, /) -> AsyncioLoop:
-        """Return the event loop of the bus, for *action*."""
-        ...
-
-    def request_exit(self, cause: BaseException, /) -> None:
-        """Exit the bus because of *cause*."""
-
-    def restart(self, run: Run, session: Session, pause: float, /) -> bool:
-        """
-        Restart the component of *run* and its dependents, in this thread, after a failure in *session*.
-
-        Return False, and do nothing, if the run belongs to no component.
-        """
-        ...
-
-
-class RunStopping(Stopping):
-    """The argument of one call of a run, which learns when it is ready."""
-
-    def __init__(self, clock: Clock, became_ready: Callable[[], object]) -> None:
-        super().__init__(clock)
-        self._became_ready = became_ready
-
-    def ready(self) -> None:
-        if not self._is_ready:
-            super().ready()
-            self._became_ready()
 
 
 class Run:

@@ -1,0 +1,67 @@
+"""The bus as its runs see it, and the argument of their calls."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Protocol
+
+from typedbus._base.clock import Clock
+from typedbus._base.run_events import RunEvent
+from typedbus._base.stopping import Stopping
+
+if TYPE_CHECKING:
+    from typedbus._bus.asyncio_loop import AsyncioLoop
+    from typedbus._bus.runs.run import Run
+    from typedbus._bus.runs.sessions import Session
+
+
+class RunHost(Protocol):
+    """The bus of a run."""
+
+    @property
+    def clock(self) -> Clock:
+        """The clock."""
+        ...
+
+    @property
+    def is_starting(self) -> bool:
+        """Whether the bus is STARTING: a failure ends the start, and the run is not called again."""
+        ...
+
+    def log(self, message: str, level: int, /) -> None:
+        """Publish on `LOG`."""
+
+    def publish(self, event: RunEvent, /) -> None:
+        """Publish on `RUNS`."""
+
+    def own(self, thread: threading.Thread, /) -> None:
+        """Let the bus own *thread*."""
+
+    def loop(self, action: str, /) -> AsyncioLoop:
+        """Return the event loop of the bus, for *action*."""
+        ...
+
+    def request_exit(self, cause: BaseException, /) -> None:
+        """Exit the bus because of *cause*."""
+
+    def restart(self, run: Run, session: Session, pause: float, /) -> bool:
+        """
+        Restart the component of *run* and its dependents, in this thread, after a failure in *session*.
+
+        Return False, and do nothing, if the run belongs to no component.
+        """
+        ...
+
+
+class RunStopping(Stopping):
+    """The argument of one call of a run, which learns when it is ready."""
+
+    def __init__(self, clock: Clock, became_ready: Callable[[], object]) -> None:
+        super().__init__(clock)
+        self._became_ready = became_ready
+
+    def ready(self) -> None:
+        if not self._is_ready:
+            super().ready()
+            self._became_ready()
