@@ -28,6 +28,7 @@ from typedbus import (
     Stopping,
     running,
 )
+from typedbus._bus.bus import parts_of
 from typedbus.events import RunBegan, RunBroke, RunEnded, RunEvent, RunGaveUp
 from typedbus.plugins.monitor import BackgroundTask, Monitor
 from typedbus.testing import FakeClock, Recorder
@@ -43,10 +44,12 @@ class Work:
     def __init__(self, *errors: BaseException) -> None:
         self.errors = list(errors)
         self.waiting = threading.Event()
+        self.stopping = threading.Event()
 
     def __call__(self, stopping: threading.Event) -> None:
         if self.errors:
             raise self.errors.pop(0)
+        self.stopping = stopping
         self.waiting.set()
         stopping.wait()
 
@@ -496,6 +499,27 @@ def test_a_monitor_that_would_always_be_silent_is_refused(bus: Bus) -> None:
     """At construction."""
     with pytest.raises(RestartPolicyError, match="silent=10 is not longer than every=10"):
         Monitor(bus, print, every=10, name="pinging", restart=Restart(silent=10))
+
+
+def test_a_forked_process_has_no_call_of_its_parent(bus: Bus) -> None:
+    """The task can be started there."""
+    work = Work()
+    task = BackgroundTask(bus, work, name="consuming")
+    task.start()
+    assert work.waiting.wait(10)
+    [thread] = parts_of(bus).main_loop.threads
+    stopping = work.stopping
+
+    bus.detach()
+
+    record = bus.runs["consuming"]
+    assert (record.state, record.attempt, task.is_running) == (RunState.IDLE, 0, False)
+    work.waiting.clear()
+    task.start()
+    assert work.waiting.wait(10)
+    task.stop()
+    stopping.set()
+    thread.join(10)
 
 
 def test_a_policy_that_takes_dependents_is_refused(bus: Bus) -> None:

@@ -467,7 +467,7 @@ class Bus:
         Let `block` wait for *thread*, which may not have been started yet, after the exit, and name it if it does not end.
 
         If an exception ends the thread, it is logged on `LOG`, as an error with its traceback, in that thread; then
-        `threading.excepthook` gets it. The bus continues: a thread that the process needs must call `request_exit`.
+        `threading.excepthook` gets it. The bus continues: a thread that the process needs calls `request_exit`, or is a run.
         """
         notice()
         self._parts.main_loop.own(thread)
