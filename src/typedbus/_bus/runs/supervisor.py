@@ -109,7 +109,7 @@ class Runs:
             if run in self._added.values():
                 return
             earlier = self._added.get(path)
-            if earlier is not None and not earlier.is_begun and (earlier.session is None or earlier.session.is_over):
+            if earlier is not None and not earlier.is_lasting:
                 del self._added[path]
             run.path = self._unused(path)
             self._added[run.path] = run
@@ -119,7 +119,15 @@ class Runs:
         return {path: run.record() for path, run in (self._declared() | dict(self._added)).items()}
 
     def begin(self) -> None:
-        """Begin the runs that have not begun, in running order; called when the bus has STARTED."""
+        """
+        Begin the runs that have not begun, in running order; called when the bus has STARTED.
+
+        The runs that their owners have not begun in this start are shown no longer: the owner may be one of an earlier start.
+        """
+        with self.machine.registry.lock:
+            for path, run in list(self._added.items()):
+                if not run.is_lasting:
+                    del self._added[path]
         for run, _ in self.matched():
             if not run.is_begun:
                 self.begin_one(run)
