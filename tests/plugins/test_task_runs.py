@@ -7,13 +7,11 @@ import gc
 import threading
 from collections.abc import Callable, Iterator
 from queue import SimpleQueue
-from typing import TypeVar
 
 import pytest
 
 from typedbus import (
     LOG,
-    RUNS,
     START,
     STOP,
     Bus,
@@ -29,11 +27,10 @@ from typedbus import (
     running,
 )
 from typedbus._bus.bus import parts_of
-from typedbus.events import RunBegan, RunBroke, RunEnded, RunEvent, RunGaveUp
+from typedbus.events import RunBegan, RunBroke, RunEnded, RunGaveUp
+from typedbus.plugins.health import Health
 from typedbus.plugins.monitor import BackgroundTask, Monitor
-from typedbus.testing import FakeClock, Recorder
-
-Event = TypeVar("Event", RunBegan, RunBroke, RunEnded, RunGaveUp)
+from typedbus.testing import FakeClock, Recorder, RunRecorder
 
 SECOND = Restart(first=1, longest=4, jitter=0)
 
@@ -54,24 +51,6 @@ class Work:
         stopping.wait()
 
 
-class Events:
-    """Receives the events of runs, and waits for one of a kind."""
-
-    def __init__(self, bus: Bus) -> None:
-        self._queue: SimpleQueue[RunEvent] = SimpleQueue()
-        bus[RUNS].subscribe(self.receive)
-
-    def receive(self, event: RunEvent, /) -> None:
-        self._queue.put(event)
-
-    def until(self, kind: type[Event]) -> Event:
-        """Return the next event of *kind*, which may have happened already."""
-        while True:
-            event = self._queue.get(timeout=10)
-            if isinstance(event, kind):
-                return event
-
-
 @pytest.fixture
 def clock() -> FakeClock:
     """Return a clock at 0."""
@@ -87,9 +66,10 @@ def bus(clock: FakeClock) -> Iterator[Bus]:
 
 
 @pytest.fixture
-def events(bus: Bus) -> Events:
-    """Return the events of runs on the bus."""
-    return Events(bus)
+def events(bus: Bus) -> Iterator[RunRecorder]:
+    """Yield a recorder of the events of runs on the bus."""
+    with RunRecorder(bus) as events:
+        yield events
 
 
 def begun(bus: Bus, task: Monitor | BackgroundTask) -> None:
@@ -99,16 +79,16 @@ def begun(bus: Bus, task: Monitor | BackgroundTask) -> None:
     bus.start()
 
 
-def test_a_task_that_fails_is_called_again(bus: Bus, clock: FakeClock, events: Events) -> None:
+def test_a_task_that_fails_is_called_again(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
     """After the pauses of its policy; the bus continues."""
     work = Work(OSError("no broker"), OSError("no broker"))
     task = BackgroundTask(bus, work, name="consuming", restart=SECOND)
     begun(bus, task)
 
-    broke = events.until(RunBroke)
+    broke = events.wait(RunBroke)
     paused = task.is_running, bus.runs["consuming"].state, task.last_error
     clock.advance(1)
-    again = events.until(RunBroke)
+    again = events.wait(RunBroke)
     clock.advance(2)
     assert work.waiting.wait(10)
 
@@ -121,12 +101,12 @@ def test_a_task_that_fails_is_called_again(bus: Bus, clock: FakeClock, events: E
     assert bus.state is State.STARTED
 
 
-def test_a_task_that_fails_too_often_exits_the_bus(bus: Bus, clock: FakeClock, events: Events) -> None:
+def test_a_task_that_fails_too_often_exits_the_bus(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
     """With `RunFailed`, raised from the last error."""
     errors = [OSError("first"), OSError("second")]
     task = BackgroundTask(bus, Work(*errors), name="consuming", restart=Restart(most=1, first=1, jitter=0))
     begun(bus, task)
-    events.until(RunBroke)
+    events.wait(RunBroke)
     clock.advance(1)
 
     with pytest.raises(RunFailed) as raised:
@@ -136,7 +116,7 @@ def test_a_task_that_fails_too_often_exits_the_bus(bus: Bus, clock: FakeClock, e
     assert (raised.value.path, raised.value.attempts, raised.value.errors) == ("consuming", 2, tuple(errors))
 
 
-def test_failures_of_long_ago_do_not_count(bus: Bus, clock: FakeClock, events: Events) -> None:
+def test_failures_of_long_ago_do_not_count(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
     """A task that fails once in a while is called again for ever."""
     may_fail: SimpleQueue[None] = SimpleQueue()
 
@@ -148,9 +128,9 @@ def test_failures_of_long_ago_do_not_count(bus: Bus, clock: FakeClock, events: E
     for _ in range(5):
         clock.advance(61, sleepers=0)
         may_fail.put(None)
-        events.until(RunBroke)
+        events.wait(RunBroke)
         clock.advance(1)
-        events.until(RunBegan)
+        events.wait(RunBegan)
 
     assert bus.runs["consuming"].restarts == 5
     assert bus.state is State.STARTED
@@ -174,7 +154,7 @@ def test_a_fatal_error_is_not_tried_again(bus: Bus) -> None:
 
 
 @pytest.mark.parametrize("moment", ["at once", "later"])
-def test_the_site_continues_without_a_task(bus: Bus, events: Events, moment: str) -> None:
+def test_the_site_continues_without_a_task(bus: Bus, events: RunRecorder, moment: str) -> None:
     """With then="unready", also if it fails while the bus starts."""
     is_started = threading.Event()
 
@@ -185,22 +165,25 @@ def test_the_site_continues_without_a_task(bus: Bus, events: Events, moment: str
 
     def await_failure() -> None:
         if moment == "at once":
-            events.until(RunGaveUp)
+            events.wait(RunGaveUp)
 
     bus[START].subscribe(await_failure, priority=60)
     begun(bus, BackgroundTask(bus, work, name="loading", restart=Restart("never", then="unready")))
     is_started.set()
     if moment == "later":
-        events.until(RunGaveUp)
+        events.wait(RunGaveUp)
 
+    probe = Health(bus).ready()
     record = bus.runs["loading"]
     assert (record.state, record.is_ready) == (RunState.FAILED, False)
     assert record.last_error == "OSError('no data')"
+    assert not probe.is_ok
+    assert [check.name for check in probe.checks] == ["loading"]
     assert not bus.is_exit_requested
     assert bus.state is State.STARTED
 
 
-def test_a_return_is_a_failure_of_a_task_that_always_runs(bus: Bus, clock: FakeClock, events: Events) -> None:
+def test_a_return_is_a_failure_of_a_task_that_always_runs(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
     """Unless the task was asked to end."""
     calls: SimpleQueue[None] = SimpleQueue()
 
@@ -211,32 +194,32 @@ def test_a_return_is_a_failure_of_a_task_that_always_runs(bus: Bus, clock: FakeC
             stopping.wait()
 
     begun(bus, BackgroundTask(bus, work, restart=Restart("always", first=1, jitter=0)))
-    broke = events.until(RunBroke)
+    broke = events.wait(RunBroke)
     clock.advance(1)
-    events.until(RunBegan)
+    events.wait(RunBegan)
     bus.stop()
-    events.until(RunEnded)
+    events.wait(RunEnded)
 
     assert isinstance(broke.error, RunReturned)
     assert bus.state is State.STOPPED
 
 
-def test_a_return_ends_a_task_that_is_called_again_after_failures(bus: Bus, events: Events) -> None:
+def test_a_return_ends_a_task_that_is_called_again_after_failures(bus: Bus, events: RunRecorder) -> None:
     """Its work is done: it is ready, and there is no warning."""
     with Recorder(bus[LOG]) as messages:
         begun(bus, BackgroundTask(bus, lambda stopping: None, name="importing", restart=Restart()))
-        events.until(RunEnded)
+        events.wait(RunEnded)
 
     record = bus.runs["importing"]
     assert (record.state, record.is_ready) == (RunState.ENDED, True)
     assert all(call.args[1] == 20 for call in messages.calls)
 
 
-def test_a_stop_ends_a_pause_at_once(bus: Bus, events: Events) -> None:
+def test_a_stop_ends_a_pause_at_once(bus: Bus, events: RunRecorder) -> None:
     """The clock does not move; a start afterwards calls the function again."""
     work = Work(OSError())
     begun(bus, BackgroundTask(bus, work, name="consuming", restart=SECOND))
-    events.until(RunBroke)
+    events.wait(RunBroke)
 
     bus.stop()
     state = bus.runs["consuming"].state
@@ -258,19 +241,18 @@ def test_runs_have_the_path_of_their_component() -> None:
 
     site = Site()
     site_bus = site.bus()
-    events = Events(site_bus)
     # So that the records of the first objects are not removed before the second start.
     kept: list[object] = []
     for _ in range(2):
-        with running(site):
+        with RunRecorder(site_bus) as events, running(site):
             records = site_bus.runs
-            began = [events.until(RunBegan) for _ in range(3)]
+            began = [events.wait(RunBegan, path) for path in records]
             kept.extend([site.clearing(), site.consuming(), site.loading()])
 
         assert list(records) == ["Site.clearing", "Site.consuming", "Site.loading"]
         assert [record.path for record in records.values()] == list(records)
         assert [record.policy for record in records.values()] == [None, SECOND, None]
-        assert {event.path for event in began} == set(records)
+        assert [event.path for event in began] == list(records)
         assert [record.state for record in site_bus.runs.values()] == [RunState.ENDED] * 3
     assert len(kept) == 6
 
@@ -288,6 +270,23 @@ def test_runs_of_one_name_outside_a_container_are_told_apart(bus: Bus) -> None:
     assert {path: record.state for path, record in bus.runs.items()} == dict.fromkeys(both, RunState.RUNNING)
     second.stop()
     third.stop()
+
+
+def test_a_failed_task_of_an_earlier_start_is_not_shown(bus: Bus, events: RunRecorder) -> None:
+    """The next start may be ready, although the object still exists."""
+
+    def fail(stopping: Stopping) -> None:
+        raise OSError("no data")
+
+    task = BackgroundTask(bus, fail, name="loading", restart=Restart("never", then="unready"))
+    with bus[START].subscribe(task.start), bus[STOP].subscribe(task.stop):
+        bus.start()
+        events.wait(RunGaveUp)
+        bus.exit()
+    begun(bus, BackgroundTask(bus, Work(), name="consuming"))
+
+    assert list(bus.runs) == ["consuming"]
+    assert task.last_error is not None
 
 
 def test_a_task_that_is_no_longer_used_has_no_record(bus: Bus) -> None:
@@ -310,7 +309,7 @@ async def running_loop() -> asyncio.AbstractEventLoop:
 
 @pytest.mark.parametrize("end", [Bus.stop, Bus.exit])
 def test_an_async_function_is_a_task_on_the_loop_of_the_bus(
-    bus: Bus, events: Events, end: Callable[[Bus], None]
+    bus: Bus, events: RunRecorder, end: Callable[[Bus], None]
 ) -> None:
     """A stop asks it to end, and waits for that."""
     loops: list[asyncio.AbstractEventLoop] = []
@@ -325,7 +324,7 @@ def test_an_async_function_is_a_task_on_the_loop_of_the_bus(
     task = BackgroundTask(bus, follow, name="following")
     begun(bus, task)
     loop = bus.run_on_loop(running_loop()).result(10)
-    events.until(RunBegan)
+    events.wait(RunBegan)
     was_running = task.is_running
     end(bus)
 
@@ -334,7 +333,7 @@ def test_an_async_function_is_a_task_on_the_loop_of_the_bus(
     assert (was_running, task.is_running) == (True, False)
 
 
-def test_an_async_function_is_called_again_after_a_failure(bus: Bus, clock: FakeClock, events: Events) -> None:
+def test_an_async_function_is_called_again_after_a_failure(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
     """After the pause of its policy."""
     errors = [OSError("no feed")]
     follows = threading.Event()
@@ -346,7 +345,7 @@ def test_an_async_function_is_called_again_after_a_failure(bus: Bus, clock: Fake
         await stopping.until_set()
 
     begun(bus, BackgroundTask(bus, follow, restart=SECOND))
-    events.until(RunBroke)
+    events.wait(RunBroke)
     clock.advance(1)
 
     assert follows.wait(10)
@@ -397,7 +396,7 @@ def test_an_error_after_the_stop_exits_the_bus(bus: Bus, stops: str) -> None:
     assert raised.value is error
 
 
-def test_an_error_after_the_stop_does_not_exit_a_site_that_does_without_the_task(bus: Bus, events: Events) -> None:
+def test_an_error_after_the_stop_does_not_exit_a_site_that_does_without_the_task(bus: Bus, events: RunRecorder) -> None:
     """It is logged, with its traceback."""
 
     def work(stopping: Stopping) -> None:
@@ -407,14 +406,14 @@ def test_an_error_after_the_stop_does_not_exit_a_site_that_does_without_the_task
     begun(bus, BackgroundTask(bus, work, name="flushing", restart=Restart("never", then="unready")))
     with Recorder(bus[LOG]) as messages:
         bus.stop()
-        events.until(RunGaveUp)
+        events.wait(RunGaveUp)
 
     [text] = [str(call.args[0]) for call in messages.calls if call.args[1] == 40]
     assert text.startswith("run flushing failed, and is not called again: OSError('not flushed')\nTraceback")
     assert not bus.is_exit_requested
 
 
-def test_a_monitor_without_a_policy_runs_as_long_as_it_fails(bus: Bus, clock: FakeClock, events: Events) -> None:
+def test_a_monitor_without_a_policy_runs_as_long_as_it_fails(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
     """It delays its calls itself: a failure does not end the run."""
     failed = threading.Event()
 
@@ -431,7 +430,7 @@ def test_a_monitor_without_a_policy_runs_as_long_as_it_fails(bus: Bus, clock: Fa
     assert (record.state, record.attempt, record.is_ready) == (RunState.RUNNING, 1, True)
 
 
-def test_a_policy_decides_about_a_monitor_that_fails(bus: Bus, clock: FakeClock, events: Events) -> None:
+def test_a_policy_decides_about_a_monitor_that_fails(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
     """Instead of its own delay: the next call comes after the pause, then at its period; at last the bus exits."""
     times: SimpleQueue[float] = SimpleQueue()
     failing = [False, True, True]
@@ -447,10 +446,10 @@ def test_a_policy_decides_about_a_monitor_that_fails(bus: Bus, clock: FakeClock,
     clock.advance(10)
     times.get(timeout=10)
     clock.advance(10)
-    events.until(RunBroke)
+    events.wait(RunBroke)
     failures = monitor.failures
     clock.advance(1)
-    events.until(RunBroke)
+    events.wait(RunBroke)
     clock.advance(2)
     clock.advance(10)
 
@@ -488,11 +487,12 @@ def test_each_call_of_a_monitor_is_a_beat(bus: Bus, clock: FakeClock) -> None:
     clock.advance(16, sleepers=0)
     record = bus.runs["pinging"]
     is_silent.append(record.is_silent)
-    stack = record.stack()
+    probe = Health(bus).alive()
     returning.set()
 
     assert is_silent == [False, True]
-    assert "in ping" in stack
+    assert not probe.is_ok
+    assert "in ping" in probe.checks[0].detail
 
 
 def test_a_monitor_that_would_always_be_silent_is_refused(bus: Bus) -> None:
