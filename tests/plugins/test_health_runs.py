@@ -186,6 +186,38 @@ def test_the_check_of_an_async_run_has_the_stack_of_its_task() -> None:
     assert "in follow\n    await stopping.until_set()" in checked.detail
 
 
+class BlockingFeed:
+    """A component with an async run that blocks its event loop until a test releases it."""
+
+    def __init__(self) -> None:
+        self.is_blocking, self.released = threading.Event(), threading.Event()
+
+    @on(RUN)
+    async def follow(self, stopping: Stopping) -> None:
+        self.is_blocking.set()
+        self.released.wait()
+        await stopping.until_set()
+
+
+def test_the_check_of_an_async_run_that_blocks_its_loop_has_the_stack_of_the_loop() -> None:
+    """The task does not wait for anything, so it has no stack of its own."""
+    clock = FakeClock()
+
+    class Site(Container):
+        bus = Component(Bus, clock=clock)
+        feed = Component(BlockingFeed).supervised(Restart(silent=30.0))
+        health = Component(Health, bus.provided, limit=LIMIT)
+
+    with running(Site) as site:
+        feed = site.feed()
+        assert feed.is_blocking.wait(LIMIT)
+        clock.advance(31.0, sleepers=0)
+        (checked,) = site.health().alive().checks
+        feed.released.set()
+
+    assert "in follow\n    self.released.wait()" in checked.detail
+
+
 async def well() -> Check:
     return Check(True)
 

@@ -90,6 +90,31 @@ def test_it_runs(typedbus_running):
     result.stdout.fnmatch_lines(["*in consume*", "*OSError: broker gone", "*OSError: still gone"])
 
 
+def test_an_error_without_a_text_is_reported_as_well(run: Run) -> None:
+    """The report does not fail because of it."""
+    result = run("""
+class Mute(OSError):
+    def __repr__(self):
+        raise ValueError
+
+    __str__ = __repr__
+
+
+class Site(Container):
+    bus = Component(Bus)
+    consumer = Component(Consumer, Mute()).supervised(QUICK)
+
+
+def test_it_breaks(typedbus_running):
+    run_until(typedbus_running, Site(), RunBroke)
+""")
+
+    result.assert_outcomes(passed=1, errors=1)
+    result.stdout.fnmatch_lines(
+        ["*RunsBroke: runs broke 1 time(s)*", "*run 'Site.consumer' raised:", "*Mute: <exception str() failed>"]
+    )
+
+
 def test_the_mark_allows_runs_to_break(run: Run) -> None:
     """All of them, or those of the named components and containers; other runs may not break."""
     result = run("""

@@ -40,6 +40,11 @@ class LoopCall:
     has_ended_cancelled: bool = attrs.field(init=False, default=False)
     stack_at_cancel: str = attrs.field(init=False, default="")
 
+    @property
+    def has_ended(self) -> bool:
+        """Whether the task has ended."""
+        return self._task is not None and self._task.done()
+
     def cancel(self) -> None:
         """Ask the loop to take the stack of the task and to cancel it; nothing happens if the task has ended."""
         with contextlib.suppress(RuntimeError):  # the loop is closed

@@ -11,7 +11,7 @@ from typing import Final
 
 import pytest
 
-from typedbus._base.failures import traceback_includes, traceback_of
+from typedbus._base.failures import error_text, traceback_includes, traceback_of
 from typedbus._base.run_errors import RunFailed
 from typedbus._base.run_events import RunBroke, RunEvent, RunGaveUp
 from typedbus._base.structured import StructuredError
@@ -132,7 +132,7 @@ class RunWatch:
         problems = [problem for error in raised for problem in _without(error, allowed)]
         reported = [*problems, *(error for problem in problems for error in _window_of(problem))]
         unreported = tuple(
-            (path, repr(error), traceback_of(error))
+            (path, error_text(error), traceback_of(error))
             for path, error in failures
             if not self._is_allowed(path) and not any(traceback_includes(problem, error) for problem in reported)
         )

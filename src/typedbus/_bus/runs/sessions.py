@@ -228,7 +228,11 @@ class TaskSession(Session):
             self._call.cancel()
 
     def stack(self) -> str:
-        return super().stack() if self._call is None else self._call.stack()
+        call = self._call
+        if call is None:
+            return super().stack()
+        # The frames of a task that does not wait, but blocks its loop, are in the thread of the loop.
+        return call.stack() or ("" if call.has_ended else call.stack_of_loop())
 
     def _begin_after_earlier(self) -> None:
         try:
