@@ -220,11 +220,12 @@ def test_a_stop_after_a_restart_is_that_of_a_whole_bus() -> None:
 
 
 def test_a_component_restarts_any_number_of_times() -> None:
-    """The second restart is like the first."""
+    """The second restart is like the first, and no record grows."""
     with started() as shop:
         for _ in range(3):
             assert shop.restart().carry_out(0.0) is RESTARTED
         assert shop.notes == WHOLE * 3
+        assert len(parts_of(shop.bus).machine.started.hooks) == 4
 
 
 def test_a_restart_pauses_on_the_clock_of_the_bus() -> None:
