@@ -680,7 +680,7 @@ def test_async_hooks_and_runs_restart_on_the_loop_of_the_caller() -> None:
 
 def test_an_unknown_depth_is_refused() -> None:
     """In the line that declares it."""
-    with pytest.raises(RestartPolicyError, match="takes='all' is none of 'itself', 'dependents'"):
+    with pytest.raises(RestartPolicyError, match="takes='all' is not one of 'itself', 'dependents'"):
         Restart(takes="all")  # type: ignore[arg-type]
 
 

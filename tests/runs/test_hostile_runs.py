@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import sys
 import threading
-from collections.abc import Callable
+import weakref
+from collections.abc import Callable, Iterator
 
 import pytest
 from tests.doubles import ThreadCall
@@ -15,8 +16,10 @@ from typedbus import (
     RUN,
     RUNS,
     Bus,
+    ChannelError,
     Component,
     Container,
+    InvalidContainer,
     Restart,
     RunFailed,
     RunState,
@@ -241,3 +244,105 @@ def test_runs_that_several_starts_await_at_once_begin_once() -> None:
         sys.setswitchinterval(interval)
 
     assert len(calls) == 80
+
+
+class Connection:
+    """Something that a call opens, and does not close when it fails."""
+
+
+class Connected:
+    """A component whose run fails with a connection in a local variable, until it is told to wait."""
+
+    def __init__(self) -> None:
+        self.connections: list[weakref.ref[Connection]] = []
+        self.again = threading.Event()
+
+    @on(RUN)
+    def work(self, stopping: Stopping) -> None:
+        if self.connections:
+            self.again.set()
+            stopping.wait()
+            return
+        connection = Connection()
+        self.connections.append(weakref.ref(connection))
+        try:
+            raise ValueError("broken")
+        except ValueError:
+            raise OSError("gone") from None
+
+
+class ConnectedTask(Connected):
+    """The same as a task."""
+
+    @on(RUN)
+    async def work(self, stopping: Stopping) -> None:  # type: ignore[override]  # the runs of both classes
+        if self.connections:
+            self.again.set()
+            await stopping.until_set()
+            return
+        connection = Connection()
+        self.connections.append(weakref.ref(connection))
+        raise ExceptionGroup("gone", [OSError("gone")])
+
+
+@pytest.mark.parametrize("kind", [Connected, ConnectedTask])
+def test_a_failure_does_not_keep_what_the_call_has_opened(kind: type[Connected]) -> None:
+    """The next call might have to wait for it."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        connected = Component(kind).supervised(ONCE)
+
+    with running(Shop) as shop:
+        connected = shop.connected()
+        assert connected.again.wait(LIMIT)
+        (connection,) = connected.connections
+        assert connection() is None
+
+
+def test_a_suspended_generator_in_a_traceback_goes_on() -> None:
+    """It may belong to other code, which uses it after the failure."""
+
+    def numbers() -> Iterator[BaseException | int]:
+        try:
+            raise OSError("gone")
+        except OSError as error:
+            yield error
+        yield 2
+
+    generator = numbers()
+    error = next(generator)
+    assert isinstance(error, OSError)
+    cause: BaseException = error
+    over = threading.Event()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        failing = Component(Failing, lambda: cause).supervised(ONCE)
+
+    bus = Shop().attach()
+    bus[RUNS].subscribe(lambda event: over.set() if isinstance(event, RunGaveUp) else None)
+    bus.start()
+    assert over.wait(LIMIT)
+    bus.exit()
+
+    assert next(generator) == 2
+
+
+def test_awaited_is_a_bool() -> None:
+    """The mark refuses another value."""
+    with pytest.raises(ChannelError, match="takes True or False as awaited=, and was given 'yes'"):
+        on(RUN, awaited="yes")  # type: ignore[call-overload]  # the fault
+
+
+def test_a_policy_of_a_component_without_its_runs_is_a_fault() -> None:
+    """The fault names the two declarations that exclude each other."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        failing = Component(Failing, OSError).without(RUN).supervised(ONCE)
+
+    with pytest.raises(InvalidContainer) as invalid:
+        Shop().validate()
+
+    assert "it is supervised, and .without(RUN) leaves out its runs; remove one of the two" in str(invalid.value)

@@ -84,8 +84,8 @@ def test_a_limit_of_very_many_restarts_is_checked_without_an_overflow() -> None:
 @pytest.mark.parametrize(
     ("arguments", "problem"),
     [
-        ({"when": "sometimes"}, "when='sometimes' is none of 'failure', 'always', 'never'"),
-        ({"then": "restart"}, "then='restart' is none of 'exit', 'unready'"),
+        ({"when": "sometimes"}, "when='sometimes' is not one of 'failure', 'always', 'never'"),
+        ({"then": "restart"}, "then='restart' is not one of 'exit', 'unready'"),
         ({"most": 0}, "most=0 is not a whole number from 1 up; "),
         ({"most": True}, "most=True is not a whole number from 1 up; "),
         ({"most": 2.5}, "most=2.5 is not a whole number from 1 up; "),
@@ -95,6 +95,9 @@ def test_a_limit_of_very_many_restarts_is_checked_without_an_overflow() -> None:
         ({"longest": "10"}, "longest='10' is not a number of seconds above 0"),
         ({"silent": 0.0}, "silent=0.0 is not a number of seconds above 0"),
         ({"jitter": -0.1}, "jitter=-0.1 is not a number from 0 up; "),
+        ({"most": 10**400, "within": 1e300}, "restarts take up to inf s of back-off alone"),
+        ({"within": 10**400}, "is not a number of seconds above 0"),
+        ({"jitter": 10**400}, "is not a number from 0 up; "),
         ({"first": 20.0}, "first=20 is longer than longest=10; "),
         ({"fatal": OSError}, "fatal=<class 'OSError'> is not a tuple; "),
         (

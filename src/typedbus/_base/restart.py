@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import math
-from typing import Literal
+import sys
+from typing import Final, Literal
 
 import attrs
 
 from typedbus._base.record import Record
 from typedbus._base.run_errors import RestartPolicyError
+
+#: A larger int is no number of seconds: it cannot be added to a time.
+_LARGEST: Final = sys.float_info.max
 
 #: Doubling a pause more often than this would overflow a float.
 _MOST_DOUBLINGS = 64
@@ -68,7 +72,7 @@ class Restart(Record):
         if self.silent is not None:
             _check_seconds("silent", self.silent)
         jitter: object = self.jitter
-        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter < math.inf:
+        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter <= _LARGEST:
             raise RestartPolicyError(
                 f"jitter={jitter!r} is not a number from 0 up; 0.25 makes pauses up to a quarter longer"
             )
@@ -110,15 +114,18 @@ class Restart(Record):
     def longest_pauses(self) -> float:
         """How long the pauses of `most` restarts in a row take at most, in seconds."""
         doubling = min(self.most, _MOST_DOUBLINGS)
-        pauses = sum(map(self.pause, range(doubling))) + (self.most - doubling) * self.longest
+        try:
+            pauses = sum(map(self.pause, range(doubling))) + (self.most - doubling) * self.longest
+        except OverflowError:
+            return math.inf
         return pauses * (1 + self.jitter)
 
 
 def _check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
     if given not in choices:
-        raise RestartPolicyError(f"{name}={given!r} is none of {', '.join(map(repr, choices))}")
+        raise RestartPolicyError(f"{name}={given!r} is not one of {', '.join(map(repr, choices))}")
 
 
 def _check_seconds(name: str, given: object) -> None:
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given < math.inf:
+    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given <= _LARGEST:
         raise RestartPolicyError(f"{name}={given!r} is not a number of seconds above 0")

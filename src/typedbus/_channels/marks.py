@@ -184,7 +184,7 @@ def on(
     return mark
 
 
-def _run_problem(channel: AnyChannel, restart: object, *, inline: bool, awaited: bool) -> str:
+def _run_problem(channel: AnyChannel, restart: object, *, inline: bool, awaited: object) -> str:
     """Return why a mark for *channel* cannot have these arguments, and the way out; "" if it can."""
     if channel is not RUN:
         if restart is not None or awaited:
@@ -192,6 +192,8 @@ def _run_problem(channel: AnyChannel, restart: object, *, inline: bool, awaited:
         return ""
     if inline:
         return "has listeners that run in threads and tasks of their own: remove inline=True"
+    if not isinstance(awaited, bool):
+        return f"takes True or False as awaited=, and was given {awaited!r}"
     if restart is not None:
         from typedbus._base.restart import Restart
 

@@ -19,7 +19,7 @@ from typedbus._bus.builtin import WARNING
 from typedbus._bus.runs.host import RunHost, RunStopping
 from typedbus._bus.runs.reports import Line, RunLines
 from typedbus._bus.runs.sessions import Session, TaskSession
-from typedbus._bus.runs.window import Window
+from typedbus._bus.runs.window import Window, release_locals
 
 if TYPE_CHECKING:
     from typedbus._base.restart import Restart
@@ -307,6 +307,7 @@ class Run:
         assert self.policy is not None
         self._log(self._lines.broke(self.path, self.policy, error, seconds, delay=delay, failures=failures))
         self._host.publish(RunBroke(self.path, seconds, error, attempt, delay))
+        release_locals(error)
         return True
 
     def gives_up(self, session: Session, error: BaseException) -> None:
@@ -322,6 +323,8 @@ class Run:
         self._report_failure(error, attempts, exits=exits)
         if exits:
             self._exit(error, attempts, self._window.errors or (error,))
+        else:
+            release_locals(error)
 
     def interrupted(self, session: Session, error: BaseException) -> None:
         """Exit the bus because of *error*, which a listener of `LOG` or `RUNS` has raised: *session* ends."""

@@ -2,10 +2,15 @@
 
 from __future__ import annotations
 
+import contextlib
+import inspect
 import random
 from collections.abc import Callable
+from typing import Final
 
 from typedbus._base.restart import Restart
+
+_GENERATORS: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 class Window:
@@ -43,3 +48,30 @@ class Window:
         if policy.when == "never" or before >= policy.most or isinstance(error, policy.fatal):
             return None
         return policy.pause(before) * (1 + policy.jitter * self._roll())
+
+
+def release_locals(error: BaseException) -> None:
+    """
+    Delete the local variables in the tracebacks of *error*, of its causes and contexts, and of the members of a group.
+
+    A failure in the window would keep alive what the failed call has opened, such as a connection. Its traceback can
+    still be printed.
+    """
+    visited: set[int] = set()
+    links: list[BaseException | None] = [error]
+    while links:
+        link = links.pop()
+        # Chains of exceptions may be circular.
+        if link is None or id(link) in visited:
+            continue
+        visited.add(id(link))
+        links += (link.__cause__, link.__context__)
+        if isinstance(link, BaseExceptionGroup):
+            links += link.exceptions
+        trace = link.__traceback__
+        while trace is not None:
+            # A generator may be suspended, and clearing its frame would close it.
+            if not trace.tb_frame.f_code.co_flags & _GENERATORS:
+                with contextlib.suppress(RuntimeError):  # the frame is executing
+                    trace.tb_frame.clear()
+            trace = trace.tb_next

@@ -30,14 +30,12 @@ def hook_faults(component: Component[object], cls: type, hooks: Sequence[Hook[ob
     faults: list[Fault] = [*namesake_faults(component, (hook.channel for hook in hooks), "listens to")]
     faults.extend(_hidden_marks(component, cls))
     if component.policy is not None and not any(hook.channel is RUN for hook in hooks):
-        faults.append(
-            HookFault(
-                component.path,
-                component.place,
-                f"it is supervised, and no method of {full_name_of(cls)} is a run",
-                "mark the method that runs with @on(RUN), or remove .supervised(...)",
-            )
-        )
+        if RUN in component.unheard:
+            reason, way_out = "it is supervised, and .without(RUN) leaves out its runs", "remove one of the two"
+        else:
+            reason = f"it is supervised, and no method of {full_name_of(cls)} is a run"
+            way_out = "mark the method that runs with @on(RUN), or remove .supervised(...)"
+        faults.append(HookFault(component.path, component.place, reason, way_out))
     for hook in hooks:
         problem = misfit(hook, cls)
         if hook.channel in PHASED and hook.priority not in (None, phase_of(hooks)):
