@@ -613,6 +613,28 @@ def test_an_error_after_a_run_was_asked_to_end_fails_the_stop() -> None:
     assert failed.group_contains(OSError, match="connection reset")
 
 
+@pytest.mark.parametrize("awaited", [False, True])
+def test_a_run_that_has_requested_the_exit_may_return(awaited: bool) -> None:
+    """Its work is done: that is no failure, under no policy and in no start."""
+
+    class Importer:
+        def __init__(self, bus: Bus) -> None:
+            self.bus = bus
+
+        @on(RUN, awaited=awaited)
+        def work(self, stopping: Stopping) -> None:
+            self.bus.request_exit()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        importer = Component(Importer, bus.provided).supervised(Restart("always", then="unready"))
+
+    shop = Shop()
+    events = Events(shop.bus())
+    assert run(shop) == 0
+    assert [type(event) for event in events.all] == [RunBegan, RunEnded]
+
+
 def test_a_run_may_stop_its_own_bus() -> None:
     """The stop does not wait for the run that carries it out."""
     stopped = threading.Event()

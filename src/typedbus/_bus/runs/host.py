@@ -29,6 +29,11 @@ class RunHost(Protocol):
         """Whether the bus is STARTING: a failure ends the start, and the run is not called again."""
         ...
 
+    @property
+    def is_exit_requested(self) -> bool:
+        """Whether an exit was requested: a run may return before it is asked to end."""
+        ...
+
     def log(self, message: str, level: int, /) -> None:
         """Publish on `LOG`."""
 

@@ -322,7 +322,9 @@ class Run:
         exits = self._exits_after(error) or (self.is_awaited and self._host.is_starting)
         self._report_failure(error, attempts, exits=exits)
         if exits:
-            self._exit(error, attempts, self._window.errors or (error,))
+            errors = self._window.errors
+            # An error of the event loop is none of the run, and not in the window.
+            self._exit(error, attempts, errors if errors and errors[-1] is error else (*errors, error))
         else:
             release_locals(error)
 
@@ -381,7 +383,8 @@ class Run:
         self._host.publish(RunEnded(self.path, seconds))
 
     def _is_return_failure(self, session: Session) -> bool:
-        return self._is_awaited_now(session) or (self.policy is not None and self.policy.when == "always")
+        is_wanted = self._is_awaited_now(session) or (self.policy is not None and self.policy.when == "always")
+        return is_wanted and not self._host.is_exit_requested
 
     def _is_awaited_now(self, session: Session) -> bool:
         """Whether a start waits until the run is ready."""

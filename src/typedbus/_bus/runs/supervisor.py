@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Final
 
 from typedbus._base.clock import Clock
 from typedbus._base.errors import StartCancelled
-from typedbus._base.run_errors import RunFailed, RunReturned
+from typedbus._base.run_errors import RunFailed
 from typedbus._base.run_records import RunRecord
 from typedbus._base.states import State
 from typedbus._base.sync import simple_queue
@@ -68,6 +68,11 @@ class Runs:
     def is_starting(self) -> bool:
         """Whether the bus is STARTING."""
         return self.machine.state is State.STARTING
+
+    @property
+    def is_exit_requested(self) -> bool:
+        """Whether an exit was requested."""
+        return self.machine.requests.is_exit_requested
 
     def log(self, message: str, level: int) -> None:
         """Publish on `LOG`."""
@@ -165,9 +170,10 @@ class Runs:
             session.watchers.append(inbox)
             try:
                 while not ((stopping := session.stopping) is not None and stopping.is_ready):
-                    if session.is_over:
-                        raise session.error or RunReturned(run.path, 0.0)
-                    if cancelled:
+                    if session.is_over and session.error is not None:
+                        raise session.error
+                    if cancelled or session.is_over:
+                        # A run that is over without an error was asked to end, or has requested the exit.
                         raise StartCancelled(State.STOPPED)
                     inbox.get()
             finally:
