@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import os
 import signal
 import threading
 import time
@@ -721,6 +722,42 @@ def test_the_restart_of_what_a_component_needs_takes_its_part_over(when: str) ->
         assert call.finished().result is PartialOutcome.TAKEN_OVER
         assert calls[0].finished().result is RESTARTED
         assert shop.notes == ["end 2 runs", *STOPS[:2], "end 3 runs", STOPS[2], *STARTS, "begin 3 runs"]
+        assert shop.log == []
+
+
+def test_a_part_that_was_taken_over_does_not_start_with_something_else() -> None:
+    """It starts with the component whose restart has taken it over."""
+    notes: list[str] = []
+    acts: dict[str, Callable[[], object]] = {}
+
+    class Site(Container):
+        pool = Component(Part, notes, "pool", acts)
+        worker = Component(Part, notes, "worker", acts, pool.provided)
+        cache = Component(Part, notes, "cache", acts)
+        page = Component(Part, notes, "page", acts, worker.provided, cache.provided)
+
+    bus = Bus()
+    Site().attach(bus)
+    bus.start()
+    machine = parts_of(bus).machine
+    pool, worker, cache = (
+        PartialRestart(machine, node_of(bus, f"Site.{name}"), Runs(notes)) for name in ("pool", "worker", "cache")
+    )
+    calls: list[ThreadCall] = []
+
+    def fail_pool() -> None:
+        assert machine.current is not None
+        # Before its turn comes.
+        machine.current.when_done(pool.withdraw)
+        calls.append(ThreadCall(lambda: pool.carry_out(0.0)).waiting())
+
+    acts["stop page"] = fail_pool
+    assert worker.carry_out(0.0) is PartialOutcome.TAKEN_OVER
+    assert calls[0].finished().result is DROPPED
+    notes.clear()
+    assert cache.carry_out(0.0) is RESTARTED
+    assert notes == ["end 2 runs", "stop cache", "start cache", "begin 1 runs"]
+    bus.exit()
 
 
 def test_a_restart_that_has_ended_takes_nothing_over() -> None:
@@ -771,6 +808,27 @@ def test_a_component_that_was_given_up_starts_with_what_it_needs() -> None:
         shop.notes.clear()
         assert shop.restart("Site.pool").carry_out(0.0) is RESTARTED
         assert shop.notes == ["end 3 runs", STOPS[2], *STARTS, "begin 3 runs"]
+
+
+@pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
+def test_a_forked_child_has_no_restart_under_way() -> None:
+    """The bus is detached there; in the parent the restart goes on."""
+    with started() as shop:
+        machine = parts_of(shop.bus).machine
+        children: list[int] = []
+
+        def fork() -> None:
+            child = os.fork()
+            if not child:
+                shop.bus.detach()
+                is_detached = shop.bus.state is State.EXITED and machine.restarts == [] and not machine.restarted_part
+                os._exit(0 if is_detached else 1)
+            children.append(child)
+
+        shop.acts["stop worker"] = fork
+        assert shop.restart().carry_out(0.0) is RESTARTED
+        assert os.waitstatus_to_exitcode(os.waitpid(children[0], 0)[1]) == 0
+        assert shop.notes == WHOLE
 
 
 # What is restarted.
