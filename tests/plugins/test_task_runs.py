@@ -12,6 +12,7 @@ import pytest
 
 from typedbus import (
     LOG,
+    RUN,
     START,
     STOP,
     Bus,
@@ -24,6 +25,7 @@ from typedbus import (
     RunState,
     State,
     Stopping,
+    on,
     running,
 )
 from typedbus._bus.bus import parts_of
@@ -411,6 +413,76 @@ def test_an_error_after_the_stop_does_not_exit_a_site_that_does_without_the_task
     [text] = [str(call.args[0]) for call in messages.calls if call.args[1] == 40]
     assert text.startswith("run flushing failed, and is not called again: OSError('not flushed')\nTraceback")
     assert not bus.is_exit_requested
+
+
+def test_an_async_function_that_does_not_end_is_cancelled() -> None:
+    """After its patience, with a warning; the stop does not fail."""
+    bus, began = Bus(), threading.Event()
+
+    async def sleep(stopping: Stopping) -> None:
+        began.set()
+        await asyncio.sleep(60)
+
+    begun(bus, BackgroundTask(bus, sleep, name="sleeping", patience=0.01))
+    assert began.wait(10)
+    with Recorder(bus[LOG]) as messages:
+        bus.stop()
+
+    [call] = messages.calls
+    assert call.args == ("run sleeping had not ended 0.01 s after it was asked to, and was cancelled", 30)
+    assert bus.runs["sleeping"].state is RunState.ENDED
+    bus.exit()
+
+
+def test_a_task_may_fail_with_an_error_without_a_text(bus: Bus) -> None:
+    """It is the cause of the exit nevertheless."""
+
+    class Mute(Exception):
+        def __repr__(self) -> str:
+            raise AssertionError
+
+    def work(stopping: Stopping) -> None:
+        bus.wait(State.STARTED)
+        raise Mute
+
+    begun(bus, BackgroundTask(bus, work, name="working"))
+
+    with pytest.raises(Mute):
+        bus.block()
+
+
+def test_a_task_restarts_with_the_component_that_it_needs() -> None:
+    """When a run of that component takes its dependents along; the task is the same object, and is called again."""
+    may_fail = threading.Event()
+
+    class Pool:
+        @on(RUN)
+        def watch(self, stopping: Stopping) -> None:
+            if not may_fail.is_set():
+                may_fail.wait(10)
+                raise OSError("no database")
+            stopping.wait()
+
+        def work(self, stopping: Stopping) -> None:
+            stopping.wait()
+
+    class Site(Container):
+        bus = Component(Bus)
+        pool = Component(Pool).supervised(Restart(takes="dependents", first=0.001, longest=0.001))
+        working = Component(BackgroundTask, bus.provided, pool.provided.work)
+
+    site = Site()
+    with RunRecorder(site.bus()) as events, running(site):
+        first = events.wait(RunBegan, "Site.working")
+        task = site.working()
+        may_fail.set()
+        again = events.wait(RunBegan, "Site.working")
+        assert site.working() is task
+        assert task.is_running
+
+    assert (first.attempt, again.attempt) == (1, 1)
+    kinds = [type(event) for event in events.events if event.path == "Site.working"]
+    assert kinds == [RunBegan, RunEnded, RunBegan, RunEnded]
 
 
 def test_a_monitor_without_a_policy_runs_as_long_as_it_fails(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:

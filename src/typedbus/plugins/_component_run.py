@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING
 
 import attrs
 
-from typedbus._base.run_errors import RestartPolicyError
-from typedbus._base.run_records import RunState
+from typedbus._base.failures import error_text
+from typedbus._base.run_errors import RestartPolicyError, RunFailed
+from typedbus._base.run_records import RunRecord, RunState
 from typedbus._bus.builtin import ERROR, WARNING
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.runs.reports import Line, RunLines
@@ -18,8 +19,6 @@ from typedbus.plugins._periodic import NotEnded
 if TYPE_CHECKING:
     from typedbus._base.clock import Clock
     from typedbus._base.restart import Restart
-    from typedbus._base.run_errors import RunFailed
-    from typedbus._base.run_records import RunRecord
     from typedbus._base.stopping import Stopping
 
 
@@ -49,7 +48,7 @@ class TaskLines(NoLines):
     name: str
 
     def gave_up(self, path: str, error: BaseException, attempts: int, *, exits: bool) -> Line | None:
-        return f"background task {self.name} failed, the bus exits: {error!r}", ERROR
+        return f"background task {self.name} failed, the bus exits: {error_text(error)}", ERROR
 
     def ended(self, path: str, seconds: float, *, is_asked: bool, is_late: bool) -> Line | None:
         if is_asked or self.bus.is_exit_requested:
