@@ -808,6 +808,9 @@ def test_a_component_that_was_given_up_starts_with_what_it_needs() -> None:
         shop.notes.clear()
         assert shop.restart("Site.pool").carry_out(0.0) is RESTARTED
         assert shop.notes == ["end 3 runs", STOPS[2], *STARTS, "begin 3 runs"]
+        shop.notes.clear()
+        assert shop.restart("Site.page").carry_out(0.0) is RESTARTED
+        assert shop.notes == ["end 1 runs", STOPS[0], STARTS[2], "begin 1 runs"]
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
@@ -1087,6 +1090,7 @@ class Checked:
         return PartialRestart(parts_of(self.bus).machine, node, Runs([], [0.0])).carry_out(0.0)
 
 
+@pytest.mark.slow
 @settings(max_examples=150, deadline=None)
 @given(data=st.data(), needs=graphs(), workers=st.integers(1, 3), own=st.booleans())
 def test_whatever_happens_at_a_hook_each_component_stops_once(
