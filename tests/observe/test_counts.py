@@ -77,13 +77,25 @@ def echo(number: int, *_: int, **__: int) -> int:
     return number
 
 
-async def echo_later(number: int, *_: int, **__: int) -> int:
+def double(number: int, *_: int, **__: int) -> int:
+    return 2 * number
+
+
+def triple(number: int, *_: int, **__: int) -> int:
+    return 3 * number
+
+
+async def later(number: int, *_: int, **__: int) -> int:
     await asyncio.sleep(0)
     return number
 
 
-def double(number: int, *_: int, **__: int) -> int:
-    return 2 * number
+async def later_too(number: int, *_: int, **__: int) -> int:
+    return number
+
+
+#: The listeners of plain channels in place of async ones.
+PLAIN: Final[dict[Callable[..., object], Callable[..., object]]] = {later: double, later_too: triple}
 
 
 def fail_on_odd(number: int, *_: int, **__: int) -> None:
@@ -107,12 +119,14 @@ def only(stats: ChannelStats) -> tuple[int, dict[str, tuple[int, dict[str, int]]
 
 @on_each_channel
 @at_each_level
-@pytest.mark.parametrize("listeners", [0, 1, 3])
+@pytest.mark.parametrize("listeners", [(), (echo,), (later,), (later, later_too), (echo, later, fail_on_odd)], ids=len)
 @pytest.mark.parametrize("publishes", [1, HEAT, 3 * HEAT])
-def test_each_publish_and_each_call_counts(channel: Any, level: Level, listeners: int, publishes: int) -> None:
-    """Before the publish is unrolled, at that moment, and after it."""
+def test_each_publish_and_each_call_counts(
+    channel: Any, level: Level, listeners: tuple[Callable[..., object], ...], publishes: int
+) -> None:
+    """Before the publish is unrolled, at that moment, and after it; with plain and with async listeners."""
     bus = Bus()
-    called = (echo, echo_later if channel.is_async else double, fail_on_odd)[:listeners]
+    called = listeners if channel.is_async else [PLAIN.get(one, one) for one in listeners]
     for listener in called:
         bus[channel].subscribe(listener)
     observation = bus.observe(channel, level=level)

@@ -12,9 +12,10 @@ from tests.observe.test_counts import (
     call,
     double,
     echo,
-    echo_later,
     everything,
     fail_on_odd,
+    later,
+    later_too,
     name_of,
     numbered,
     on_each_channel,
@@ -26,6 +27,10 @@ from typedbus._bus.bus import parts_of
 from typedbus._channels.observing.tracing import Decide, TracedListener, Tracing
 from typedbus.observe import ObserveError
 from typedbus.types import AnyChannel
+
+
+async def fail_later(number: int, *_: int, **__: int) -> None:
+    fail_on_odd(number)
 
 
 class Recorder:
@@ -78,13 +83,15 @@ NOTHING: Final = type(None)
 @on_each_channel
 @pytest.mark.parametrize("level", [None, "count", "time", "each"])
 @pytest.mark.parametrize("warm_up", [0, HOT])
-def test_the_course_of_a_publish(channel: Any, level: Any, warm_up: int) -> None:
+@pytest.mark.parametrize("are_async", [False, True], ids=["plain", "async"])
+def test_the_course_of_a_publish(channel: Any, level: Any, warm_up: int, are_async: bool) -> None:
     """The tracer decides first; the loop and the unrolled function report the same."""
+    if are_async and not channel.is_async:
+        return
     bus, tracer = Bus(), Recorder(is_on=False)
-    second = echo_later if channel.is_async else double
-    bus[channel].subscribe(echo, priority=10)
-    bus[channel].subscribe(second, priority=20)
-    bus[channel].subscribe(fail_on_odd, priority=30)
+    first, second, third = (later, later_too, fail_later) if are_async else (echo, double, fail_on_odd)
+    for priority, listener in enumerate((first, second, third)):
+        bus[channel].subscribe(listener, priority=priority)
     observation = bus.observe(channel, level=level) if level else None
     trace(bus, tracer, channel)
     for _ in range(warm_up):
@@ -100,20 +107,20 @@ def test_the_course_of_a_publish(channel: Any, level: Any, warm_up: int) -> None
     assert result[:1] == [2]
     assert notes == [
         ("begin", channel.name),
-        (name_of(echo), 10),
-        (name_of(echo), NOTHING),
-        (name_of(second), 20),
+        (name_of(first), 0),
+        (name_of(first), NOTHING),
+        (name_of(second), 1),
         (name_of(second), NOTHING),
-        (name_of(fail_on_odd), 30),
-        (name_of(fail_on_odd), NOTHING),
+        (name_of(third), 2),
+        (name_of(third), NOTHING),
         ("end", NOTHING),
     ]
     assert tracer.taken()[-3:] == [
-        (name_of(fail_on_odd), 30),
-        (name_of(fail_on_odd), ValueError),
+        (name_of(third), 2),
+        (name_of(third), ValueError),
         ("end", ChannelFailures),
     ]
-    assert [one.name for one in caught.value.failures] == [name_of(fail_on_odd)]
+    assert [one.name for one in caught.value.failures] == [name_of(third)]
     if observation is not None:
         stats = observation.stats()[channel]
         assert (stats.publishes, stats.failures) == (warm_up + 2, 1)

@@ -61,7 +61,9 @@ class ObservedListener(Substitute):
     @calls_listener
     def __call__(self, /, *args: Any, **kwargs: Any) -> Any:
         numbers = self.cells.numbers
-        began = self.begin()
+        histogram = self._histogram
+        began = self._counts.clock() if histogram else 0.0
+        numbers[self._calls] += 1
         try:
             result = self.call(*args, **kwargs)
         except RecursionError:
@@ -71,22 +73,23 @@ class ObservedListener(Substitute):
         except BaseException as error:
             self.failed(began, error)
             raise
-        self.ended(began)
+        if histogram:
+            add_duration(numbers, histogram, self._counts.clock() - began)
         return result
 
     def begin(self) -> float:
-        """Count a call, and return the time."""
-        began = self._counts.clock()
+        """Count a call, and return the time, if it is measured."""
+        began = self._counts.clock() if self._histogram else 0.0
         self.cells.numbers[self._calls] += 1
         return began
 
     def ended(self, began: float) -> None:
-        """Count the duration of a call that began at *began*."""
+        """Count the duration of a call for which `begin` returned *began*."""
         if self._histogram:
             add_duration(self.cells.numbers, self._histogram, self._counts.clock() - began)
 
     def failed(self, began: float, error: BaseException) -> None:
-        """Count a call that began at *began* and has raised *error*."""
+        """Count the failure and the duration of this call, which has raised *error*."""
         if isinstance(error, RecursionError):
             self.cells.numbers[self._recursions] += 1
         else:

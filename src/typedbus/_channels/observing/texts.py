@@ -79,7 +79,7 @@ def {verb}(_tb_self, {received}_tb_listeners):
 _DECIDE: Final = """\
 _tb_trace = _tb_decide()
 if _tb_trace is not None:
-    return {wait} _tb_traced("{verb}", _tb_trace, _tb_listeners, (_tb_self, {received}))"""
+    return ({wait} _tb_traced("{verb}", _tb_trace, _tb_listeners, (_tb_self, {received})))"""
 
 _ASYNC_ENTRY: Final = """\
 def {verb}(_tb_self, {received}):
