@@ -92,6 +92,7 @@ bench: .venv/bench
 	$(BIN)/python bench/async_hooks.py
 	$(BIN)/python bench/wspbus.py
 	$(BIN)/python bench/scopes.py
+	$(BIN)/python bench/telemetry.py
 	$(BIN)/python bench/compare.py
 
 .venv/demo: pyproject.toml

@@ -117,6 +117,7 @@ def test_the_component_records_what_comes_after_its_construction(capsys: pytest.
             "typedbus start": {
                 "construct Shop.notes": {},
                 "construct Shop.stock": {},
+                "start Shop.telemetry": {},
                 "start Shop.stock": {},
             },
             "typedbus exit": {
@@ -128,6 +129,26 @@ def test_the_component_records_what_comes_after_its_construction(capsys: pytest.
         assert recorded.attributes("exit Shop.telemetry")["typedbus.outcome"] == "exited"
     assert not shop.bus()[LIFECYCLE].has_listeners
     assert capsys.readouterr().err == ""
+
+
+def test_the_component_is_constructed_before_components_that_are_declared_before_it(recorded: Recorded) -> None:
+    """Its start hook has a low priority."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        notes: Component[list[str]] = Component(list)
+        stock = Component(HookRecorder, notes.provided, "stock")
+        telemetry = Component(Telemetry, bus.provided, tracer_provider=recorded.provider)
+
+    with running(Site):
+        pass
+
+    assert list(recorded.tree()["typedbus start"]) == [
+        "construct Site.notes",
+        "construct Site.stock",
+        "start Site.telemetry",
+        "start Site.stock",
+    ]
 
 
 def test_the_component_takes_precedence_over_the_instrumentor(instrumented: Recorded) -> None:

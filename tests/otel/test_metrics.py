@@ -36,6 +36,8 @@ from typedbus.testing import FakeClock
 
 ORDERED = Channel[[str], None]("ordered")
 
+BOUNDS = tuple(1e-6 * 4**power for power in range(12))
+
 
 class Measured:
     """A provider of meters, and what it has collected."""
@@ -93,7 +95,9 @@ def test_the_names_and_units_are_those_of_the_page(measured: Measured) -> None:
     class Site(Container):
         bus = Component(Bus)
         health = Component(Health, bus.provided)
-        telemetry = Component(Telemetry, bus.provided, meter_provider=measured.provider, health=health.lazy)
+        telemetry = Component(
+            Telemetry, bus.provided, meter_provider=measured.provider, sample=1, listeners="all", health=health.lazy
+        )
         checked = Component(Checked)
         notes: Component[list[str]] = Component(list)
         stock = Component(HookRecorder, notes.provided)
@@ -109,6 +113,8 @@ def test_the_names_and_units_are_those_of_the_page(measured: Measured) -> None:
     assert {name: (metric.unit, type(metric.data).__name__) for name, metric in metrics.items()} == {
         "typedbus.publish.count": ("{publish}", "Sum"),
         "typedbus.publish.failures": ("{failure}", "Sum"),
+        "typedbus.publish.duration": ("s", "Histogram"),
+        "typedbus.listener.duration": ("s", "Histogram"),
         "typedbus.component.start.duration": ("s", "Histogram"),
         "typedbus.bus.state": ("{bus}", "Sum"),
         "typedbus.health.check": ("1", "Gauge"),
@@ -116,7 +122,7 @@ def test_the_names_and_units_are_those_of_the_page(measured: Measured) -> None:
 
 
 def test_publishes_and_failures_are_counted(measured: Measured) -> None:
-    """All of them; a failure with its listener and the class of its error."""
+    """All of them, whatever the sample; a failure with its listener and the class of its error."""
     bus = Bus()
     Telemetry(bus, meter_provider=measured.provider)
     bus[ORDERED].subscribe(note)
@@ -150,6 +156,35 @@ def test_publishes_are_counted_exactly_in_threads(measured: Measured) -> None:
     assert measured.values("typedbus.publish.count") == {("ordered",): 4000}
 
 
+def test_the_duration_of_one_publish_in_a_sample_is_recorded(measured: Measured) -> None:
+    """The first and then one in 1024, unless the program says otherwise; in buckets from a microsecond."""
+    bus = Bus()
+    Telemetry(bus, meter_provider=measured.provider)
+    bus[ORDERED].subscribe(note)
+    for _ in range(2048):
+        bus[ORDERED].publish("ink")
+
+    (point,) = measured.points("typedbus.publish.duration").values()
+    assert dict(point.attributes) == {"typedbus.channel": "ordered"}
+    assert point.count == 2
+    assert 0 < point.sum < 600
+    assert point.explicit_bounds == pytest.approx(BOUNDS)
+    assert "typedbus.listener.duration" not in measured.metrics()
+
+
+def test_with_spans_of_all_listeners_their_durations_are_recorded(measured: Measured) -> None:
+    """Of the sample of publishes."""
+    bus = Bus()
+    Telemetry(bus, meter_provider=measured.provider, listeners="all", sample=2)
+    bus[ORDERED].subscribe(note)
+    for _ in range(10):
+        bus[ORDERED].publish("ink")
+
+    (point,) = measured.points("typedbus.listener.duration").values()
+    assert dict(point.attributes) == {"typedbus.channel": "ordered", "typedbus.listener": bus[ORDERED].name_of(note)}
+    assert point.count == 5
+
+
 def test_the_state_of_the_bus_is_1_for_its_state(measured: Measured) -> None:
     """0 for the others, so that a chart shows the change."""
     bus = Bus()
@@ -175,6 +210,7 @@ def test_the_durations_of_start_hooks_are_recorded_with_their_outcome(measured: 
 
     points = measured.points("typedbus.component.start.duration")
     assert {key: point.count for key, point in points.items()} == {
+        ("Site.telemetry", "started"): 1,
         ("Site.first", "started"): 1,
         ("Site.second", "failed"): 1,
     }

@@ -1,5 +1,5 @@
 """
-OpenTelemetry for buses: spans of transitions and components, and metrics.
+OpenTelemetry for buses: spans of transitions, components and publishes, and metrics.
 
 Needs the extra: ``pip install 'typedbus[otel]'``. Only the API of OpenTelemetry is used; the program configures the
 SDK and its exporters, or starts under ``opentelemetry-instrument``. `TypedbusInstrumentor` instruments every bus of
@@ -12,6 +12,7 @@ from typedbus._base.exports import export
 
 try:
     from typedbus.otel._instrumentor import TypedbusInstrumentor
+    from typedbus.otel._settings import TelemetryError
     from typedbus.otel._telemetry import Telemetry
 except ModuleNotFoundError as _missing:
     if not (_missing.name or "").startswith("opentelemetry"):
@@ -20,6 +21,6 @@ except ModuleNotFoundError as _missing:
         f"typedbus.otel needs {_missing.name}: pip install 'typedbus[otel]'", name=_missing.name
     ) from None
 
-__all__ = ("Telemetry", "TypedbusInstrumentor")
+__all__ = ("Telemetry", "TelemetryError", "TypedbusInstrumentor")
 
 export(globals())

@@ -6,19 +6,20 @@ import contextlib
 import threading
 import weakref
 from collections.abc import Iterable, Mapping
-from typing import Final
+from typing import Any, Final
 
 from typedbus._base.events import ComponentStarted, Failed, LifecycleEvent
 from typedbus._base.run_events import RunBegan, RunEvent
 from typedbus._base.run_records import RunState
 from typedbus._base.states import State
 from typedbus._bus.builtin import LIFECYCLE, RUNS, START
-from typedbus._bus.bus import Bus
+from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.observing.observation import Observation
 from typedbus._channels.observing.stats import ChannelStats
 from typedbus._channels.subscriptions import Subscription
 from typedbus.otel._metrics import Instruments, instruments_of
+from typedbus.otel._publish_spans import PublishSpans, attributes_watcher
 from typedbus.otel._settings import Settings
 from typedbus.otel._transition_spans import TransitionSpans
 from typedbus.plugins.health import ALIVE, READY, Probe
@@ -26,7 +27,7 @@ from typedbus.plugins.health import ALIVE, READY, Probe
 
 class Recording:
     """
-    What records metrics of a bus as *settings* describe, until it is ended.
+    What records publishes and metrics of a bus as *settings* describe, until it is ended.
 
     It refers to the channels of the bus, but not to the bus.
     """
@@ -36,12 +37,17 @@ class Recording:
         self._bus = weakref.ref(bus)
         self._instruments: Instruments = instruments_of(settings)
         with contextlib.ExitStack() as undoing:
+            channel: Any  # of any signature
+            for channel, function in settings.attributes.items():
+                undoing.callback(bus[channel].watch(attributes_watcher(channel, function)).cancel)
             self._observation: Observation = bus.observe(level="count")
             # The figures of a bus outlive it.
             finalizer = weakref.finalize(bus, self._retire)
             finalizer.atexit = False
             undoing.callback(finalizer)
             undoing.callback(self._observation.close)
+            tracer = PublishSpans(settings, self._instruments)
+            undoing.callback(parts_of(bus).registry.trace(tracer).close)
             undoing.callback(bus[LIFECYCLE].subscribe(self._record_start).cancel)
             undoing.callback(bus[RUNS].subscribe(self._record_run).cancel)
             self._instruments.measure(self)

@@ -2,7 +2,7 @@
 The metrics of the buses of a process, in seconds.
 
 Counts are kept by the buses, and read when a reader collects them. OpenTelemetry has no histogram that is read in this
-way, so durations are recorded. An instrument cannot be removed from its meter:
+way, so durations are recorded, those of publishes for a sample alone. An instrument cannot be removed from its meter:
 there is one set for each provider, which reads all buses that record there at present.
 """
 
@@ -19,7 +19,7 @@ from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, g
 from typedbus._base.run_records import RunState
 from typedbus._base.states import State
 from typedbus._channels.channel import AnyChannel
-from typedbus._channels.observing.stats import ChannelStats
+from typedbus._channels.observing.stats import BUCKETS, ChannelStats
 from typedbus._os.forks import after_fork, keeps_buses
 from typedbus.otel._settings import Settings
 from typedbus.plugins.health import Probe
@@ -56,6 +56,8 @@ class Instruments:
     The instruments of one provider of meters.
 
     Attributes:
+        publish_duration: The durations of publishes.
+        listener_duration: The durations of listeners.
         start_duration: The durations of start hooks.
         run_restarts: The restarts of runs.
     """
@@ -68,6 +70,18 @@ class Instruments:
         self._publishes: Counter[Attributes] = Counter()
         self._failures: Counter[Attributes] = Counter()
         meter = settings.meter()
+        self.publish_duration = meter.create_histogram(
+            "typedbus.publish.duration",
+            "s",
+            "How long publishes took, of a sample of them.",
+            explicit_bucket_boundaries_advisory=BUCKETS,
+        )
+        self.listener_duration = meter.create_histogram(
+            "typedbus.listener.duration",
+            "s",
+            "How long listeners took in a publish, of a sample of publishes.",
+            explicit_bucket_boundaries_advisory=BUCKETS,
+        )
         self.start_duration = meter.create_histogram(
             "typedbus.component.start.duration",
             "s",

@@ -2,16 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import math
+from collections.abc import Callable, Collection, Mapping
 from importlib.metadata import PackageNotFoundError, version
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
 import attrs
 from opentelemetry.metrics import Meter, MeterProvider, get_meter
 from opentelemetry.trace import Tracer, TracerProvider, get_tracer
+from opentelemetry.util.types import AttributeValue
+
+from typedbus._base.structured import StructuredError
+from typedbus._channels.channel import AnyChannel
 
 if TYPE_CHECKING:
     from typedbus.plugins.health import Health
+
+Which: TypeAlias = Literal["slow", "all", "none"]
+# The function takes the arguments of its channel, which no mapping type can express.
+ChannelAttributes: TypeAlias = Mapping[AnyChannel, Callable[..., Mapping[str, AttributeValue]]]
 
 _NAME: Final = "typedbus"
 
@@ -19,10 +28,52 @@ _NAME: Final = "typedbus"
 _SCHEMA: Final = "https://opentelemetry.io/schemas/1.30.0"
 
 
+class TelemetryError(StructuredError, ValueError):
+    """
+    Raised by `Telemetry` and `TypedbusInstrumentor` for an argument that they cannot use.
+
+    Attributes:
+        name: The argument.
+        given: Its value.
+        expected: What it may be.
+    """
+
+    name: str
+    given: object
+    expected: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.given!r} is not usable; give {self.expected}"
+
+
+def _check_listeners(_: Settings, field: attrs.Attribute[Any], value: object) -> None:
+    if value not in ("slow", "all", "none"):
+        raise TelemetryError(field.name, value, "'slow', 'all' or 'none'")
+
+
+def _check_slow(_: Settings, field: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+        raise TelemetryError(field.name, value, "a number of seconds from 0 up")
+
+
+def _check_sample(_: Settings, field: attrs.Attribute[Any], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+        raise TelemetryError(field.name, value, "a whole number from 1 up")
+
+
+def _channels(channels: Collection[AnyChannel]) -> frozenset[AnyChannel]:
+    return frozenset(channels)
+
+
 @attrs.frozen(eq=False, kw_only=True)
 class Settings:
     """What telemetry of a bus records, and where; `Telemetry` describes the attributes."""
 
+    listeners: Which = attrs.field(default="slow", validator=_check_listeners)
+    slow: float = attrs.field(default=0.001, validator=_check_slow)
+    exclude: Collection[AnyChannel] = attrs.field(default=(), converter=_channels)
+    attributes: ChannelAttributes = attrs.field(factory=dict[AnyChannel, Any])
+    sample: int = attrs.field(default=1024, validator=_check_sample)
     health: Callable[[], Health] | None = None
     tracer_provider: TracerProvider | None = None
     meter_provider: MeterProvider | None = None

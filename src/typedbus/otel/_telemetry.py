@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-from typing import TYPE_CHECKING
+from collections.abc import Callable, Collection
+from typing import TYPE_CHECKING, Any
 
 import attrs
 from opentelemetry.metrics import MeterProvider
 from opentelemetry.trace import TracerProvider
 
+from typedbus._bus.builtin import START
 from typedbus._bus.bus import Bus, parts_of
+from typedbus._channels.channel import AnyChannel
+from typedbus._channels.marks import on
 from typedbus.otel._instrumentation import instrumentation_of
-from typedbus.otel._settings import Settings
+from typedbus.otel._settings import ChannelAttributes, Settings, Which
 
 if TYPE_CHECKING:
     from typedbus.plugins.health import Health
@@ -22,23 +25,37 @@ class Telemetry:
     """
     Records spans and metrics of one bus, from its construction until the end of the exit.
 
-    As a component it is declared first, ``telemetry = Component(Telemetry, bus.provided)``: components that are
-    constructed before it are not recorded, and the span of the first start begins when it is constructed. Under
-    `TypedbusInstrumentor` its arguments take precedence for its bus, and nothing is recorded twice.
+    As a component, ``telemetry = Component(Telemetry, bus.provided)``, it is constructed before the components of higher
+    priorities, wherever it is declared. What is constructed before it is not recorded, and the span of the first start
+    begins with its construction. Under `TypedbusInstrumentor` its arguments take precedence for its bus, and nothing
+    is recorded twice.
 
-    Spans begin and end in the thread of the transition. Exporting is left to the SDK: with a batching
-    processor a transition never waits for an exporter, except before a restart replaces the process, when what has been recorded
+    Spans begin and end in the thread of the transition or of the publish. Exporting is left to the SDK: with a batching
+    processor neither waits for an exporter, except before a restart replaces the process, when what has been recorded
     is flushed for at most 5 seconds.
 
     Args:
         bus: The bus.
+        listeners: Which listeners have a span below that of a publish: those that are slow or fail, all, or none.
+        slow: How long a slow listener takes at least, in seconds.
+        exclude: Channels whose publishes have no spans and no durations; they are counted. The bus's own have none.
+        attributes: For a channel, a function that takes the arguments of a publish and returns attributes for its span.
+        sample: The duration of one publish in so many is recorded.
         health: Returns the `Health` whose last probes are a metric; in a container pass ``health.lazy``.
         tracer_provider: Provides the tracer; that of the process unless given.
         meter_provider: Provides the meter; that of the process unless given.
 
+    Raises:
+        TelemetryError: *listeners*, *slow* or *sample* is not usable.
+        ChannelError: A key of *attributes* is not a channel.
     """
 
     bus: Bus
+    listeners: Which = attrs.field(default="slow", kw_only=True)
+    slow: float = attrs.field(default=0.001, kw_only=True)
+    exclude: Collection[AnyChannel] = attrs.field(default=(), kw_only=True)
+    attributes: ChannelAttributes = attrs.field(factory=dict[AnyChannel, Any], kw_only=True)
+    sample: int = attrs.field(default=1024, kw_only=True)
     health: Callable[[], Health] | None = attrs.field(default=None, kw_only=True)
     tracer_provider: TracerProvider | None = attrs.field(default=None, kw_only=True)
     meter_provider: MeterProvider | None = attrs.field(default=None, kw_only=True)
@@ -46,11 +63,20 @@ class Telemetry:
 
     def __attrs_post_init__(self) -> None:
         self._settings = Settings(
+            listeners=self.listeners,
+            slow=self.slow,
+            exclude=self.exclude,
+            attributes=self.attributes,
+            sample=self.sample,
             health=self.health,
             tracer_provider=self.tracer_provider,
             meter_provider=self.meter_provider,
         )
         instrumentation_of(self.bus).add(self._settings)
+
+    @on(START, priority=1)
+    def start(self) -> None:
+        """Do nothing; the priority of this hook is why it is constructed first."""
 
     def exit(self) -> None:
         """End the recording, at the end of the transition under way if there is one; a hook of `EXIT`."""

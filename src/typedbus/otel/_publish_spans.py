@@ -1,0 +1,243 @@
+"""
+Spans of publishes and of their listeners, inside spans that are recorded.
+
+A publish is a call, and not a message: its span has the kind INTERNAL, and there is none unless the publisher runs in a
+recording span. Otherwise a publish costs one more call, which reads the current context.
+"""
+
+from __future__ import annotations
+
+import itertools
+import time
+from collections.abc import Callable, Mapping
+from typing import Any, Final, TypeAlias
+
+import attrs
+from opentelemetry.context import Context, attach, create_key, get_current, get_value, set_value
+from opentelemetry.metrics import Histogram
+from opentelemetry.trace import INVALID_SPAN, Span, Tracer, set_span_in_context
+from opentelemetry.util.types import AttributeValue
+
+from typedbus._base.failures import ChannelFailures
+from typedbus._channels.channel import AnyChannel
+from typedbus._channels.observing.tracing import Decide, PublishTrace, TracedListener
+from typedbus.otel._failed_spans import record_failure
+from typedbus.otel._metrics import Instruments
+from typedbus.otel._settings import Settings
+
+_SECOND: Final = 1_000_000_000
+
+#: The key of the current span in a context: `get_current_span` would take three times as long as the rest of a decision.
+_SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, Context())))
+
+#: The key of the innermost traced publish in a context.
+_TRACE: Final = create_key("typedbus-publish")
+
+Clock: TypeAlias = Callable[[], int]
+
+
+class PublishSpans:
+    """
+    Decides for each publish of a bus whether it is traced or measured, and how.
+
+    Args:
+        settings: What to record, and where.
+        instruments: Receives the durations of one publish in `Settings.sample`.
+        clock: Returns nanoseconds.
+    """
+
+    def __init__(self, settings: Settings, instruments: Instruments, clock: Clock = time.perf_counter_ns) -> None:
+        self._settings = settings
+        self._instruments = instruments
+        self._clock = clock
+        self._tracer = settings.tracer()
+
+    def decider(self, channel: AnyChannel, /) -> Decide | None:
+        """Return the function that decides for each publish on *channel*; None if it is excluded."""
+        settings, instruments, clock = self._settings, self._instruments, self._clock
+        if channel in settings.exclude:
+            return None
+        traced = _Traced(channel, self._tracer, clock, int(settings.slow * _SECOND))
+        make_trace = {"slow": _SlowListeners, "all": _AllListeners, "none": _PublishSpan}[settings.listeners]
+        measures_listeners = settings.listeners == "all"
+        sample, next_number = settings.sample, itertools.count().__next__
+
+        def new_timing() -> _Timing:
+            return _Timing(channel, instruments, clock, measures_listeners=measures_listeners)
+
+        def decide() -> PublishTrace | None:
+            # Each publish pays for this, so it calls as little as possible.
+            context = get_current()
+            if context:
+                span: Any = context.get(_SPAN)
+                if span is not None and span.is_recording():
+                    return make_trace(traced, context, None if next_number() % sample else new_timing())
+            return None if next_number() % sample else new_timing()
+
+        return decide
+
+
+@attrs.frozen(eq=False)
+class _Traced:
+    """A channel whose publishes are traced: where, by which clock, and how many of its nanoseconds are slow."""
+
+    channel: AnyChannel
+    tracer: Tracer
+    clock: Clock
+    slow: int
+
+
+class _Timing:
+    """A publish whose duration is recorded, and without a span."""
+
+    def __init__(
+        self, channel: AnyChannel, instruments: Instruments, clock: Clock, *, measures_listeners: bool
+    ) -> None:
+        self._channel = channel
+        self._instruments = instruments
+        self._clock = clock
+        self._measures_listeners = measures_listeners
+        self._began = clock()
+
+    def listener_began(self, listener: TracedListener, /) -> int:
+        """Return the time."""
+        return self._clock()
+
+    def listener_ended(self, listener: TracedListener, began: Any, error: BaseException | None, /) -> None:
+        """Record the duration of a listener, if that of each is wanted."""
+        if self._measures_listeners:
+            attributes = {"typedbus.channel": self._channel.name, "typedbus.listener": listener.name}
+            self._record(self._instruments.listener_duration, began, attributes)
+
+    def ended(self, error: BaseException | None, /) -> None:
+        """Record the duration of the publish."""
+        self._record(self._instruments.publish_duration, self._began, {"typedbus.channel": self._channel.name})
+
+    def _record(self, histogram: Histogram, began: int, attributes: dict[str, str]) -> None:
+        histogram.record((self._clock() - began) / _SECOND, attributes)
+
+
+class _PublishSpan:
+    """
+    A publish with a span, which is current for the listeners; these have none.
+
+    Attributes:
+        channel: The channel.
+    """
+
+    #: Whether the spans of listeners have the exceptions.
+    _has_listener_spans = False
+
+    def __init__(self, traced: _Traced, around: Context, timing: _Timing | None) -> None:
+        self.channel: Final = traced.channel
+        self._traced = traced
+        self._around = around
+        self._timing = timing
+        self._called = 0
+        name = traced.channel.name
+        self._span = traced.tracer.start_span(f"publish {name}", around, attributes={"typedbus.channel": name})
+        self._context = set_value(_TRACE, self, set_span_in_context(self._span, around))
+        attach(self._context)
+
+    def listener_began(self, listener: TracedListener, /) -> object:
+        """Count the listener."""
+        self._called += 1
+        return None if self._timing is None else self._timing.listener_began(listener)
+
+    def listener_ended(self, listener: TracedListener, began: Any, error: BaseException | None, /) -> None:
+        """Record nothing but the duration."""
+        if self._timing is not None:
+            self._timing.listener_ended(listener, began, error)
+
+    def ended(self, error: BaseException | None, /) -> None:
+        """End the span."""
+        attach(self._around)
+        span = self._span
+        span.set_attribute("typedbus.listeners", self._called)
+        if error is not None:
+            record_failure(span, error, has_event=not self._has_listener_spans)
+        if isinstance(error, ChannelFailures):
+            span.set_attribute("typedbus.failed", len(error.exceptions))
+        span.end()
+        if self._timing is not None:
+            self._timing.ended(error)
+
+    def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
+        """Add *attributes* to the span."""
+        self._span.set_attributes(attributes)
+
+    def _attributes(self, listener: TracedListener) -> dict[str, str | int]:
+        return {
+            "typedbus.channel": self.channel.name,
+            "typedbus.listener": listener.name,
+            "typedbus.priority": listener.priority,
+        }
+
+
+class _SlowListeners(_PublishSpan):
+    """A publish with a span, and a span for each listener that is slow or fails: made afterwards, with given times."""
+
+    _has_listener_spans = True
+
+    def __init__(self, traced: _Traced, around: Context, timing: _Timing | None) -> None:
+        super().__init__(traced, around, timing)
+        #: Added to a reading of the clock it is the time of day.
+        self._offset = time.time_ns() - traced.clock()
+
+    def listener_began(self, listener: TracedListener, /) -> int:
+        self._called += 1
+        return self._traced.clock()
+
+    def listener_ended(self, listener: TracedListener, began: int, error: BaseException | None, /) -> None:
+        ended = self._traced.clock()
+        if error is None and ended - began < self._traced.slow:
+            return
+        span = self._traced.tracer.start_span(
+            f"{self.channel.name} {listener.name}",
+            self._context,
+            attributes=self._attributes(listener),
+            start_time=self._offset + began,
+        )
+        if error is not None:
+            record_failure(span, error)
+        span.end(self._offset + ended)
+
+
+@attrs.frozen(eq=False)
+class _Begun:
+    span: Span
+    around: Context
+    timing: object
+
+
+class _AllListeners(_PublishSpan):
+    """A publish with a span, and a span for each listener, which is current while the listener runs."""
+
+    _has_listener_spans = True
+
+    def listener_began(self, listener: TracedListener, /) -> _Begun:
+        around, timing = get_current(), super().listener_began(listener)
+        name = f"{self.channel.name} {listener.name}"
+        span = self._traced.tracer.start_span(name, around, attributes=self._attributes(listener))
+        attach(set_span_in_context(span, around))
+        return _Begun(span, around, timing)
+
+    def listener_ended(self, listener: TracedListener, began: _Begun, error: BaseException | None, /) -> None:
+        attach(began.around)
+        if error is not None:
+            record_failure(began.span, error)
+        began.span.end()
+        super().listener_ended(listener, began.timing, error)
+
+
+def attributes_watcher(
+    channel: AnyChannel, attributes_of: Callable[..., Mapping[str, AttributeValue]]
+) -> Callable[..., None]:
+    """Return a watcher of *channel* that adds the result of *attributes_of* to the span of the publish, if it has one."""
+
+    def add_attributes(*args: Any, **kwargs: Any) -> None:
+        trace = get_value(_TRACE)
+        if isinstance(trace, _PublishSpan) and trace.channel is channel:
+            trace.set_attributes(attributes_of(*args, **kwargs))
+
+    return add_attributes
