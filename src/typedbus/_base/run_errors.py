@@ -8,7 +8,7 @@ from typedbus._base.structured import StructuredError
 
 class RestartPolicyError(StructuredError, ValueError):
     """
-    Raised by `Restart` for a policy that cannot work, when it is declared.
+    Raised by `Restart` for a policy that cannot work, when it is declared; by `BackgroundTask` for ``takes="dependents"``.
 
     Attributes:
         reason: Why, and what to do.
