@@ -249,6 +249,78 @@ def test_it_fails_to_stop(typedbus_running):
     assert "ValueError" not in text_of(result)
 
 
+def test_the_mark_allows_a_run_to_fail_when_it_must_end(run: Run) -> None:
+    """The failures of other components in the same stop are raised."""
+    result = run("""
+class Careless:
+    @on(RUN)
+    def consume(self, stopping):
+        stopping.wait()
+        raise ValueError("no end")
+
+
+class Stubborn:
+    def stop(self):
+        raise LookupError("no way")
+
+
+class Site(Container):
+    bus = Component(Bus)
+    careless = Component(Careless)
+
+
+class Other(Site):
+    stubborn = Component(Stubborn)
+
+
+def test_it_fails(typedbus_running):
+    typedbus_running(Site())
+
+
+@pytest.mark.typedbus_may_break("Site.careless")
+def test_it_may_fail(typedbus_running):
+    typedbus_running(Site())
+
+
+@pytest.mark.typedbus_may_break
+def test_others_may_not(typedbus_running):
+    typedbus_running(Other())
+""")
+
+    result.assert_outcomes(passed=3, errors=2)
+    text = text_of(result)
+    assert "RunsBroke" not in text
+    first, second = text.split("ERROR at teardown of ")[1:]
+    assert first.startswith("test_it_fails")
+    assert "ValueError: no end" in first
+    assert second.startswith("test_others_may_not")
+    assert "LookupError: no way" in second
+    assert "ValueError: no end" not in second
+
+
+def test_a_run_that_fails_the_start_fails_the_test_in_spite_of_the_mark(run: Run) -> None:
+    """There is no container to test."""
+    result = run("""
+class Feed:
+    @on(RUN, awaited=True)
+    def follow(self, stopping):
+        raise OSError("no line")
+
+
+class Site(Container):
+    bus = Component(Bus)
+    feed = Component(Feed)
+
+
+@pytest.mark.typedbus_may_break
+def test_it_does_not_start(typedbus_running):
+    typedbus_running(Site())
+""")
+
+    result.assert_outcomes(failed=1)
+    result.stdout.fnmatch_lines(["*TransitionFailures: the start failed*"])
+
+
 def test_a_failed_start_reports_its_run_once(run: Run) -> None:
     """A run that the start awaits is its failure."""
     result = run("""

@@ -11,9 +11,10 @@ from typing import Final
 
 import pytest
 
-from typedbus._base.failures import error_text, traceback_includes, traceback_of
+from typedbus._base.failures import TransitionFailures, error_text, traceback_includes, traceback_of
 from typedbus._base.run_errors import RunFailed
 from typedbus._base.run_events import RunBroke, RunEvent, RunGaveUp
+from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import RUNS
 from typedbus._bus.bus import Bus, parts_of
@@ -149,11 +150,18 @@ class RunWatch:
 
 
 def _without(error: BaseException, allowed: Sequence[BaseException]) -> list[BaseException]:
-    """Return *error*, or what remains of the group that `running` raises, without the causes that are in *allowed*."""
+    """
+    Return *error*, or what remains of the group that `running` raises, without the errors that are in *allowed*.
+
+    A failed start remains as it is: the test has not begun.
+    """
     if type(error) in (BaseExceptionGroup, ExceptionGroup):
         assert isinstance(error, BaseExceptionGroup)
         members = [member for one in error.exceptions for member in _without(one, allowed)]
         return [error] if len(members) == len(error.exceptions) else members
+    if isinstance(error, TransitionFailures) and error.goal is not State.STARTED:
+        _, rest = error.split(lambda member: any(member is one for one in allowed))
+        return [] if rest is None else [rest if len(rest.exceptions) < len(error.exceptions) else error]
     cause = error.__cause__ if isinstance(error, RunFailed) else error
     return [] if any(cause is one for one in allowed) else [error]
 
