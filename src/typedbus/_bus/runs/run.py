@@ -11,22 +11,20 @@ from typedbus._base.coroutines import is_async_callable
 from typedbus._base.errors import HookCancelled
 from typedbus._base.failures import error_text, place_of
 from typedbus._base.run_errors import RunFailed, RunReturned
-from typedbus._base.run_events import RunBegan, RunBroke, RunEnded, RunGaveUp, RunReady
+from typedbus._base.run_events import RunBroke
 from typedbus._base.run_records import RunRecord, RunState
 from typedbus._base.stopping import Stopping
-from typedbus._base.sync import new_lock
 from typedbus._bus.builtin import WARNING
 from typedbus._bus.runs.host import RunHost, RunStopping
-from typedbus._bus.runs.reports import Line, RunLines
+from typedbus._bus.runs.reports import Reporter, RunLines
 from typedbus._bus.runs.sessions import Session, TaskSession
+from typedbus._bus.runs.status import RunStatus
 from typedbus._bus.runs.window import Window, release_locals
 
 if TYPE_CHECKING:
     from typedbus._base.restart import Restart
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.hooks import ScheduledHook
-
-_DONE = (RunState.ENDED, RunState.FAILED)
 
 
 class Run:
@@ -73,22 +71,15 @@ class Run:
         self._roll = roll
         self._name = name
         self.clock: Clock = clock or host.clock
-        self._lines = lines or RunLines()
+        self._reporter = Reporter(host, lines or RunLines())
         self._cause_of = cause_of
         self._exits_late = exits_late
         self.is_begun = self.is_awaited = False
         self.session: Session | None = None
         self.hook: ScheduledHook | None = None
-        self._lock = new_lock()
-        self._state, self._since = RunState.IDLE, self.clock.now()
-        self._attempt = self._restarts = 0
-        #: Whether the last call has failed.
-        self._has_failed = False
+        self._status = RunStatus(self.clock)
         #: Whether the next begin is that of a restart of the component, which keeps the failures and the numbers of calls.
         self._is_suspended = False
-        self._began = self._since
-        self._next_at: float | None = None
-        self._last_error: str | None = None
         self.declare(call, path, policy=policy, patience=patience)
 
     def declare(
@@ -128,16 +119,14 @@ class Run:
         Raises:
             OutOfThreads: The system cannot start another thread.
         """
-        with self._lock:
+        with self._status.lock:
             if self.is_begun and self.session is not None:
                 return self.session
             earlier = self.session
             if earlier is not None and earlier.is_over:
                 earlier = None
             if not self._is_suspended:
-                self._attempt = self._restarts = 0
-                self._has_failed = False
-                self._last_error = None
+                self._status.forget()
                 self._window = Window(self.policy) if self._roll is None else Window(self.policy, self._roll)
             self._is_suspended = False
             self.is_awaited = is_awaited
@@ -146,8 +135,7 @@ class Run:
             session.is_awaited = is_awaited
             self.is_begun = True
             # As soon as `start` returns, the bus is ready: a health check must not depend on the first step of a thread.
-            self._enter(RunState.RUNNING if earlier is None else RunState.WAITING)
-            self._began = self._since
+            self._status.begins(RunState.RUNNING if earlier is None else RunState.WAITING)
         if earlier is not None and earlier.is_left:
             self._host.log(f"run {self.path} begins when its earlier call, which was left behind, has ended", WARNING)
         try:
@@ -162,19 +150,19 @@ class Run:
 
     def ask(self) -> Session | None:
         """Ask the run to end, or to wait no longer for its restart; return its session, or None if it has not begun."""
-        with self._lock:
+        with self._status.lock:
             session, self.is_begun, self._is_suspended = self.session, False, False
             if session is None:
                 return None
-            if self._state not in (*_DONE, RunState.IDLE):
-                self._enter(RunState.ENDED if session.is_over else RunState.STOPPING)
+            if self._status.state not in (RunState.ENDED, RunState.FAILED, RunState.IDLE):
+                self._status.enter(RunState.ENDED if session.is_over else RunState.STOPPING)
             # Under the lock: a call that begins now is asked to end, or does not begin.
             session.ask()
         return session
 
     def suspend(self) -> None:
         """Let the next `begin` continue to count the calls and the failures, in a new session."""
-        with self._lock:
+        with self._status.lock:
             self.is_begun, self._is_suspended = False, True
 
     @property
@@ -184,65 +172,38 @@ class Run:
 
     def lose(self, session: Session, error: BaseException) -> None:
         """Note that *session* will never end, because of *error*."""
-        with self._lock:
-            self._last_error = repr(error)
-            self._enter(RunState.FAILED)
+        self._enter_failed(error)
         session.end()
 
     def record(self) -> RunRecord:
         """Return the state at this moment."""
-        with self._lock:
-            session = self.session
-            stopping = None if session is None else session.stopping
-            is_running = self._state is RunState.RUNNING
-            beat_at = stopping.beat_at if stopping is not None and is_running else None
-            is_usable = not self.is_awaited or (stopping is not None and stopping.is_ready)
-            last_sign = self._began if beat_at is None else beat_at
-            return RunRecord(
-                path=self.path,
-                state=self._state,
-                since=self._since,
-                attempt=self._attempt,
-                restarts=self._restarts,
-                next_at=self._next_at,
-                last_error=self._last_error,
-                beat_at=beat_at,
-                policy=self.policy,
-                is_ready=self._state is RunState.ENDED or (is_running and is_usable),
-                silent_for=self.clock.now() - last_sign if is_running else 0.0,
-                current_stack=(lambda: "") if session is None else session.stack,
-            )
+        with self._status.lock:
+            return self._status.record(self.path, self.policy, self.session, is_awaited=self.is_awaited)
 
     def detach(self) -> None:
         """Forget the calls in a forked child process, which does not have their threads."""
-        self._lock = new_lock()
+        self._status.renew_lock()
         self.session, self.is_begun = None, False
-        self._attempt = self._restarts = 0
-        self._last_error = None
-        self._enter(RunState.IDLE)
+        self._status.forget()
+        self._status.enter(RunState.IDLE)
 
     def begins(self, session: Session) -> Stopping | None:
         """Note that the function is about to be called; return its argument, or None if the session is over."""
         stopping: RunStopping = RunStopping(self.clock, lambda: self._is_ready(session, stopping))
-        with self._lock:
+        with self._status.lock:
             if session is not self.session:
                 return None
             if session.is_asked:
-                self._enter(RunState.ENDED)
+                self._status.enter(RunState.ENDED)
                 return None
-            self._attempt += 1
-            self._restarts += self._has_failed
-            self._has_failed = False
             session.stopping = stopping
-            self._enter(RunState.RUNNING)
-            self._began, attempt = self._since, self._attempt
-        self._log(self._lines.begins(self.path, attempt))
-        self._host.publish(RunBegan(self.path, attempt))
+            attempt = self._status.called()
+        self._reporter.begins(self.path, attempt)
         return stopping
 
     def returned(self, session: Session, error: BaseException | None) -> float | None:
         """Take the outcome of a call; return the pause before the next one in seconds, or None if there is none."""
-        seconds = self.clock.now() - self._began
+        seconds = self._status.seconds()
         if session is not self.session:
             self._returned_later(session, error)
             return None
@@ -296,17 +257,13 @@ class Run:
         """
         # Not under the lock: the method of a foreign class may wait for this run.
         text = error_text(error)
-        with self._lock:
+        with self._status.lock:
             if session is not None and session.is_asked:
                 return False
-            self._has_failed = True
-            self._last_error = text
-            self._enter(RunState.WAITING)
-            self._next_at, attempt = self._since + delay, self._attempt
+            event = RunBroke(self.path, seconds, error, self._status.waits(text, delay), delay)
             failures = len(self._window.errors)
         assert self.policy is not None
-        self._log(self._lines.broke(self.path, self.policy, error, seconds, delay=delay, failures=failures))
-        self._host.publish(RunBroke(self.path, seconds, error, attempt, delay))
+        self._reporter.broke(event, self.policy, failures)
         release_locals(error)
         return True
 
@@ -317,10 +274,10 @@ class Run:
         if self._is_awaited_now(session):
             # The start that waits for it raises the error. A restart of the component goes on with the next attempt.
             if self._host.is_starting:
-                self._host.publish(RunGaveUp(self.path, attempts, error))
+                self._reporter.gave_up_silently(self.path, error, attempts)
             return
         exits = self._exits_after(error) or (self.is_awaited and self._host.is_starting)
-        self._report_failure(error, attempts, exits=exits)
+        self._reporter.gave_up(self.path, error, attempts, exits=exits)
         if exits:
             errors = self._window.errors
             # An error of the event loop is none of the run, and not in the window.
@@ -346,7 +303,7 @@ class Run:
         exits = self._exits_late and self._exits_after(error)
         if not self._exits_late:
             session.late_error = error
-        self._report_failure(error, attempts, exits=exits)
+        self._reporter.gave_up(self.path, error, attempts, exits=exits)
         if exits:
             self._exit(error, attempts, (error,))
 
@@ -355,17 +312,13 @@ class Run:
         if error is None or session.was_cancelled:
             return
         exits = self._exits_late and self._exits_after(error)
-        self._log(self._lines.gave_up(self.path, error, 1, exits=exits))
+        self._reporter.failed_later(self.path, error, exits=exits)
         if exits:
             self._exit(error, 1, (error,))
 
     def _exits_after(self, error: BaseException) -> bool:
         """Return whether the bus exits when the run gives up because of *error*."""
         return not isinstance(error, Exception) or self.policy is None or self.policy.then == "exit"
-
-    def _report_failure(self, error: BaseException, attempts: int, *, exits: bool) -> None:
-        self._log(self._lines.gave_up(self.path, error, attempts, exits=exits))
-        self._host.publish(RunGaveUp(self.path, attempts, error))
 
     def _exit(self, error: BaseException, attempts: int, errors: tuple[BaseException, ...]) -> None:
         """Exit the bus because of *error*, the last of *errors*."""
@@ -377,10 +330,9 @@ class Run:
         self._host.request_exit(failed if self._cause_of is None else self._cause_of(failed))
 
     def _has_ended(self, session: Session, seconds: float) -> None:
-        with self._lock:
-            self._enter(RunState.ENDED)
-        self._log(self._lines.ended(self.path, seconds, is_asked=session.is_asked, is_late=session.is_left))
-        self._host.publish(RunEnded(self.path, seconds))
+        with self._status.lock:
+            self._status.enter(RunState.ENDED)
+        self._reporter.ended(self.path, seconds, is_asked=session.is_asked, is_late=session.is_left)
 
     def _is_return_failure(self, session: Session) -> bool:
         is_wanted = self._is_awaited_now(session) or (self.policy is not None and self.policy.when == "always")
@@ -401,26 +353,15 @@ class Run:
 
     def _is_ready(self, session: Session, stopping: Stopping) -> None:
         if session is self.session and session.stopping is stopping:
-            self._log(self._lines.is_ready(self.path))
-            self._host.publish(RunReady(self.path))
+            self._reporter.is_ready(self.path)
             session.wake()
 
     def _enter_failed(self, error: BaseException) -> int:
         """Note that the run has failed with *error*, and return the number of its calls."""
         # Not under the lock: the method of a foreign class may wait for this run.
         text = error_text(error)
-        with self._lock:
-            self._last_error = text
-            self._enter(RunState.FAILED)
-            return self._attempt
-
-    def _enter(self, state: RunState) -> None:
-        """Set the state; the caller holds the lock."""
-        self._state, self._since, self._next_at = state, self.clock.now(), None
-
-    def _log(self, line: Line | None) -> None:
-        if line is not None:
-            self._host.log(*line)
+        with self._status.lock:
+            return self._status.failed(text)
 
 
 def _is_cancellation(error: BaseException | None) -> bool:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import threading
 import weakref
-from collections.abc import Iterable, Mapping
+from collections.abc import Mapping
 from queue import SimpleQueue
 from typing import TYPE_CHECKING, Final
 
@@ -21,6 +21,7 @@ from typedbus._base.states import State
 from typedbus._base.sync import simple_queue
 from typedbus._bus.builtin import RUN, RUNS
 from typedbus._bus.runs.ending import Ending
+from typedbus._bus.runs.paths import distinct, paths_of
 from typedbus._bus.runs.run import Run
 from typedbus._bus.runs.sessions import session_of_caller
 
@@ -265,7 +266,7 @@ class Runs:
             subscriptions = self.machine.registry.look_up(RUN).subscriptions
             runs: dict[str, Run] = {}
             matched: list[tuple[Run, Subscription]] = []
-            for path, subscription in _paths(subscriptions):
+            for path, subscription in paths_of(subscriptions):
                 policy, patience = subscription.restart, self._patience(subscription)
                 run = self._subscribed.get(path)
                 if run is None:
@@ -286,26 +287,4 @@ class Runs:
         return next((limit for limit in limits if limit is not None), PATIENCE)
 
     def _unused(self, path: str) -> str:
-        return _distinct(path, self._subscribed.keys() | self._added.keys())
-
-
-def _paths(subscriptions: Iterable[Subscription]) -> list[tuple[str, Subscription]]:
-    """Return each of *subscriptions* with the path of its run: that of the component, if it has no other run."""
-    subscriptions = tuple(subscriptions)
-    nodes = [id(subscription.node) for subscription in subscriptions if subscription.node is not None]
-    paths: list[tuple[str, Subscription]] = []
-    used: set[str] = set()
-    for subscription in subscriptions:
-        is_only = nodes.count(id(subscription.node)) == 1
-        path = _distinct(subscription.path if is_only else subscription.name, used)
-        used.add(path)
-        paths.append((path, subscription))
-    return paths
-
-
-def _distinct(path: str, used: Iterable[str]) -> str:
-    """Return *path*, or with a number if it is among *used*: listeners outside a container may share a name."""
-    number, distinct = 2, path
-    while distinct in used:
-        number, distinct = number + 1, f"{path} ({number})"
-    return distinct
+        return distinct(path, self._subscribed.keys() | self._added.keys())

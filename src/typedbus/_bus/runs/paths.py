@@ -1,0 +1,29 @@
+"""The paths of runs."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from typedbus._channels.subscriptions import Subscription
+
+
+def paths_of(subscriptions: Iterable[Subscription]) -> list[tuple[str, Subscription]]:
+    """Return each of *subscriptions* with the path of its run: that of the component, if it has no other run."""
+    subscriptions = tuple(subscriptions)
+    nodes = [id(subscription.node) for subscription in subscriptions if subscription.node is not None]
+    paths: list[tuple[str, Subscription]] = []
+    used: set[str] = set()
+    for subscription in subscriptions:
+        is_only = nodes.count(id(subscription.node)) == 1
+        path = distinct(subscription.path if is_only else subscription.name, used)
+        used.add(path)
+        paths.append((path, subscription))
+    return paths
+
+
+def distinct(path: str, used: Iterable[str]) -> str:
+    """Return *path*, or with a number if it is among *used*: listeners outside a container may share a name."""
+    number, distinct = 2, path
+    while distinct in used:
+        number, distinct = number + 1, f"{path} ({number})"
+    return distinct
