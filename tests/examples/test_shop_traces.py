@@ -52,7 +52,7 @@ def spans_in(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def test_the_life_of_the_shop_is_traced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The transitions with the components in them, and each request."""
+    """The transitions with the components in them, and each request with its publishes."""
     serve_order(tmp_path, has_traces=True)
 
     spans = set(spans_in(capsys.readouterr().err))
@@ -62,6 +62,8 @@ def test_the_life_of_the_shop_is_traced(tmp_path: Path, capsys: pytest.CaptureFi
         ("start Site.database", "typedbus start"),
         ("start Site.server", "typedbus start"),
         ("POST /orders", None),
+        ("publish order_placed", "POST /orders"),
+        ("publish order_taken", "POST /orders"),
         ("typedbus exit", None),
         ("stop Site.database", "typedbus exit"),
     }
