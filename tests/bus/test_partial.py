@@ -301,7 +301,7 @@ def test_a_failure_of_a_stop_that_a_hook_has_asked_for_is_logged() -> None:
         shop.acts["stop shelf"] = failing("no shelf")
         assert shop.restart().carry_out(0.0) is BROKEN_OFF
         (line,) = shop.log
-        assert "the restart of Site.pool was ended by a request to be STOPPED, which failed" in line
+        assert line.startswith("the restart of Site.pool was followed by a stop that failed:\n")
         assert "no shelf" in line
 
 
@@ -798,7 +798,7 @@ def test_a_start_that_fails_with_what_it_needs_is_no_failure_of_its_run() -> Non
         assert shop.runs.failures == []
         (line,) = shop.log
         assert line.startswith(
-            "the restart of Site.worker is left to that of a component that it needs, after an error:"
+            "the restart of Site.worker is left to the restart of a component that it needs, after an error:"
         )
 
 

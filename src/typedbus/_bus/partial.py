@@ -183,7 +183,7 @@ class PartialRestart:
             self._pause(transition, pause)
             if self._is_taken_over:
                 if error is not None:
-                    self._log("is left to that of a component that it needs, after an error", error)
+                    self._log("is left to the restart of a component that it needs, after an error", error)
                 machine.started.note_lost(self.node, nodes)
                 return PartialOutcome.TAKEN_OVER
             startable = machine.started.startable(nodes)
@@ -263,7 +263,7 @@ class PartialRestart:
         try:
             self.machine.bring_to(goal)
         except Exception as error:
-            self._log(f"was ended by a request to be {goal.name}, which failed", error)
+            self._log(f"was followed by {'an exit' if goal is State.EXITED else 'a stop'} that failed", error)
         except BaseException as error:
             self.runs.failed(error)
 
