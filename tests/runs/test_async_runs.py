@@ -14,6 +14,7 @@ from typedbus import (
     Container,
     HookCancelled,
     HookTimeout,
+    LoopError,
     Restart,
     RunFailed,
     RunState,
@@ -240,3 +241,38 @@ def test_a_task_may_stop_its_own_bus() -> None:
             assert shop.bus().state is not State.STARTED
 
     asyncio.run(main())
+
+
+def test_a_task_on_the_own_loop_of_the_bus_cannot_await_the_exit() -> None:
+    """The exit ends that loop, and would wait for the task; the error names the way out."""
+    refused: list[str] = []
+    started = threading.Event()
+
+    class Leaving:
+        def __init__(self, bus: Bus) -> None:
+            self.bus = bus
+
+        @on(RUN)
+        async def work(self, stopping: Stopping) -> None:
+            # During the start it would be a request.
+            await asyncio.to_thread(started.wait, LIMIT)
+            try:
+                await self.bus.exit_async()
+            except LoopError as error:
+                refused.append(str(error))
+                self.bus.request_exit()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        leaving = Component(Leaving, bus.provided)
+
+    bus = Shop().attach()
+    bus.start()
+    started.set()
+    bus.block()
+
+    (problem,) = refused
+    assert problem == (
+        "await bus.exit_async(): this task runs on the event loop of the bus, which ends with the exit; "
+        "call bus.request_exit()"
+    )

@@ -40,6 +40,8 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
     if goal is State.STARTED and machine.current is None and machine.state in (State.STOPPED, State.EXITED):
         machine.event_loop.lend("await bus.start_async()")
     elif goal is not State.STARTED:
+        if goal is State.EXITED:
+            _refuse_own_loop(machine)
         machine.event_loop.refuse_other_loop(f"await bus.{'stop' if goal is State.STOPPED else 'exit'}_async()")
     current, is_ours = machine.join(goal, set(), by)
     if current is None:
@@ -80,6 +82,18 @@ async def bring_to(machine: StateMachine, goal: State, by: object = None) -> Non
     finally:
         # The traceback holds this frame.
         del current, cancelled
+
+
+def _refuse_own_loop(machine: StateMachine) -> None:
+    """Raise `LoopError` if the exit, which ends the bus's own event loop, would wait for the task of the caller there."""
+    current = machine.current
+    if not machine.event_loop.is_own_here or machine.state is State.EXITED:
+        return
+    if current is None or not (current.includes_caller() or machine.runs.includes_caller()):
+        raise LoopError(
+            "await bus.exit_async()",
+            "this task runs on the event loop of the bus, which ends with the exit; call bus.request_exit()",
+        )
 
 
 def _cancel(machine: StateMachine, current: Transition, times: int) -> None:

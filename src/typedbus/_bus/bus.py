@@ -314,7 +314,7 @@ class Bus:
         await bring_to(self._parts.machine, State.STOPPED)
 
     async def exit_async(self) -> None:
-        """Do the same as `exit`, as `stop_async` does the same as `stop`; then the bus forgets its event loop."""
+        """Do the same as `exit`, and forget the event loop; `LoopError` for a task on the bus's own loop."""
         from typedbus._bus.async_methods import bring_to
 
         notice()

@@ -99,6 +99,12 @@ class EventLoop:
         loop = self._loop
         return loop is not None and loop.is_running_here
 
+    @property
+    def is_own_here(self) -> bool:
+        """Whether the bus has created the loop, and the loop runs the caller."""
+        loop = self._loop
+        return loop is not None and loop.is_own and loop.is_running_here
+
     def lend(self, action: str, lent: AsyncioLoop | None = None) -> None:
         """
         Run the coroutines of the bus on a loop of the caller, from now until the exit.
