@@ -1,13 +1,15 @@
-"""The runs of a container in the output of `typedbus check`."""
+"""The runs of a container in the output of `typedbus check`, and in the report of `typedbus run`."""
 
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 from click.testing import CliRunner, Result
 
-from typedbus import RUN, Bus, Component, Container, Restart, Stopping, on
+from typedbus import RUN, Bus, Component, Container, Restart, Stopping, on, running
 from typedbus.cli import commands
+from typedbus.cli._listeners import write_report
 
 
 class Consumer:
@@ -88,3 +90,35 @@ def test_json_has_the_runs_with_all_of_their_policies() -> None:
 def test_a_container_without_runs_lists_none() -> None:
     """Its verdict is as before."""
     assert check("Plain").stdout == "Plain is valid: 1 component\n"
+
+
+class Server:
+    """A component with a run that the start waits for, and one that begins after the start."""
+
+    @on(RUN, awaited=True)
+    def serve(self, stopping: Stopping) -> None:
+        stopping.ready()
+        stopping.wait()
+
+    @on(RUN)
+    def count(self, stopping: Stopping) -> None:
+        stopping.wait()
+
+
+class Web(Container):
+    """A container whose runs wait until they must end."""
+
+    bus = Component(Bus)
+    server = Component(Server)
+
+
+def test_the_report_of_a_start_has_the_runs(tmp_path: Path) -> None:
+    """It is written when the bus has started: only the run that was awaited has begun."""
+    web, file = Web(), tmp_path / "start.json"
+    write_report(web.attach(), file, "json")
+    with running(web):
+        _, server = json.loads(file.read_text(encoding="utf-8"))["components"]
+
+    serve, count = server["runs"]
+    assert (serve["path"], serve["began"] >= 0, serve["ready"] >= 0) == ("Web.server.serve", True, True)
+    assert count == {"path": "Web.server.count", "began": None, "ready": None}
