@@ -18,9 +18,11 @@ from tests.doubles import HookRecorder
 from tests.otel.recorded import Recorded
 from tests.processes import in_child
 
-from typedbus import LOG, START, Bus, Component, Container, TransitionFailures, running
+from typedbus import LOG, RUNS, START, Bus, Channel, Component, Container, TransitionFailures, running
 from typedbus.events import LIFECYCLE
 from typedbus.otel import Telemetry, TypedbusInstrumentor
+
+NOTED = Channel[[str], None]("noted")
 
 
 class Shop(Container):
@@ -56,8 +58,11 @@ def test_uninstrumenting_leaves_a_bus_as_it_was(recorded: Recorded) -> None:
 
     for each in (bus, Bus()):
         assert not each[LIFECYCLE].has_listeners
+        assert not each[RUNS].has_listeners
         each.start()
-    assert recorded.spans == []
+        with recorded.tracer.start_as_current_span("request"):
+            each[NOTED].publish("ink")
+    assert recorded.tree() == {"request": {}, "request (2)": {}}
 
 
 def test_uninstrumenting_within_a_transition_ends_its_span(recorded: Recorded) -> None:

@@ -197,3 +197,44 @@ def test_a_restart_of_a_part_is_no_part_of_the_restart_of_another_component(inst
 
     assert instrumented.tree()["restart run Site.consumer"] == {}
     assert instrumented.tree()["restart Site.other"] == {"start Site.other": {}}
+
+
+def test_a_run_that_takes_its_dependents_along_is_one_trace(instrumented: Recorded) -> None:
+    """Their stops and starts are below the restart, which ends when the run is called again."""
+
+    class Page:
+        def __init__(self, consumer: Consumer) -> None:
+            pass
+
+        def start(self) -> None:
+            """It has a span."""
+
+        def stop(self) -> None:
+            """It has a span."""
+
+    class Front(Container):
+        clock = Component(FakeClock)
+        bus = Component(Bus, clock=clock.provided)
+        consumer = Component(Consumer).supervised(Restart(most=1, first=1.0, jitter=0, takes="dependents"))
+        page = Component(Page, consumer.provided)
+
+    with running(Front) as front:
+        events, consumer = Events(front.bus()), front.consumer()
+        consumer.until_called()
+        instrumented.clear()
+        consumer.fail(OSError("broker gone"))
+        events.until(RunBroke)
+        front.clock().advance(1.0)
+        consumer.until_called()
+        tree = instrumented.tree()
+        consumer.end()
+
+    assert tree == {
+        "restart run Front.consumer": {
+            "restart Front.consumer": {
+                "stop Front.page": {},
+                "start Front.consumer": {},
+                "start Front.page": {},
+            }
+        }
+    }
