@@ -5,10 +5,12 @@ from __future__ import annotations
 import json
 from pathlib import Path
 
+import pytest
 from click.testing import CliRunner, Result
 
 from typedbus import RUN, Bus, Component, Container, Restart, Stopping, on, running
 from typedbus.cli import commands
+from typedbus.cli._fault_formats import show
 from typedbus.cli._listeners import write_report
 
 
@@ -90,6 +92,16 @@ def test_json_has_the_runs_with_all_of_their_policies() -> None:
 def test_a_container_without_runs_lists_none() -> None:
     """Its verdict is as before."""
     assert check("Plain").stdout == "Plain is valid: 1 component\n"
+
+
+def test_a_terminal_shows_the_runs_below_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
+    """Each in one line, without markup."""
+    show("Site is valid: 1 component, 1 run", [], ["  run Site.feed[bold]: restarts always, 3 in 600 s"])
+
+    assert capsys.readouterr().out.splitlines() == [
+        "Site is valid: 1 component, 1 run",
+        "  run Site.feed[bold]: restarts always, 3 in 600 s",
+    ]
 
 
 class Server:

@@ -20,7 +20,18 @@ import pytest
 import rich.console
 from rich.logging import RichHandler
 
-from typedbus import Bus, Component, Container, HookTimeout, Resource, State, TransitionFailures
+from typedbus import (
+    RUN,
+    Bus,
+    Component,
+    Container,
+    HookTimeout,
+    Resource,
+    State,
+    Stopping,
+    TransitionFailures,
+    on,
+)
 from typedbus.events import (
     LIFECYCLE,
     ComponentExited,
@@ -374,6 +385,26 @@ def test_a_slow_start_has_a_status_line(plug: Callable[..., Terminal]) -> None:
     ]
     assert after.has_cursor
     assert after.column == 0
+
+
+@pytest.mark.slow
+def test_a_run_that_delays_a_stop_is_in_the_status_line(plug: Callable[..., Terminal]) -> None:
+    """Before the hooks of the stop, none of which has been called."""
+    terminal = plug()
+
+    class Consumer:
+        @on(RUN)
+        def consume(self, stopping: Stopping) -> None:
+            stopping.wait()
+            terminal.reach("stopping 0 of 1: 1.")
+            shown.append(terminal.screen())
+
+    shown: list[Screen] = []
+    shop = shop_of(Component(Consumer))
+    with looking_at(terminal, shop), running(shop):
+        pass
+
+    assert re.fullmatch(r"stopping 0 of 1: 1\.\d s Shop\.part0", shown[0].text_lines[-1])
 
 
 def lines_around(terminal: Terminal, start: Callable[[], object]) -> list[str]:
