@@ -244,6 +244,7 @@ def test_the_event_and_the_line_of_a_failure_come_before_the_restart() -> None:
             line.startswith("run Site.pool broke after 0.0 s: OSError('no pool'); again in 1.0 s (1 of 5 in 60 s)")
             for line in shop.events.lines
         )
+        assert shop.events.lines.count("Site.pool restarts with Site.page, Site.worker") == 1
 
 
 def test_too_many_failures_exit_the_bus() -> None:
@@ -284,6 +285,7 @@ def test_a_start_that_fails_counts_as_a_failure_of_the_run() -> None:
         shop.clock.advance(2.0)
         shop.scene.until("pool", "worker", "page")
         assert shop.scene.notes == [*DOWN, "+pool", "+worker", "-pool", *UP]
+        assert shop.events.lines.count("Site.pool restarts with Site.page, Site.worker") == 1
 
 
 def test_a_part_that_is_given_up_stays_stopped() -> None:
