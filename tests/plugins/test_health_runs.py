@@ -324,3 +324,12 @@ def test_a_run_that_does_not_work_is_not_ready(record: RunRecord, detail: str) -
 
     assert ready_checks(runs, now=2.0) == [Checked("Site.run", False, detail, 0.0)]
     assert alive_checks(runs) == [Checked("Site.run", True, record.state.value, 0.0)]
+
+
+def test_a_silent_run_whose_thread_has_just_ended_has_no_stack() -> None:
+    """The text does not announce one."""
+    policy = Restart(silent=30.0)
+    record = RunRecord("Site.run", RunState.RUNNING, 0.0, 1, 0, None, None, None, policy, True, 31.0, str)
+    text = "it has not called stopping.beat() for 31.0 s; its limit is 30 s"
+
+    assert alive_checks({"Site.run": record}) == [Checked("Site.run", False, text, 0.0)]
