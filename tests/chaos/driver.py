@@ -182,7 +182,10 @@ class Driver:
         runs = [run for run in parts if run in self.ledger.running]
         if are_patient:
             runs = [run for run in runs if (policy := parts[run].policy) is not None and policy.most == PATIENT["most"]]
-        return self.chance.sample(runs, self.chance.randint(1, most))
+        if most > 1:
+            # A background task that fails after it was asked to end exits the bus.
+            runs = [run for run in runs if not parts[run].is_background]
+        return self.chance.sample(runs, min(len(runs), self.chance.randint(1, most)))
 
     def _orders(self, runs: Sequence[str], kinds: Sequence[str]) -> str:
         """Return the command that lets *runs* die, each in one of the ways *kinds*."""
@@ -192,7 +195,10 @@ class Driver:
 
     def die(self) -> None:
         """One run dies, in any way; only its component is stopped, with all dependents, or nothing."""
-        (run,) = self._victims(are_patient=self.chance.random() < 0.8, most=1)
+        victims = self._victims(are_patient=self.chance.random() < 0.8, most=1)
+        if not victims:
+            return
+        (run,) = victims
         number = self.ledger.running[run]
         self.ledger.watch()
         self._send(self._orders([run], ["error", "error", "fatal", "group", "unprintable", "return"]))

@@ -37,6 +37,7 @@ RUNS: Final = {
     "AwaitedInThread": ("consume",),
     "AwaitedTask": ("follow",),
     "Several": ("consume", "follow"),
+    "Background": ("call",),
 }
 """The names of the runs of each class of `tests.chaos.site`."""
 
@@ -63,6 +64,11 @@ class Part:
         """The paths of its runs, without the name of the container."""
         methods = RUNS[self.kind]
         return (self.name,) if len(methods) == 1 else tuple(f"{self.name}.{method}" for method in methods)
+
+    @property
+    def is_background(self) -> bool:
+        """Whether its run begins and ends with the component itself."""
+        return self.kind == "Background"
 
     @property
     def is_awaited(self) -> bool:
@@ -97,6 +103,12 @@ def random_graph(seed: int, size: int) -> Graph:
     for number in range(size):
         needs = chance.sample(sorted(parts), min(len(parts), chance.choice([0, 1, 1, 2, 3])))
         kind = kinds[number % len(kinds)]
-        part = Part(f"part{number:02}", kind, tuple(needs), policies[number % len(policies)] if RUNS[kind] else None)
+        if kind == "DeafTask" and number >= len(kinds):
+            # Each takes the whole of its limit in a stop.
+            kind = "AsTask"
+        policy = policies[number % len(policies)] if RUNS[kind] else None
+        if kind == "Background":
+            policy = chance.choice([one for one in POLICIES if one is not None and one.takes == "itself"])
+        part = Part(f"part{number:02}", kind, tuple(needs), policy)
         parts[part.name] = part
     return Graph(parts)

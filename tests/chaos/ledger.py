@@ -115,6 +115,9 @@ class Ledger:
         self.due.discard(name)
         for run in part.runs:
             self.over.pop(run, None)
+            if part.is_background:
+                # A restart of a component that it needs is a new beginning for it.
+                self.failures.pop(run, None)
 
     def _stop(self, name: str) -> None:
         assert name in self.started, "it was not started"
@@ -123,7 +126,7 @@ class Ledger:
         running = set(self.graph.parts[name].runs) & set(self.running)
         assert not running, f"{running} still run"
         if self.state == "STOPPING":
-            waiting = {run for run in self.running if not self.parts[run].is_awaited}
+            waiting = {run for run in self.running if not self.parts[run].is_background}
             assert not waiting, f"{waiting} still run"
         self.started.remove(name)
         self.stopped.add(name)
@@ -140,7 +143,7 @@ class Ledger:
         assert run not in self.over, f"it is {self.over[run]}"
         assert part.name in self.started, "its component is not started"
         # A stop ends the runs one after another, so that a run may run again until it is its turn.
-        states = ["STARTED", "STOPPING", *(["STARTING"] if part.is_awaited else [])]
+        states = ["STARTED", "STOPPING", *(["STARTING"] if part.is_awaited or part.is_background else [])]
         assert self.state in states, f"the bus is {self.state}"
         self.running[run] = int(number)
         self.ready.discard(run)
@@ -155,7 +158,8 @@ class Ledger:
         if how == "asked":
             # Each run is asked when the runs of its dependents have ended.
             dependents = self.graph.dependents([self.parts[run].name]) - {self.parts[run].name}
-            early = {other for other in self.running if self.parts[other].name in dependents}
+            others = {other: self.parts[other] for other in self.running}
+            early = {other for other, part in others.items() if part.name in dependents and not part.is_background}
             assert not early, f"{early} still run"
             return
         if when == "late":

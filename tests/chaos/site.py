@@ -18,8 +18,9 @@ from typing import Any, ClassVar, Final, Self
 
 from tests.chaos.graph import random_graph
 
-from typedbus import RUN, RUNS, Bus, Component, Container, Stopping, on, run
+from typedbus import RUN, RUNS, Bus, Component, Container, Restart, Stopping, on, run
 from typedbus.events import MOVED, Moved, RunEvent
+from typedbus.plugins.monitor import BackgroundTask
 
 _SEED, _SIZE, _WORKERS = map(int, os.environ["TYPEDBUS_CHAOS"].split())
 
@@ -87,6 +88,46 @@ class Attempt:
             raise death(order, self.run)
 
 
+def consume_orders(run: str, stopping: Stopping, *, ready: bool = False) -> None:
+    """Run until the end is asked for, or ordered, in a thread."""
+    orders: queue.SimpleQueue[str] = queue.SimpleQueue()
+    with Attempt(run, stopping, orders.put) as attempt:
+        if ready:
+            record("ready", run)
+            stopping.ready()
+        while not stopping.is_set():
+            try:
+                order = orders.get(timeout=0.02)
+            except queue.Empty:
+                continue
+            attempt.obey(order)
+            return
+
+
+async def follow_orders(run: str, stopping: Stopping, *, ready: bool = False, deaf: bool = False) -> None:
+    """Run until the end is asked for, or ordered, in a task; a deaf one only ends when it is cancelled."""
+    loop = asyncio.get_running_loop()
+    ordered: asyncio.Queue[str] = asyncio.Queue()
+
+    def deliver(order: str) -> None:
+        loop.call_soon_threadsafe(ordered.put_nowait, order)
+
+    with Attempt(run, stopping, deliver) as attempt:
+        if ready:
+            record("ready", run)
+            stopping.ready()
+        waits: list[asyncio.Task[Any]] = [asyncio.ensure_future(ordered.get())]
+        if not deaf:
+            waits.append(asyncio.ensure_future(stopping.until_set()))
+        try:
+            await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
+            if waits[0].done():
+                attempt.obey(waits[0].result())
+        finally:
+            for wait in waits:
+                wait.cancel()
+
+
 class Plain:
     """A component without runs."""
 
@@ -102,83 +143,64 @@ class Plain:
     def exit(self) -> None:
         record("exit", self.name)
 
-    def consume_orders(self, run: str, stopping: Stopping, *, ready: bool = False) -> None:
-        """Run until the end is asked for, or ordered, in a thread."""
-        orders: queue.SimpleQueue[str] = queue.SimpleQueue()
-        with Attempt(run, stopping, orders.put) as attempt:
-            if ready:
-                record("ready", run)
-                stopping.ready()
-            while not stopping.is_set():
-                try:
-                    order = orders.get(timeout=0.02)
-                except queue.Empty:
-                    continue
-                attempt.obey(order)
-                return
-
-    async def follow_orders(self, run: str, stopping: Stopping, *, ready: bool = False, deaf: bool = False) -> None:
-        """Run until the end is asked for, or ordered, in a task; a deaf one only ends when it is cancelled."""
-        loop = asyncio.get_running_loop()
-        ordered: asyncio.Queue[str] = asyncio.Queue()
-
-        def deliver(order: str) -> None:
-            loop.call_soon_threadsafe(ordered.put_nowait, order)
-
-        with Attempt(run, stopping, deliver) as attempt:
-            if ready:
-                record("ready", run)
-                stopping.ready()
-            waits: list[asyncio.Task[Any]] = [asyncio.ensure_future(ordered.get())]
-            if not deaf:
-                waits.append(asyncio.ensure_future(stopping.until_set()))
-            try:
-                await asyncio.wait(waits, return_when=asyncio.FIRST_COMPLETED)
-                if waits[0].done():
-                    attempt.obey(waits[0].result())
-            finally:
-                for wait in waits:
-                    wait.cancel()
-
 
 class InThread(Plain):
     @on(RUN)
     def consume(self, stopping: Stopping) -> None:
-        self.consume_orders(self.name, stopping)
+        consume_orders(self.name, stopping)
 
 
 class AsTask(Plain):
     @on(RUN)
     async def follow(self, stopping: Stopping) -> None:
-        await self.follow_orders(self.name, stopping)
+        await follow_orders(self.name, stopping)
 
 
 class DeafTask(Plain):
-    @on(RUN, limit=0.05)
+    @on(RUN, limit=0.3)
     async def follow(self, stopping: Stopping) -> None:
-        await self.follow_orders(self.name, stopping, deaf=True)
+        await follow_orders(self.name, stopping, deaf=True)
 
 
 class AwaitedInThread(Plain):
     @on(RUN, awaited=True)
     def consume(self, stopping: Stopping) -> None:
-        self.consume_orders(self.name, stopping, ready=True)
+        consume_orders(self.name, stopping, ready=True)
 
 
 class AwaitedTask(Plain):
     @on(RUN, awaited=True)
     async def follow(self, stopping: Stopping) -> None:
-        await self.follow_orders(self.name, stopping, ready=True)
+        await follow_orders(self.name, stopping, ready=True)
 
 
 class Several(Plain):
     @on(RUN)
     def consume(self, stopping: Stopping) -> None:
-        self.consume_orders(f"{self.name}.consume", stopping)
+        consume_orders(f"{self.name}.consume", stopping)
 
     @on(RUN)
     async def follow(self, stopping: Stopping) -> None:
-        await self.follow_orders(f"{self.name}.follow", stopping)
+        await follow_orders(f"{self.name}.follow", stopping)
+
+
+class Background(BackgroundTask):
+    def __init__(self, name: str, bus: Bus, policy: Restart, *_needs: object) -> None:
+        super().__init__(bus, self.consume, name=name, restart=policy)
+
+    def start(self) -> None:
+        record("start", self.name)
+        super().start()
+
+    def stop(self) -> None:
+        super().stop()
+        record("stop", self.name)
+
+    def exit(self) -> None:
+        record("exit", self.name)
+
+    def consume(self, stopping: Stopping) -> None:
+        consume_orders(self.name, stopping)
 
 
 class Commands:
@@ -245,8 +267,15 @@ def _declare() -> dict[str, Any]:
     members: dict[str, Any] = {"bus": bus, "commands": Component(Commands, bus.provided)}
     for part in random_graph(_SEED, _SIZE).parts.values():
         needs = [members[need].provided for need in part.needs]
-        component: Component[Any] = Component(globals()[part.kind], part.name, *needs)
-        members[part.name] = component if part.policy is None else component.supervised(part.policy)
+        component: Component[Any]
+        if part.is_background:
+            assert part.policy is not None
+            component = Component(Background, part.name, bus.provided, part.policy, *needs)
+        else:
+            component = Component(globals()[part.kind], part.name, *needs)
+            if part.policy is not None:
+                component.supervised(part.policy)
+        members[part.name] = component
     return members
 
 

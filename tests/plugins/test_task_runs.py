@@ -602,3 +602,11 @@ def test_a_policy_that_takes_dependents_is_refused(bus: Bus) -> None:
         BackgroundTask(bus, Work(), restart=policy)
     with pytest.raises(RestartPolicyError, match="needs a run that is a method of a component"):
         Monitor(bus, print, every=60, restart=policy)
+
+
+def test_a_policy_that_is_no_policy_is_refused(bus: Bus) -> None:
+    """As by the mark, in the line of the mistake."""
+    with pytest.raises(RestartPolicyError, match=r"restart='always' is not a Restart; write restart=Restart\(...\)"):
+        BackgroundTask(bus, Work(), restart="always")  # type: ignore[arg-type]  # the fault
+    with pytest.raises(RestartPolicyError, match=r"restart='always' is not a Restart; write restart=Restart\(...\)"):
+        Monitor(bus, print, every=60, restart="always")  # type: ignore[arg-type]  # the fault

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 from typedbus._base.failures import error_text
+from typedbus._base.restart import Restart
 from typedbus._base.run_errors import RestartPolicyError, RunFailed
 from typedbus._base.run_records import RunRecord, RunState
 from typedbus._bus.builtin import ERROR, WARNING
@@ -18,7 +19,6 @@ from typedbus.plugins._periodic import NotEnded
 
 if TYPE_CHECKING:
     from typedbus._base.clock import Clock
-    from typedbus._base.restart import Restart
     from typedbus._base.stopping import Stopping
 
 
@@ -80,7 +80,7 @@ class ComponentRun:
         clock: The source of its time; that of the bus unless given.
 
     Raises:
-        RestartPolicyError: The policy takes the dependents of the component along, which only methods can.
+        RestartPolicyError: The policy is not a `Restart`, or takes the dependents of the component along, as only methods can.
     """
 
     bus: Bus
@@ -94,6 +94,9 @@ class ComponentRun:
     _run: Run | None = attrs.field(init=False, default=None)
 
     def __attrs_post_init__(self) -> None:
+        policy: object = self.policy
+        if policy is not None and not isinstance(policy, Restart):
+            raise RestartPolicyError(f"restart={policy!r} is not a Restart; write restart=Restart(...)")
         if self.policy is not None and self.policy.takes == "dependents":
             raise RestartPolicyError(
                 'takes="dependents" needs a run that is a method of a component: mark the method with @on(RUN)'

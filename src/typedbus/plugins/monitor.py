@@ -115,15 +115,15 @@ class Monitor:
             )
         for field in ("every", "longest", "patience"):
             check_seconds(self.name, field, getattr(self, field))
+        self._run = ComponentRun(
+            self.bus, self, self.name, self._repeat, self.restart, self.patience, NoLines(), self.clock
+        )
         silent = None if self.restart is None else self.restart.silent
         if silent is not None and silent <= self.every:
             raise RestartPolicyError(
                 f"silent={silent:g} is not longer than every={self.every:g}, so {self.name} would be silent before each "
                 "call; set a longer silent"
             )
-        self._run = ComponentRun(
-            self.bus, self, self.name, self._repeat, self.restart, self.patience, NoLines(), self.clock
-        )
 
     def start(self) -> None:
         """
