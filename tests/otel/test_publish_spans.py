@@ -26,6 +26,7 @@ from typedbus import (
 )
 from typedbus.events import LIFECYCLE
 from typedbus.otel import Telemetry, TelemetryError
+from typedbus.otel._settings import Which
 
 ORDERED = Channel[[str], None]("ordered")
 PRICED = Channel[[int], int]("priced")
@@ -197,6 +198,7 @@ def test_with_no_spans_of_listeners_the_publish_has_the_exception(bus: Bus, reco
 
     assert recorded.tree() == {"request": {"publish ordered": {}}}
     assert [event.name for event in recorded.span("publish ordered").events] == ["exception"]
+    assert recorded.attributes("publish ordered")["typedbus.listeners"] == 1
 
 
 def test_with_spans_of_all_listeners_each_is_current_for_its_listener(bus: Bus, recorded: Recorded) -> None:
@@ -221,8 +223,25 @@ def test_with_spans_of_all_listeners_each_is_current_for_its_listener(bus: Bus, 
     assert recorded.tree() == {
         "request": {"publish ordered": {names[0]: {"publish noted": {}}, names[1]: {"query": {}}}}
     }
+    assert recorded.attributes("publish ordered")["typedbus.listeners"] == 2
     assert recorded.span(names[0]).status.status_code is StatusCode.UNSET
     assert recorded.span(names[1]).status.status_code is StatusCode.ERROR
+
+
+@pytest.mark.parametrize("listeners", ["slow", "all", "none"])
+def test_a_publish_has_the_same_spans_whether_its_duration_is_recorded_or_not(
+    bus: Bus, recorded: Recorded, listeners: Which
+) -> None:
+    """Of two publishes that of the first is."""
+    bus[ORDERED].subscribe(note)
+    Telemetry(bus, tracer_provider=recorded.provider, listeners=listeners, slow=ALWAYS)
+    with recorded.tracer.start_as_current_span("request"):
+        bus[ORDERED].publish("ink")
+        bus[ORDERED].publish("pen")
+
+    first, second = recorded.tree()["request"].values()
+    assert first == second
+    assert len(first) == (listeners != "none")
 
 
 def test_the_other_verbs_are_traced_as_a_publish(bus: Bus, recorded: Recorded) -> None:
