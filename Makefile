@@ -89,6 +89,7 @@ bench: .venv/bench
 	$(BIN)/python bench/parallel.py
 	$(BIN)/python bench/async_publish.py
 	$(BIN)/python bench/verbs.py
+	$(BIN)/python bench/observe.py
 	$(BIN)/python bench/async_hooks.py
 	$(BIN)/python bench/wspbus.py
 	$(BIN)/python bench/scopes.py

@@ -120,11 +120,11 @@ def only(stats: ChannelStats) -> tuple[int, dict[str, tuple[int, dict[str, int]]
 @on_each_channel
 @at_each_level
 @pytest.mark.parametrize("listeners", [(), (echo,), (later,), (later, later_too), (echo, later, fail_on_odd)], ids=len)
-@pytest.mark.parametrize("publishes", [1, HEAT, 3 * HEAT])
+@pytest.mark.parametrize("publishes", [1, 2 * HEAT])
 def test_each_publish_and_each_call_counts(
     channel: Any, level: Level, listeners: tuple[Callable[..., object], ...], publishes: int
 ) -> None:
-    """Before the publish is unrolled, at that moment, and after it; with plain and with async listeners."""
+    """Before the publish is unrolled and after it, with plain and with async listeners."""
     bus = Bus()
     called = listeners if channel.is_async else [PLAIN.get(one, one) for one in listeners]
     for listener in called:
@@ -256,6 +256,46 @@ def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
     assert reading.error is None
     assert publishes == sorted(publishes)
     assert calls == sorted(calls)
+
+
+@at_each_level
+@pytest.mark.parametrize("warm_up", [0, HOT])
+@pytest.mark.parametrize("channel", [awaited, together], ids=lambda channel: channel.name)
+def test_cancellations_count(channel: Any, level: Level, warm_up: int) -> None:
+    """That of the publisher ends the publish; that of a listener alone is its failure."""
+    bus = Bus()
+    observation = bus.observe(channel, level=level)
+
+    async def main() -> None:
+        reached = asyncio.Event()
+
+        async def wait(number: int) -> None:
+            if number == 1:
+                reached.set()
+                await asyncio.Event().wait()
+            if number == 3:
+                raise asyncio.CancelledError
+
+        wait.__qualname__ = "wait"
+        bus[channel].subscribe(wait)
+        bus[channel].subscribe(later_too, priority=60)
+        for _ in range(warm_up):
+            await bus[channel].publish(2)
+        publish = asyncio.ensure_future(bus[channel].publish(1))
+        await reached.wait()
+        publish.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await publish
+        with pytest.raises(ChannelFailures):
+            await bus[channel].publish(3)
+
+    asyncio.run(main())
+
+    errors = {"asyncio.exceptions.CancelledError": 1, "typedbus.ListenerCancelled": 1}
+    assert only(observation.stats()[channel]) == (
+        warm_up + 2,
+        {f"{__name__}.wait": (warm_up + 2, errors), name_of(later_too): (warm_up + 1, {})},
+    )
 
 
 def test_a_publish_after_a_change_of_the_listeners_counts() -> None:

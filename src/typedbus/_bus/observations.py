@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from typing import TYPE_CHECKING, Any
 
 from typedbus._base.channel_errors import ObserveError
 from typedbus._base.clock import SystemClock
 from typedbus._bus.builtin import EXIT, GRACEFUL, LIFECYCLE_CHANNELS, START, STOP
-from typedbus._channels.channel import AnyChannel
 from typedbus._channels.observing.meter import Meter, meter_of
 from typedbus._channels.observing.observation import Observation
 from typedbus._channels.observing.texts import LEVELS, Channels, Level
@@ -75,7 +74,8 @@ class Observations:
         """Return *channels* on the bus; without them all that are not its own."""
         if channels is None:
             return [bound for bound in list(self._registry.bound.values()) if _is_one_of_all(bound)]
-        named: list[Any] = [channels] if isinstance(channels, AnyChannel) else [*channels]
+        given: Any = channels
+        named = [*given] if isinstance(given, Iterable) and not isinstance(given, str) else [given]
         chosen: list[AnyBoundChannel] = [self._registry.look_up(channel) for channel in dict.fromkeys(named)]
         for bound in chosen:
             refusal = refusal_of(bound)

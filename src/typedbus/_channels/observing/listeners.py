@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
@@ -234,8 +235,8 @@ def unrolled_failed(  # noqa: PLR0917  # generated code calls it
     layout, numbers = observed[0].layout, observed[0].cells.numbers
     numbers[layout.LEFT + number] += 1
     if readings:
-        ends = (*readings[1 : 1 + number], counts.clock())
-        for place, (began, ended) in enumerate(zip(readings, ends, strict=False)):
+        ends = *readings[: number + 1], counts.clock()  # an interrupt may come after a reading
+        for place, (began, ended) in enumerate(itertools.pairwise(ends)):
             add_duration(numbers, layout.histogram_of(place), ended - began)
     counts.listener_failed(observed[number].name, error)
     return [*called[: number + 1], *listeners[number + 1 :]]

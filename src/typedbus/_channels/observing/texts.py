@@ -12,7 +12,7 @@ import functools
 import itertools
 import textwrap
 import types
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from typing import Any, Final, Literal, TypeAlias
 
 from typedbus._base.coroutines import returns_coroutine
@@ -43,11 +43,11 @@ _UNROLLED: Final = """\
     except Exception as _tb_caught:
         _tb_error = _tb_caught
     except BaseException as _tb_caught:
-        {leave}
+{leave}
     else:
         {succeeded}
     try:
-        {go_on}
+{go_on}
     finally:
         {ended}
         del _tb_error
@@ -153,14 +153,13 @@ def _template(shape: Shape, layout: Layout, kind: str, further: tuple[str, ...],
     is_plain = kind == "plain"
     numbers = ["_tb_numbers = _tb_cells.numbers"] if is_counted else []
     again = [] if is_plain else numbers
-    began, succeeded, readings = "", list[str](), "()"
+    readings = ["_tb_began", *(f"_tb_at_{number}" for number in range(layout.count))] if layout.is_each else []
+    succeeded = [_increase(Layout.SUCCEEDED)] if is_counted else []
     if layout.is_timed:
-        began, succeeded, readings = _timing(layout)
-    elif is_counted:
-        succeeded = [_increase(Layout.SUCCEEDED)]
+        succeeded = _timing(layout, readings)
     before = _DECIDE.replace("{wait}", wait).splitlines() if "_tb_decide" in further else []
     before += numbers if is_plain else []
-    before += [began] if began else []
+    before += ["_tb_began = _tb_clock()"] if layout.is_timed else []
     before.append("try:")
     if is_plain and not layout.is_each:
         before.append("    _tb_results = [")
@@ -183,24 +182,29 @@ def _template(shape: Shape, layout: Layout, kind: str, further: tuple[str, ...],
         f"_tb_numbers[{layout.recursions} + _tb_number] += 1",
     ]
     ended = "pass" if not is_counted else "_tb_ended(_tb_began)" if layout.is_timed else "_tb_ended()"
-    failed = f"_tb_failed(_tb_error, {line}, {listed}, {readings})"
+    # Those after the listener that raised have no value.
+    read = ["_tb_read = []"]
+    if readings:
+        read += ["try:", *(f"    _tb_read.append({reading})" for reading in readings), "except UnboundLocalError: pass"]
+    failed = f"_tb_failed(_tb_error, {line}, {listed}, _tb_read)"
     if is_plain:
-        go_on = f"raise _tb_self._go_on({{received}}_tb_error, {line}, {failed})"
-        leave = f"_tb_failed(_tb_caught, {line}, (), {readings}); {ended}; raise"
+        go_on = [*read, f"raise _tb_self._go_on({{received}}_tb_error, {line}, {failed})"]
+        leave = [*read, f"_tb_failed(_tb_caught, {line}, (), _tb_read)", ended, "raise"]
     else:
-        go_on = (
-            f"_tb_error = {wait} _tb_self._go_on({{received}}_tb_error, {line}, {listed}, {failed}); raise _tb_error"
-        )
-        leave = "_tb_error = _tb_caught"
+        going = f"{wait} _tb_self._go_on({{received}}_tb_error, {line}, {listed}, {failed})"
+        go_on = [*read, f"_tb_error = {going}", "raise _tb_error"]
+        leave = ["_tb_error = _tb_caught"]
     code = compiled(
-        _UNROLLED.replace("{go_on}", go_on).replace("{before}", _indented([*before, *lines, *closing], 4)),
+        _UNROLLED.replace("{go_on}", _indented(go_on, 8)).replace(
+            "{before}", _indented([*before, *lines, *closing], 4)
+        ),
         shape,
         define=define,
         verb="publish",
         listeners="".join(f"{name}, " for name in names),
         further=", ".join(further),
         recursion=_indented(recursion if is_counted else ["pass"], 8).lstrip(),
-        leave=leave,
+        leave=_indented(leave, 8),
         succeeded=_indented([*again, *succeeded, f"return {results}"], 8).lstrip(),
         ended=ended,
     )
@@ -211,12 +215,10 @@ def _indented(lines: Iterable[str], columns: int) -> str:
     return textwrap.indent("\n".join(lines), " " * columns)
 
 
-def _timing(layout: Layout) -> tuple[str, list[str], str]:
-    """Return the statement that reads the clock, those that add the durations, and the readings after the listeners."""
-    if not layout.is_each:
-        return "_tb_began = _tb_clock()", _addition(layout.histogram, "_tb_clock() - _tb_began"), "()"
-    readings = ["_tb_began", *(f"_tb_at_{number}" for number in range(layout.count))]
-    begun = " = ".join([*readings, "_tb_clock()"])  # the readings exist whichever listener raises
+def _timing(layout: Layout, readings: Sequence[str]) -> list[str]:
+    """Return the statements that add the durations between *readings*; without them that of the publish."""
+    if not readings:
+        return _addition(layout.histogram, "_tb_clock() - _tb_began")
     durations = [f"{other} - {one}" for one, other in itertools.pairwise(readings)]
     # Many publishes as a whole are within the first bucket, and then all their listeners are.
     fast, slow = [_increase(Layout.FAST)], _bucket(layout.histogram, "_tb_duration")
@@ -224,7 +226,7 @@ def _timing(layout: Layout) -> tuple[str, list[str], str]:
         histogram = layout.histogram_of(number)
         fast.append(_increase(histogram + HISTOGRAM - 1, duration))
         slow += _addition(histogram, duration)
-    lines = [
+    return [
         f"_tb_duration = {readings[-1]} - _tb_began",
         _increase(layout.histogram + HISTOGRAM - 1, "_tb_duration"),
         f"if _tb_duration <= {BUCKETS[0]}:",
@@ -232,7 +234,6 @@ def _timing(layout: Layout) -> tuple[str, list[str], str]:
         "else:",
         *(f"    {line}" for line in slow),
     ]
-    return begun, lines, f"[{', '.join(readings)}]"
 
 
 def _addition(histogram: int, duration: str) -> list[str]:
