@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import threading
 from collections.abc import Callable
 
@@ -85,7 +86,7 @@ class Stopping(threading.Event):
 
         def wake() -> None:
             # The loop may be closed by the time another thread sets the event.
-            if not loop.is_closed():
+            with contextlib.suppress(RuntimeError):
                 loop.call_soon_threadsafe(woken.set)
 
         self._wakers.append(wake)
