@@ -276,3 +276,21 @@ def test_a_task_on_the_own_loop_of_the_bus_cannot_await_the_exit() -> None:
         "await bus.exit_async(): this task runs on the event loop of the bus, which ends with the exit; "
         "call bus.request_exit()"
     )
+
+
+def test_an_async_run_without_an_event_loop_has_failed() -> None:
+    """The error of the loop is the cause."""
+
+    def broken() -> asyncio.AbstractEventLoop:
+        raise OSError("no loop")
+
+    class Shop(Container):
+        bus = Component(Bus, loop_factory=broken)
+        feed = Component(Feed).supervised(Restart("always"))
+
+    with pytest.raises(RunFailed) as failed, running(Shop) as shop:
+        shop.bus().block()
+
+    cause = failed.value.__cause__
+    assert isinstance(cause, LoopError)
+    assert failed.value.errors == (cause,)

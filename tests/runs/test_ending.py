@@ -206,7 +206,7 @@ def test_a_second_cancellation_gives_up_the_runs_that_have_not_ended() -> None:
 
     class Shop(Container):
         bus = Component(Bus)
-        consumer = Component(Consumer).within(LIMIT)
+        consumer = Component(Consumer).within(600.0)
 
     shop = Shop()
 

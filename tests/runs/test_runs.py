@@ -29,6 +29,7 @@ from typedbus import (
     RunFailed,
     RunReturned,
     RunState,
+    StartCancelled,
     State,
     Stopping,
     TransitionFailures,
@@ -459,6 +460,40 @@ def test_a_run_that_is_never_ready_overruns_the_limit_of_the_start() -> None:
 
     assert failed.group_contains(HookTimeout)
     assert ended.is_set()
+
+
+def test_a_run_that_breaks_while_the_bus_still_starts_cancels_the_start() -> None:
+    """With its error as the cause, also under a policy that would call it again, or do without it."""
+    calls: list[str] = []
+    failed = threading.Event()
+
+    class Server:
+        @on(RUN, awaited=True, restart=Restart("always", then="unready"))
+        def serve(self, stopping: Stopping) -> None:
+            calls.append("serve")
+            stopping.ready()
+            raise OSError("port lost")
+
+    class Page:
+        def __init__(self, server: Server, bus: Bus) -> None:
+            self.bus = bus
+
+        def start(self) -> None:
+            assert failed.wait(LIMIT)
+
+    class Shop(Container):
+        bus = Component(Bus)
+        server = Component(Server)
+        page = Component(Page, server.provided, bus.provided)
+
+    shop = Shop()
+    shop.bus()[RUNS].subscribe(lambda event: failed.set() if isinstance(event, RunGaveUp) else None)
+    with pytest.raises(StartCancelled) as cancelled, running(shop):
+        pass
+
+    assert isinstance(cancelled.value.__cause__, RunFailed)
+    assert repr(cancelled.value.__cause__.__cause__) == "OSError('port lost')"
+    assert calls == ["serve"]
 
 
 def test_a_start_that_waits_for_a_run_can_be_cancelled() -> None:

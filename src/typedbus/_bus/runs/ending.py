@@ -65,13 +65,12 @@ class Ending:
 
         A run that is the caller, or carries out the transition of the caller, is not waited for.
         """
-        was_over = run.session is None or run.session.is_over
         session = run.ask()
         if session is None or session.is_here:
             return None
         began, clock = self._machine.clock.now(), self._machine.clock
         if self.has_ended(run, session, patience):
-            return None if was_over else session.late_error
+            return session.late_error
         loop = session.on
         if loop is not None and (death := loop.why_dead()) is not None:
             reason = f"{loop.name} {death}; exit the bus before its event loop ends"

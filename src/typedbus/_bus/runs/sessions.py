@@ -182,8 +182,8 @@ class Session:
         del error
         if pause is None:
             return False
-        if not self.is_asked:
-            self._run.clock.wait(self._inbox, pause)
+        # It returns at once if the run was asked to end meanwhile.
+        self._run.clock.wait(self._inbox, pause)
         return True
 
     def join(self) -> None:
