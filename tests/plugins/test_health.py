@@ -757,3 +757,19 @@ def test_a_process_with_a_check_that_hangs_exits_in_order(tmp_path: Path) -> Non
     assert (status, alive, child.returncode) == (503, 200, 0)
     assert '"name": "Site.database.check"' in answer
     assert '"detail": "it has not returned after ' in answer
+
+
+@pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
+def test_a_thread_of_the_bus_that_dies_does_not_change_the_probes(bus: Bus) -> None:
+    """The bus knows nothing of its work: work that must be watched is a run."""
+    health = Health(bus)
+
+    def die() -> None:
+        raise OSError("broker gone")
+
+    thread = threading.Thread(target=die)
+    bus.own(thread)
+    thread.start()
+    thread.join(10)
+
+    assert (health.ready().is_ok, health.alive().is_ok) == (True, True)
