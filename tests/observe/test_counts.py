@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import functools
+import gc
 import inspect
 import itertools
 import sys
@@ -296,6 +297,23 @@ def test_cancellations_count(channel: Any, level: Level, warm_up: int) -> None:
         warm_up + 2,
         {f"{__name__}.wait": (warm_up + 2, errors), name_of(later_too): (warm_up + 1, {})},
     )
+
+
+def test_a_listener_whose_task_is_cancelled_at_once_leaves_no_coroutine() -> None:
+    """Its coroutine is not created before it runs; otherwise there would be a warning that it was never awaited."""
+    bus = Bus()
+    bus[together].subscribe(later)
+    bus[together].subscribe(exit_on_three)
+    observation = bus.observe(together)
+
+    with pytest.raises(SystemExit):
+        call(bus[together].publish, 3)
+    gc.collect()
+
+    stats = observation.stats()[together]
+    assert stats.listeners[name_of(exit_on_three)].calls == stats.publishes == 1
+    # From Python 3.12 on a task runs up to its first suspension at once.
+    assert stats.listeners[name_of(later)].calls == (sys.version_info >= (3, 12))
 
 
 def test_a_publish_after_a_change_of_the_listeners_counts() -> None:

@@ -75,7 +75,8 @@ class Observations:
         if channels is None:
             return [bound for bound in list(self._registry.bound.values()) if _is_one_of_all(bound)]
         given: Any = channels
-        named = [*given] if isinstance(given, Iterable) and not isinstance(given, str) else [given]
+        are_several = isinstance(given, Iterable) and not isinstance(given, str)
+        named: list[Any] = [*given] if are_several else [given]
         chosen: list[AnyBoundChannel] = [self._registry.look_up(channel) for channel in dict.fromkeys(named)]
         for bound in chosen:
             refusal = refusal_of(bound)
