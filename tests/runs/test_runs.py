@@ -629,6 +629,37 @@ def test_the_run_of_a_component_that_needs_a_resource() -> None:
     assert notes == ["open", "serve", "end", "close"] * 2
 
 
+def test_a_start_awaits_a_run_that_only_the_built_object_has() -> None:
+    """A function returns a subclass of its annotation, at the turn of the component."""
+    notes: list[str] = []
+
+    def connection() -> Iterator[str]:
+        yield "connection"
+
+    class Base:
+        """A class without a run."""
+
+    class Server(Base):
+        @on(RUN, awaited=True)
+        def serve(self, stopping: Stopping) -> None:
+            notes.append("ready")
+            stopping.ready()
+            stopping.wait()
+
+    def built(connection: str) -> Base:
+        return Server()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        pool = Resource(connection)
+        server = Component(built, pool.provided)
+        page = Component(Waiter, notes, "page", server.provided)
+
+    with running(Shop) as shop:
+        assert notes[:2] == ["ready", "start page"]
+        assert shop.bus().runs["Shop.server"].is_ready
+
+
 def test_an_error_after_a_run_was_asked_to_end_fails_the_stop() -> None:
     """It is not retried."""
 
