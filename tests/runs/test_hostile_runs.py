@@ -346,3 +346,29 @@ def test_a_policy_of_a_component_without_its_runs_is_a_fault() -> None:
         Shop().validate()
 
     assert "it is supervised, and .without(RUN) leaves out its runs; remove one of the two" in str(invalid.value)
+
+
+def test_a_run_that_a_stop_ends_before_it_restarts_its_dependents_has_ended() -> None:
+    """The stop does not wait for its thread, which has nothing to restart any more."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        failing = Component(Failing, OSError).supervised(Restart(takes="dependents", first=0.001))
+
+    bus = Shop().attach()
+    stops: list[ThreadCall] = []
+    stopping = threading.Event()
+
+    @bus[RUNS].subscribe()
+    def stop_bus(event: RunEvent) -> None:
+        if isinstance(event, RunBroke):
+            stops.append(ThreadCall(bus.stop).waiting())
+            stopping.set()
+
+    bus.start()
+    assert stopping.wait(LIMIT)
+    assert stops[0].finished().error is None
+    state = bus.runs["Shop.failing"].state
+    bus.exit()
+
+    assert state is RunState.ENDED

@@ -82,7 +82,7 @@ def restart_dependents(runs: Runs, run: Run, session: Session, node: StartNode, 
     # In this order: whichever thread is second, this one or one that ends the run, sees the change of the first.
     session.restart = restart
     # From now on no thread waits for this one: the next call is that of another session.
-    session.end()
+    run.hand_over(session)
     if session.is_asked:
         restart.withdraw()
     restart.carry_out(pause)

@@ -160,6 +160,13 @@ class Run:
             session.ask()
         return session
 
+    def hand_over(self, session: Session) -> None:
+        """End *session* before its thread restarts the component: a stop does not wait for it, and finds it ended."""
+        with self._status.lock:
+            session.end()
+            if session.is_asked and session is self.session:
+                self._status.enter(RunState.ENDED)
+
     def suspend(self) -> None:
         """Let the next `begin` continue to count the calls and the failures, in a new session."""
         with self._status.lock:
