@@ -270,6 +270,34 @@ needs_interpreters = pytest.mark.skipif(
 )
 
 
+def test_the_end_of_a_program_ends_its_runs(tmp_path: Path) -> None:
+    """The interpreter does not wait for their threads before it exits the bus."""
+    program = """
+        from typedbus.plugins.monitor import BackgroundTask
+
+        class Feed:
+            @on(RUN)
+            def follow(self, stopping):
+                stopping.wait()
+                say("the feed ends")
+
+        def work(stopping):
+            stopping.wait()
+            say("the task ends")
+
+        class Site(Container):
+            bus = Component(Bus)
+            feed = Component(Feed)
+            task = Component(BackgroundTask, bus.provided, work)
+
+        environ = {}
+        setup_testing_defaults(environ)
+        Hosted(lambda environ, start_response: [b"mugs"], Site)(environ, lambda status, headers, error=None: None)
+    """
+
+    assert lines_of(tmp_path, program) == ["the feed ends", "the task ends"]
+
+
 @needs_interpreters
 def test_a_sub_interpreter_warns_that_its_end_may_skip_the_exit(tmp_path: Path) -> None:
     """A sub-interpreter of mod_wsgi does not warn, since mod_wsgi reports the end of the process."""

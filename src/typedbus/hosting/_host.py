@@ -23,7 +23,7 @@ import threading
 import weakref
 from collections.abc import Callable, Sequence
 from concurrent import futures
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, ClassVar, Final
 
 import attrs
 
@@ -66,6 +66,9 @@ class Host:
         limits: As in `running`.
         ended: Called when the bus that this host started has exited, unless `exit` or `leave` of this host asked for it.
     """
+
+    #: Read by the runs of the bus: their threads must not keep the interpreter from its end, which exits the bus.
+    exits_at_end: ClassVar = True
 
     containers: Sequence[Container] = attrs.field(converter=_instances)
     workers: int | None

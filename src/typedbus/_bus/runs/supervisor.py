@@ -84,7 +84,13 @@ class Runs:
         self.machine.registry.look_up(RUNS).publish(event)
 
     def own(self, thread: threading.Thread) -> None:
-        """Let `Bus.block` wait for *thread* after the exit."""
+        """
+        Let `Bus.block` wait for *thread* after the exit.
+
+        A program of its own keeps the process alive until its runs have ended. In the process of another program, the
+        end of the interpreter exits the bus, and would wait for other threads than daemons before that.
+        """
+        thread.daemon = getattr(self.machine.started_by, "exits_at_end", False)
         self._main_loop.own(thread)
 
     def loop(self, action: str) -> AsyncioLoop:
