@@ -30,7 +30,7 @@ from typedbus import (
     on,
 )
 from typedbus._bus.bus import parts_of
-from typedbus.events import RunBegan, RunBroke, RunEvent, RunGaveUp
+from typedbus.events import RunBegan, RunBroke, RunEnded, RunEvent, RunGaveUp
 from typedbus.testing import FakeClock
 
 pytestmark = pytest.mark.usefixtures("no_threads_left")
@@ -482,6 +482,47 @@ def test_a_run_that_is_ended_while_it_reports_its_failure_restarts_nothing() -> 
         shop.events.until(RunBegan, 7)
         until(lambda: not parts_of(shop.bus).machine.restarts)
         assert shop.scene.notes == [*DOWN, *UP]
+
+
+def test_a_run_that_waits_for_its_restart_is_taken_along() -> None:
+    """It has failed while the restart of the pool ended the runs, and restarts nothing afterwards."""
+    with started(policies={"pool": TAKES, "worker": TAKES}) as shop:
+        machine = parts_of(shop.bus).machine
+
+        def end(event: RunEvent) -> None:
+            if isinstance(event, RunEnded) and event.path == "Site.page":
+                subscription.cancel()
+                shop.scene.fail("worker")
+                until(lambda: len(machine.restarts) == 2)
+
+        subscription = shop.bus[RUNS].subscribe(end)
+        shop.fail("pool")
+        shop.clock.advance(1.0)
+        shop.events.until(RunBegan, 7)
+        until(lambda: not machine.restarts)
+        shop.scene.until("pool", "worker", "page")
+        assert shop.scene.notes == [*DOWN, *UP]
+
+
+def test_a_run_of_a_part_that_was_given_up_does_not_begin_with_another() -> None:
+    """Its component is stopped."""
+    page = Restart(takes="dependents", most=1, first=1.0, jitter=0, then="unready")
+    with started(policies={"page": page, "shelf": TAKES}) as shop:
+
+        def fail() -> None:
+            raise OSError("no start")
+
+        shop.scene.acts["+page"] = fail
+        shop.fail("page")
+        shop.clock.advance(1.0)
+        shop.events.until(RunGaveUp)
+        until(lambda: not parts_of(shop.bus).machine.restarts)
+        shop.fail("shelf")
+        shop.clock.advance(1.0)
+        shop.scene.until("shelf")
+        until(lambda: not parts_of(shop.bus).machine.restarts)
+        assert shop.state("page") is RunState.FAILED
+        assert "page" not in shop.scene.running
 
 
 def test_a_run_that_fails_when_it_is_asked_to_end_does_not_prevent_the_restart() -> None:
