@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import asyncio
 import sys
 import threading
 import weakref
@@ -372,3 +373,22 @@ def test_a_run_that_a_stop_ends_before_it_restarts_its_dependents_has_ended() ->
     bus.exit()
 
     assert state is RunState.ENDED
+
+
+def test_a_thread_whose_own_loop_was_cancelled_runs_again() -> None:
+    """As a task that other code has cancelled: this is a failure, and no reason to exit the bus."""
+    over = threading.Event()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        failing = Component(Failing, asyncio.CancelledError).supervised(ONCE)
+
+    shop = Shop()
+    shop.attach()[RUNS].subscribe(lambda event: over.set() if isinstance(event, RunGaveUp) else None)
+    with running(shop):
+        assert over.wait(LIMIT)
+        record = shop.bus().runs["Shop.failing"]
+
+    assert (record.state, record.attempt) == (RunState.FAILED, 2)
+    assert record.last_error is not None
+    assert record.last_error.startswith("HookCancelled(")

@@ -217,8 +217,7 @@ class Run:
         if session.is_asked:
             self._returned_asked(session, error, seconds)
             return None
-        if session.on is not None:
-            error = self._judged(error)
+        error = self._judged(error)
         if error is None and self._is_return_failure(session):
             error = RunReturned(self.path, seconds)
         if error is None:
@@ -351,7 +350,7 @@ class Run:
         return session.is_awaited and not (stopping is not None and stopping.is_ready)
 
     def _judged(self, error: BaseException | None) -> BaseException | None:
-        """Return the failure for a task that other code has cancelled, else *error*."""
+        """Return the failure for a task that other code has cancelled, or one within a thread, else *error*."""
         if not _is_cancellation(error):
             return error
         failure = HookCancelled(self.path, "run", self.place)
@@ -372,7 +371,9 @@ class Run:
 
 
 def _is_cancellation(error: BaseException | None) -> bool:
-    """Whether a task ended with *error* because it was cancelled."""
-    import asyncio  # the run is a task
+    """Whether a task ended with *error* because it was cancelled; a thread may run a loop of its own."""
+    if error is None or isinstance(error, Exception):
+        return False
+    import asyncio  # few runs end so
 
     return isinstance(error, asyncio.CancelledError)
