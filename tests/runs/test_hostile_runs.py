@@ -20,6 +20,7 @@ from typedbus import (
     ChannelError,
     Component,
     Container,
+    HookTimeout,
     InvalidContainer,
     Restart,
     RunFailed,
@@ -391,4 +392,36 @@ def test_a_thread_whose_own_loop_was_cancelled_runs_again() -> None:
 
     assert (record.state, record.attempt) == (RunState.FAILED, 2)
     assert record.last_error is not None
-    assert record.last_error.startswith("HookCancelled(")
+    assert record.last_error.startswith("HookCancelled: Shop.failing ended run (")
+
+
+def test_the_text_of_an_error_of_typedbus_is_one_line() -> None:
+    """The repr of an overrun has the stack in it."""
+
+    class Slow:
+        calls = 0
+
+        def start(self) -> None:
+            self.calls += 1
+            if self.calls == 2:
+                raise HookTimeout("Shop.slow", "start", "shop.py:7", 2.0, 1.0, "hook", "  File shop.py, line 8\n", ())
+
+        @on(RUN)
+        def work(self, stopping: Stopping) -> None:
+            if self.calls == 1:
+                raise OSError("gone")
+            again.set()
+            stopping.wait()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        slow = Component(Slow).supervised(Restart(takes="dependents", first=0.001))
+
+    again = threading.Event()
+    with running(Shop) as shop:
+        assert again.wait(LIMIT)
+        text = shop.bus().runs["Shop.slow"].last_error
+
+    assert text is not None
+    assert text.startswith("HookTimeout: Shop.slow has not returned from start (shop.py:7) after 2.00 s")
+    assert "\n" not in text

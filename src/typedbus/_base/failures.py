@@ -12,6 +12,7 @@ from typing_extensions import TypeVar
 
 from typedbus._base.record import Record
 from typedbus._base.states import State
+from typedbus._base.structured import StructuredError
 
 Error = TypeVar("Error", bound=BaseException)
 Function = TypeVar("Function", bound=Callable[..., object])
@@ -344,8 +345,14 @@ class CauseReport(str):
 
 
 def error_text(error: BaseException) -> str:
-    """Return the repr of *error*, or a text without it if it cannot be computed."""
+    """
+    Return *error* in one line: its repr, or a text without it if it cannot be computed.
+
+    For an error of typedbus it is the first line of its text: the repr has all its data, such as a stack.
+    """
     try:
+        if isinstance(error, StructuredError):
+            return f"{type(error).__name__}: {str(error).splitlines()[0]}"
         return repr(error)
     except Exception:  # of the class of the error
         return f"{type(error).__name__}(<its repr has failed>)"
