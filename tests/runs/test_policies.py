@@ -61,7 +61,7 @@ def test_a_limit_that_can_never_be_reached_is_refused() -> None:
 
     assert str(refused.value) == (
         "this restart policy cannot work: 10 restarts take up to 81.9 s of back-off alone, so that they never fall "
-        "within 60 s; set a longer within, or less of most, first, longest or jitter"
+        "within 60 s; increase within, or reduce most, first, longest or jitter"
     )
 
 

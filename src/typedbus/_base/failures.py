@@ -23,11 +23,12 @@ Result_co = TypeVar("Result_co", covariant=True, default=Any)
 GENERATED: Final = "<typedbus: "
 
 
+#: The code of the functions that `calls_listener` has marked.
 _callers: Final[set[types.CodeType]] = set()
 
 
 def calls_listener(function: Function) -> Function:
-    """Mark *function* as one that calls a listener for a publish: a `TypeError` that it raises is that of the call."""
+    """Mark *function* as a caller of listeners: for `note_refusal`, a `TypeError` raised in its frame is a bad call."""
     code: types.CodeType = vars(types.FunctionType)["__code__"].__get__(function)
     _callers.add(code)
     return function
@@ -354,7 +355,7 @@ def error_text(error: BaseException) -> str:
         if isinstance(error, StructuredError):
             return f"{type(error).__name__}: {str(error).splitlines()[0]}"
         return repr(error)
-    except Exception:  # of the class of the error
+    except Exception:  # raised by the class of the error
         return f"{type(error).__name__}(<its repr has failed>)"
 
 

@@ -72,7 +72,7 @@ class StartNode:
 
     @property
     def is_gate(self) -> bool:
-        """Whether it represents no component, but the listeners of a channel."""
+        """Whether the node stands for the listeners of a channel instead of a component."""
         return not self.path
 
 

@@ -1,4 +1,4 @@
-"""The policy by which a run is called again."""
+"""The restart policy of a run."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import attrs
 from typedbus._base.record import Record
 from typedbus._base.run_errors import RestartPolicyError
 
-#: A larger int is no number of seconds: it cannot be added to a time.
+#: The largest number of seconds: a larger int cannot be added to a time, which is a float.
 _LARGEST: Final = sys.float_info.max
 
 #: Doubling a pause more often than this would overflow a float.
@@ -21,26 +21,28 @@ _MOST_DOUBLINGS = 64
 @attrs.frozen(eq=False, repr=False)
 class Restart(Record):
     """
-    When a run is called again, how soon, and how often.
+    A restart policy: when a run is called again, how soon, and how often.
 
-    The pause before a restart is *first* seconds, doubled for each failure in the window up to *longest*, and up to
-    the part *jitter* longer. More than *most* failures in the last *within* seconds end it: failures of long ago do not
-    count. All times are those of the clock of the bus.
+    The pause before a restart is *first* seconds, doubled for each earlier failure in the window up to *longest*, plus
+    a random share of *jitter*. After more than *most* failures within *within* seconds the run is not restarted;
+    failures before that window do not count. All times are measured on the clock of the bus.
 
     Args:
-        when: "failure": after an exception; a run that returns has ended. "always": also after a return before it was
-            asked to end. "never": not at all.
-        most: How many restarts fall within the window.
+        when: "failure" restarts the run after an exception; a run that returns has ended. "always" also restarts it
+            after a return, unless it was asked to end. "never" does not restart it.
+        most: The number of restarts that are allowed within the window.
         within: The length of the window in seconds.
         first: The first pause in seconds.
         longest: The longest pause in seconds, without *jitter*.
-        jitter: By which part a pause may be longer, at random, so that a hundred processes do not return at once.
-        fatal: Exceptions after which it is not called again.
-        takes: "itself": only the run is called again. "dependents": all components that need that of the run stop, then
-            this component; after the pause it starts again, then they. The instances stay the same.
-        then: When it is not called again after a failure: "exit" exits the bus with `RunFailed`; "unready" lets the bus
-            continue without it.
-        silent: After how many seconds without `Stopping.beat` the run counts as hung; None for never.
+        jitter: The largest random extension of a pause, as a fraction of the pause, so that many processes do not
+            restart at the same moment.
+        fatal: The exceptions after which the run is not restarted.
+        takes: "itself" restarts only the run. "dependents" also restarts its component and the components that need
+            that component: they stop, dependents first, and start again after the pause, dependents last. Instances are
+            kept, except those of resources and of their users.
+        then: The consequence of a failure after which the run is not restarted: "exit" exits the bus with `RunFailed`;
+            "unready" lets the bus continue without the run.
+        silent: The number of seconds without `Stopping.beat` after which the run counts as hung; None for no limit.
 
     Raises:
         RestartPolicyError: An argument is of the wrong type or outside its range; or the pauses of *most* restarts may
@@ -92,7 +94,7 @@ class Restart(Record):
             restarts = "1 restart takes" if most == 1 else f"{most} restarts take"
             raise RestartPolicyError(
                 f"{restarts} up to {pauses:.1f} s of back-off alone, so that they never fall within {self.within:g} s; "
-                "set a longer within, or less of most, first, longest or jitter"
+                "increase within, or reduce most, first, longest or jitter"
             )
 
     @property
@@ -107,12 +109,12 @@ class Restart(Record):
         return text if self.silent is None else f"{text}, silent for at most {self.silent:g} s"
 
     def pause(self, failures: int) -> float:
-        """Return the pause in seconds, without jitter, after a failure that *failures* others in the window precede."""
+        """Return the pause in seconds, without jitter, after a failure with *failures* earlier ones in the window."""
         return min(self.longest, self.first * 2.0 ** min(failures, _MOST_DOUBLINGS))
 
     @property
     def longest_pauses(self) -> float:
-        """How long the pauses of `most` restarts in a row take at most, in seconds."""
+        """The longest possible sum of the pauses of `most` restarts in a row, in seconds."""
         doubling = min(self.most, _MOST_DOUBLINGS)
         try:
             pauses = sum(map(self.pause, range(doubling))) + (self.most - doubling) * self.longest

@@ -1,4 +1,4 @@
-"""The exceptions of runs and of the policies by which they run again."""
+"""The exceptions of runs and of their restart policies."""
 
 from __future__ import annotations
 
@@ -8,10 +8,10 @@ from typedbus._base.structured import StructuredError
 
 class RestartPolicyError(StructuredError, ValueError):
     """
-    Raised by `Restart` for a policy that cannot work, when it is declared; by `BackgroundTask` for ``takes="dependents"``.
+    Raised by `Restart` for a policy that cannot work, and by `BackgroundTask` for a policy with ``takes="dependents"``.
 
     Attributes:
-        reason: Why, and what to do.
+        reason: Why the policy cannot work, and the way out.
     """
 
     reason: str
@@ -22,14 +22,14 @@ class RestartPolicyError(StructuredError, ValueError):
 
 class RunFailed(StructuredError, RuntimeError):
     """
-    The cause of an exit: a run has failed, and is not called again.
+    The cause with which a bus exits because a run has failed and is not called again.
 
     It is raised from the last error of the run.
 
     Attributes:
         path: The path of the run.
         attempts: How many times it was called since the bus started.
-        errors: The errors within the window of its policy, oldest first; the last one is the cause.
+        errors: Its errors within the window of its policy, oldest first; the last one is the cause.
     """
 
     path: str

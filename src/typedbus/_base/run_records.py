@@ -20,7 +20,7 @@ class RunState(enum.Enum):
     WAITING = "waiting"
     """It has failed, and is called again after a pause."""
     STOPPING = "stopping"
-    """It was asked to end, and has not ended yet; that may last if it was left behind."""
+    """It was asked to end, and has not ended yet. A run that was left behind stays in this state until it returns."""
     ENDED = "ended"
     """It has returned, and is not called again before the next start."""
     FAILED = "failed"
@@ -38,13 +38,14 @@ class RunRecord:
         since: When it entered that state.
         attempt: How many times it was called since it began in this start; 0 if it has not begun.
         restarts: How many of these calls came after a failure.
-        next_at: When it is called again if it is WAITING for that; else None.
+        next_at: When its next call is due if it is WAITING; else None.
         last_error: The text of its last error in this start; None if there was none.
         beat_at: When it last called `Stopping.beat` in this attempt; None if it has not.
-        policy: By which it is called again; None if it is not.
+        policy: Its restart policy; None if it is never called again.
         is_ready: Whether it does its work: it is RUNNING and, if the start awaits it, has called `Stopping.ready` in
             this attempt; or its work is done, and it has ENDED.
-        silent_for: How long it has not called `Stopping.beat`, or how long it has been called; 0 unless it is RUNNING.
+        silent_for: The time since its last `Stopping.beat` in this attempt, or since the attempt began if there was no
+            beat; 0 unless it is RUNNING.
     """
 
     path: str
@@ -63,8 +64,8 @@ class RunRecord:
     @property
     def is_silent(self) -> bool:
         """Whether it has been silent for longer than its policy allows; see `Restart.silent`."""
-        silent = None if self.policy is None else self.policy.silent
-        return silent is not None and self.silent_for > silent
+        limit = None if self.policy is None else self.policy.silent
+        return limit is not None and self.silent_for > limit
 
     def stack(self) -> str:
         """Return the stack of its thread or task now, as text; "" if it does not run."""

@@ -12,13 +12,13 @@ from typedbus._base.sync import simple_queue
 
 class Stopping(threading.Event):
     """
-    Asks a run to end: set when the bus stops, or when the component of the run does.
+    The event that asks a run to end: set when the bus, or the component of the run, stops.
 
-    Each attempt of a run gets its own. Its methods may be called from any thread, and from tasks; those that wait block
-    their thread, except `until_set`. A test may pass ``Stopping()`` to a method that is a run.
+    Each attempt of a run receives an event of its own. All methods may be called from any thread and from tasks; `wait`
+    blocks the calling thread, `until_set` does not. A test may pass ``Stopping()`` to a method that is a run.
 
     Args:
-        clock: On which `wait` sleeps; that of the system by default.
+        clock: The clock on which `wait` sleeps; the system clock by default.
 
     Attributes:
         beat_at: When `beat` was last called, in seconds of the clock; None if it has not been called.
@@ -28,7 +28,7 @@ class Stopping(threading.Event):
         super().__init__()
         self._clock: Clock = clock or SystemClock()
         self._is_ready = False
-        #: Functions that wake what waits for the event, besides the threads in `threading.Event.wait`.
+        #: Functions that wake the waiters other than threads in `threading.Event.wait`.
         self._wakers: list[Callable[[], object]] = []
         self.beat_at: float | None = None
 
@@ -46,11 +46,11 @@ class Stopping(threading.Event):
         self._is_ready = True
 
     def beat(self) -> None:
-        """Report that the run works: see `Restart.silent`."""
+        """Report that the run is alive; see `Restart.silent`."""
         self.beat_at = self._clock.now()
 
     def set(self) -> None:
-        """Ask for the end, and wake what waits for it."""
+        """Ask the run to end, and wake all waiters."""
         super().set()
         for wake in tuple(self._wakers):
             wake()

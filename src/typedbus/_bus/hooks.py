@@ -109,7 +109,7 @@ class PhaseWait(Protocol):
 
 
 class WaitingListener:
-    """A listener that waits for other code, whose stack is reported if the listener is given up."""
+    """A listener that waits for other code; if it is given up, the stack of that code is reported."""
 
     def stack(self) -> str:
         """Return the present stack of that code as text; "" if it does not run."""

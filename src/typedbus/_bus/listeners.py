@@ -370,7 +370,7 @@ class _DirectSubscriptions:
 
 
 def refuse_late_start(bus: Bus, hook: FunctionHook) -> None:
-    """Raise `RegistrationError` if *hook* is one of `START` or `RUN`, and those of the current start have been called."""
+    """Raise `RegistrationError` if *hook* listens to `START` or `RUN`, whose listeners the bus has called already."""
     machine = parts_of(bus).machine
     is_late_run = hook.channel is RUN and machine.state is State.STARTED
     if is_late_run or (hook.channel is START and machine.is_too_late_to_start):

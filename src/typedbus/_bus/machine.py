@@ -19,11 +19,11 @@ from typedbus._base.limits import Limits, StartNode
 from typedbus._base.states import State
 from typedbus._bus.builtin import EXIT, RUN, START, STOP
 from typedbus._bus.event_loop import EventLoop
+from typedbus._bus.lazy_runs import LazyRuns
 from typedbus._bus.participants import Participants
 from typedbus._bus.policy import TransitionPolicy
 from typedbus._bus.registry import Registry
 from typedbus._bus.requests import Requests
-from typedbus._bus.run_seam import RunSeam
 from typedbus._bus.started import StartedHooks
 from typedbus._bus.waiting import Waiter, waiting
 from typedbus._os.forks import notice
@@ -55,7 +55,7 @@ class StateMachine:
         abandoned: The starts that were given up, and have not been rolled back.
         started: The listeners of `START` that have returned in this start; a stop undoes them.
         has_called_starts: Whether this start, or the last one, has begun to call the listeners of `START`.
-        is_ending: Whether a stop or an exit has broken off a partial restart, and follows.
+        is_ending: Whether a stop or an exit has broken off a partial restart, and has not begun yet.
         is_used: Whether the bus has left STOPPED since it was created or last exited.
         waiters: The threads in `wait`.
         restarts: The partial restarts that are under way, or wait for their turn.
@@ -114,7 +114,7 @@ class StateMachine:
         self.abandoned: list[Abandoned] = []
         self.waiters: list[Waiter] = []
         self.restarts: list[PartialRestart] = []
-        self.runs = RunSeam(registry)
+        self.runs = LazyRuns(registry)
         self.started = StartedHooks()
         self.has_called_starts = False
         self.is_ending = False
@@ -185,7 +185,7 @@ class StateMachine:
             if is_ours:
                 self.run(current)
             elif current.is_partial:
-                # It ends after the hook under way, and leaves the rest to this call.
+                # The restart ends after the hook under way, and this call carries out the rest.
                 self._wait_for_end(current)
                 continue
             else:
@@ -242,7 +242,7 @@ class StateMachine:
                     goal, goal, threads, self.abandoned, self.event_loop, interrupts=self.requests.interrupts
                 )
                 return self.current, True
-            # The transition waits for the end of a run, as it waits for a hook.
+            # Neither a hook nor a run may wait for a transition that waits for it.
             is_in_hook = current.includes_caller() or self.runs.includes_caller()
             if goal is State.STARTED and (current.goal is not State.STARTED or (current.is_partial and not is_in_hook)):
                 raise TransitionError(self.state, State.STARTING)
@@ -292,7 +292,11 @@ class StateMachine:
         """Run phases until the goal is reached, in this thread; other callers may change the goal meanwhile."""
         current.threads.add(threading.get_ident())
         try:
-            from typedbus._bus.phases import carry_out_exit, carry_out_start, carry_out_stop  # as in `join`
+            from typedbus._bus.phases import (
+                carry_out_exit,
+                carry_out_start,
+                carry_out_stop,
+            )  # imported late as in `join`
 
             while (reached := self._finish(current)) is None:
                 # The state is STOPPING here after an interrupt between two listeners.

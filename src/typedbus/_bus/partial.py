@@ -2,8 +2,8 @@
 Partial restarts: a component and its dependents are stopped and started while the bus stays STARTED.
 
 A partial restart is a transition from STARTED to STARTED whose phases visit only a part of the start graph. It runs in
-the thread of the run that has failed. A stop or an exit ends it after the hook under way, and leaves the rest to the
-thread that has called for it: so hooks that belong in the main thread are still called there.
+the thread of the run that has failed. A stop or an exit ends it after the hook under way; the thread that has requested
+the stop or the exit then carries it out, so that hooks that belong in the main thread are still called there.
 """
 
 from __future__ import annotations
@@ -122,7 +122,7 @@ class PartialRestart:
         self._inbox.put(None)
 
     def _await_turn(self) -> Transition | None:
-        """Return the transition, which is now under way; None if it must not be carried out."""
+        """Wait for the turn of this restart, and begin its transition; return None if it must not be carried out."""
         machine = self.machine
         while True:
             with machine.registry.lock:
@@ -174,7 +174,7 @@ class PartialRestart:
                 break
             machine.started.forget(nodes)
             if error is not None and not self._is_taken_over:
-                # Without its traceback, whose frames refer to this one.
+                # Cleared, because the frames of its traceback refer to this one.
                 delay, error = runs.failed(error), None
                 if delay is None:
                     machine.started.note_lost(self.node, nodes)
@@ -189,7 +189,7 @@ class PartialRestart:
             startable = machine.started.startable(nodes)
             error = self._start(transition, startable)
             if error is None and transition.goes_on(is_up=False):
-                machine.started.note_whole(nodes)
+                machine.started.note_restarted(nodes)
                 runs.begin(startable)
                 return PartialOutcome.RESTARTED
         if error is not None:
@@ -210,7 +210,7 @@ class PartialRestart:
         failures, transition.failures = transition.failures, []
         for failure in failures:
             self._log(f"continues after {failure.name} has failed", failure.error)
-        return self._left(transition)
+        return self._taken_exit_error(transition)
 
     def _pause(self, transition: Transition, seconds: float) -> None:
         clock = self.machine.clock
@@ -238,16 +238,16 @@ class PartialRestart:
         finally:
             machine.started.note_started(phase.well)
         failures, transition.failures = transition.failures, []
-        left = self._left(transition)
-        return left or combined_error("several starts have failed", [failure.error for failure in failures])
+        exit_error = self._taken_exit_error(transition)
+        return exit_error or combined_error("several starts have failed", [failure.error for failure in failures])
 
-    def _left(self, transition: Transition) -> BaseException | None:
-        """Take the errors of hooks that are not failures, such as `SystemExit`."""
+    def _taken_exit_error(self, transition: Transition) -> BaseException | None:
+        """Return the errors of hooks that must exit the bus, such as `SystemExit`, as one, and clear them."""
         leaving, transition.leaving = transition.leaving, []
         return combined_error("several hooks have asked for the exit", leaving)
 
     def _end(self, transition: Transition) -> State:
-        """End the transition; return the state to which this thread must bring the bus, STARTED for nothing to do."""
+        """End the transition; return the state to which this thread must bring the bus, or STARTED if it need not."""
         machine = self.machine
         with machine.registry.lock:
             if machine.current is transition:

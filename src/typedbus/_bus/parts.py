@@ -54,7 +54,7 @@ class Parts:
             workers=workers,
         )
         self.main_loop = MainLoop(registry, self.requests, self.machine)
-        # Weak references, because the machine has the runs, and refers to the registry.
+        # Weak references, because the machine holds the runs.
         self.machine.runs.machine, self.machine.runs.main_loop = weakref.ref(self.machine), weakref.ref(self.main_loop)
         registry.run_on_loop = functools.partial(_run_on_loop, weakref.ref(self.machine))
 

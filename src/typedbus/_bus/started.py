@@ -1,4 +1,4 @@
-"""The hooks that a stop has to call: those of the objects that have started, and are not stopped already."""
+"""The hooks that a stop has to call: the hooks of objects that have started, and have not been stopped since."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ class StartedHooks:
 
     Attributes:
         hooks: These listeners, in the order in which they returned.
-        lost: By the component of a partial restart that has left them stopped, the components of that restart. They
+        lost: The components that a partial restart has left stopped, by the component whose restart that was. They
             start again with the bus, or in a restart that includes that component.
     """
 
@@ -35,7 +35,7 @@ class StartedHooks:
         """
         Return the listeners of `STOP` to call, in the reverse of running order.
 
-        These belong to objects that have started, or that have no listener of `START`.
+        Their objects have started, or have no listener of `START`.
 
         Args:
             starts: All subscriptions to `START`.
@@ -51,16 +51,16 @@ class StartedHooks:
         ]
 
     def startable(self, nodes: frozenset[StartNode]) -> frozenset[StartNode]:
-        """Return the components among *nodes* that can start: whatever they need is started, or among *nodes*."""
+        """Return the *nodes* that can start: each component that they need has started, or is one of *nodes*."""
         return nodes.difference(*(lost for root, lost in self.lost.items() if root not in nodes))
 
     def note_lost(self, root: StartNode, nodes: frozenset[StartNode]) -> None:
         """Record that the restart of *root* has left *nodes* stopped."""
-        self.note_whole(nodes)
+        self.note_restarted(nodes)
         self.lost[root] = nodes
 
-    def note_whole(self, nodes: frozenset[StartNode]) -> None:
-        """Record that *nodes* have started again, as far as that was possible."""
+    def note_restarted(self, nodes: frozenset[StartNode]) -> None:
+        """Record that those of *nodes* that can start have started again."""
         self.lost = {root: lost for root, lost in self.lost.items() if root not in nodes}
 
     def note_stopped(self, stops: Iterable[ScheduledHook]) -> None:

@@ -52,7 +52,7 @@ class Transition:
     outcome: BaseException | None = None
     #: Functions to call when the goal is no longer STARTED; see `StateMachine.waking`.
     wakers: list[Callable[[], object]] = attrs.field(factory=list)
-    #: What calls hooks, or ends runs, at present, if there is any.
+    #: The object that calls hooks, or ends runs, at present; None between phases.
     scheduler: PhaseWait | None = None
     #: Whether the hooks that run must be given up.
     gives_up: bool = False

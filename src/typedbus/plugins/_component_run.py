@@ -173,5 +173,5 @@ class ComponentRun:
         if run is None or run.session is None or run.session.is_here:
             return
         session = run.session
-        if not parts_of(self.bus).machine.runs.get().has_ended(run, session, patience):
+        if not parts_of(self.bus).machine.runs.get().await_end(run, session, patience):
             raise NotEnded(self.name, patience, session.stack())

@@ -25,13 +25,13 @@ _CHECK_INTERVAL: Final = 0.1
 
 class Ending:
     """
-    The end of one run after the other, in one thread.
+    Ends runs one after another, in one thread.
 
     Args:
         machine: The state machine of the bus.
         interrupted: Receives an exception that interrupts the wait, such as `KeyboardInterrupt`; returns whether to
             give up the runs that have not ended. Without it the wait raises the exception.
-        gives_up: Returns whether to give up these runs, since that was requested elsewhere.
+        gives_up: Returns whether another thread, or a signal handler, has requested to give up the runs.
     """
 
     def __init__(
@@ -61,15 +61,16 @@ class Ending:
 
     def end(self, run: Run, patience: float) -> BaseException | None:
         """
-        Ask *run* to end, wait at most *patience* seconds for that, and return its error, or that it was left behind.
+        Ask *run* to end, wait at most *patience* seconds for its end, and return its error.
 
-        A run that is the caller, or carries out the transition of the caller, is not waited for.
+        The error is a `HookTimeout` if the run was left behind, and a `LoopError` if its event loop is dead. A caller
+        that is part of the run, or of a transition that the run carries out, does not wait.
         """
         session = run.ask()
         if session is None or session.is_here:
             return None
         began, clock = self._machine.clock.now(), self._machine.clock
-        if self.has_ended(run, session, patience):
+        if self.await_end(run, session, patience):
             return session.late_error
         loop = session.on
         if loop is not None and (death := loop.why_dead()) is not None:
@@ -80,9 +81,9 @@ class Ending:
         limit = None if self._is_given_up else patience
         return HookTimeout(run.path, RUN.name, run.place, clock.now() - began, limit, "hook", session.stack(), ())
 
-    def has_ended(self, run: Run, session: Session, patience: float) -> bool:
+    def await_end(self, run: Run, session: Session, patience: float) -> bool:
         """
-        Wait at most *patience* seconds until *session* of *run*, which was asked to end, is over, and return whether it is.
+        Wait at most *patience* seconds until *session* of *run*, which was asked to end, is over; return whether it is.
 
         A task is cancelled after that time. A session that is not over is left behind.
         """
@@ -127,7 +128,7 @@ class Ending:
         if not is_brief:
             self._machine.clock.wait(inbox, left)
             return
-        # The caller may end its loop at any time, and nothing announces that.
+        # The owner of the loop may end it at any time, without a notification.
         try:
             inbox.get(timeout=min(left, _CHECK_INTERVAL))
         except Empty:

@@ -1,4 +1,4 @@
-"""The bus as its runs see it, and the argument of their calls."""
+"""The interface of a bus to its runs, and the argument of their calls."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 
 class RunHost(Protocol):
-    """The bus of a run."""
+    """The bus, as far as a run uses it."""
 
     @property
     def clock(self) -> Clock:
@@ -60,7 +60,7 @@ class RunHost(Protocol):
 
 
 class RunStopping(Stopping):
-    """The argument of one call of a run, which learns when it is ready."""
+    """The argument of one call of a run; it calls *became_ready* at the first `ready`."""
 
     def __init__(self, clock: Clock, became_ready: Callable[[], object]) -> None:
         super().__init__(clock)

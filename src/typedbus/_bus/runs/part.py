@@ -19,15 +19,15 @@ if TYPE_CHECKING:
 
 
 @attrs.frozen(eq=False)
-class PartOfRun:
+class RestartedRuns:
     """
-    The runs of one partial restart.
+    The runs of one partial restart, as `PartRuns`.
 
     Args:
         runs: The runs of the bus.
         node: The component of the run that has failed.
         run: That run.
-        session: Its calls so far, the last of which has failed: their thread carries the restart out.
+        session: The session of that run, whose thread carries out the restart.
     """
 
     _runs: Runs
@@ -38,7 +38,7 @@ class PartOfRun:
     def end(self, nodes: Collection[StartNode], /) -> None:
         """End the runs of *nodes*, dependents first; a run that does not end in time is left behind and logged."""
         if self._run.is_begun and self._run.session is self._session:
-            # Not before a further attempt.
+            # Logged once, and not again for a further attempt.
             paths = ", ".join(sorted(node.path for node in nodes if node is not self._node))
             self._runs.log(f"{self._node.path} restarts" + (f" with {paths}" if paths else ""), INFO)
         for run, subscription in reversed(self._runs.matched()):
@@ -78,10 +78,10 @@ def restart_dependents(runs: Runs, run: Run, session: Session, node: StartNode, 
 
     If a stop or another restart ends the run before its turn, nothing is restarted.
     """
-    restart = PartialRestart(runs.machine, node, PartOfRun(runs, node, run, session))
+    restart = PartialRestart(runs.machine, node, RestartedRuns(runs, node, run, session))
     # In this order: whichever thread is second, this one or one that ends the run, sees the change of the first.
     session.restart = restart
-    # From now on no thread waits for this one: the next call is that of another session.
+    # Ends the session, so that no thread waits for this one; the next call belongs to another session.
     run.hand_over(session)
     if session.is_asked:
         restart.withdraw()

@@ -8,7 +8,7 @@ from typedbus._channels.subscriptions import Subscription
 
 
 def paths_of(subscriptions: Iterable[Subscription]) -> list[tuple[str, Subscription]]:
-    """Return each of *subscriptions* with the path of its run: that of the component, if it has no other run."""
+    """Return the path of each run and its subscription: that of a component with one run, else the listener's name."""
     subscriptions = tuple(subscriptions)
     nodes = [id(subscription.node) for subscription in subscriptions if subscription.node is not None]
     paths: list[tuple[str, Subscription]] = []
@@ -22,8 +22,8 @@ def paths_of(subscriptions: Iterable[Subscription]) -> list[tuple[str, Subscript
 
 
 def distinct(path: str, used: Iterable[str]) -> str:
-    """Return *path*, or with a number if it is among *used*: listeners outside a container may share a name."""
-    number, distinct = 2, path
-    while distinct in used:
-        number, distinct = number + 1, f"{path} ({number})"
-    return distinct
+    """Return *path*, with a number appended if it is in *used*: listeners outside a container may share a name."""
+    number, numbered = 2, path
+    while numbered in used:
+        number, numbered = number + 1, f"{path} ({number})"
+    return numbered

@@ -16,9 +16,9 @@ Line: TypeAlias = tuple[str, int]
 
 class RunLines:
     """
-    The lines about one run, each with its level; a component that has its own words for a run overrides methods.
+    The log lines about one run, each with its level; a component overrides these methods for texts of its own.
 
-    A method is called when the record of the run has changed already; it returns None for no line.
+    Each method is called after the record of the run has changed. It returns None for no line.
     """
 
     def begins(self, path: str, attempt: int) -> Line | None:
@@ -33,7 +33,7 @@ class RunLines:
     def broke(
         self, path: str, policy: Restart, error: Exception, seconds: float, *, delay: float, failures: int
     ) -> Line | None:
-        """Return the line for a run that is called again, with the traceback of the first of *failures* in a row."""
+        """Return the line for a run that is called again, with a traceback for the first of *failures* in the window."""
         text = (
             f"run {path} broke after {seconds:.1f} s: {error_text(error)}; "
             f"again in {delay:.1f} s ({failures} of {policy.most} in {policy.within:g} s)"
@@ -41,7 +41,7 @@ class RunLines:
         return f"{text}\n{traceback_of(error)}" if failures == 1 else text, WARNING
 
     def gave_up(self, path: str, error: BaseException, attempts: int, *, exits: bool) -> Line | None:
-        """Return the line for a run that is not called again; the exit of the bus logs the traceback if there is one."""
+        """Return the line for a run that is not called again; if the bus exits, the exit logs the traceback."""
         often = "" if attempts <= 1 else f" after {attempts} calls"
         if not isinstance(error, Exception):
             return f"run {path} exits the bus: {error_text(error)}", INFO
@@ -90,7 +90,7 @@ class Reporter:
         self._report(None, RunGaveUp(path, attempts, error))
 
     def failed_later(self, path: str, error: BaseException, *, exits: bool) -> None:
-        """Log the failure of a call after the run has begun again: there is no event for it."""
+        """Log the failure of an earlier call that ended after the run had begun again; there is no event for it."""
         self._report(self._lines.gave_up(path, error, 1, exits=exits), None)
 
     def ended(self, path: str, seconds: float, *, is_asked: bool, is_late: bool) -> None:

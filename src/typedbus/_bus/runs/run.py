@@ -37,19 +37,20 @@ class Run:
         host: The bus.
         call: The function.
         path: Its path in messages.
-        policy: By which it is called again; None if it is not.
+        policy: Its restart policy; None if it is never called again.
         patience: How long `Runs.end` waits for its end, in seconds.
         name: The name of its threads and tasks; the path unless given.
-        clock: The source of its time; that of the bus unless given.
+        clock: The source of its time; the clock of the bus unless given.
         lines: The lines on `LOG`.
-        cause_of: Returns the cause with which the bus exits, from the `RunFailed`.
+        cause_of: Converts the `RunFailed` into the cause with which the bus exits.
         exits_late: Whether an error after it was asked to end exits the bus, instead of being raised by `Runs.end`.
         roll: Returns random numbers from 0 to 1, for the jitter.
 
     Attributes:
-        is_begun: Whether it has begun, and has not been ended; it may have ended by itself.
+        is_begun: Whether it has begun, and has not been asked to end since; its function may have returned.
+        is_awaited: Whether the start waits until it is ready.
         session: The calls since it last began; None if it has not begun.
-        hook: The subscription to `RUN` of which it is the run, for the failures of a stop; None without a subscription.
+        hook: Its subscription to `RUN`, which identifies it in the failures of a stop; None without a subscription.
     """
 
     def __init__(
@@ -78,7 +79,7 @@ class Run:
         self.session: Session | None = None
         self.hook: ScheduledHook | None = None
         self._status = RunStatus(self.clock)
-        #: Whether the next begin is that of a restart of the component, which keeps the failures and the numbers of calls.
+        #: Whether the next `begin` belongs to a restart of the component: it keeps the failures and numbers of calls.
         self._is_suspended = False
         self.declare(call, path, policy=policy, patience=patience)
 
@@ -90,7 +91,7 @@ class Run:
         policy: Restart | None,
         patience: float,
     ) -> None:
-        """Replace the declaration, from the next begin on: after an exit the component is a new object."""
+        """Replace the declaration for the next `begin`: after an exit the component is a new object."""
         self.call, self.path, self.policy, self.patience = call, path, policy, patience
         self.place = place_of(call)
 
@@ -109,7 +110,7 @@ class Run:
 
     def begin(self, *, is_awaited: bool = False) -> Session:
         """
-        Begin to call the function, unless that has begun, and return the session.
+        Begin to call the function, unless the run has begun already, and return the session.
 
         If an earlier call was left behind, the function is called when that call has ended.
 
@@ -134,14 +135,14 @@ class Run:
             session = self.session = kind(self, earlier)
             session.is_awaited = is_awaited
             self.is_begun = True
-            # As soon as `start` returns, the bus is ready: a health check must not depend on the first step of a thread.
+            # A health check right after the start must find it RUNNING, even if its thread has not taken a step yet.
             self._status.begins(RunState.RUNNING if earlier is None else RunState.WAITING)
         if earlier is not None and earlier.is_left:
             self._host.log(f"run {self.path} begins when its earlier call, which was left behind, has ended", WARNING)
         try:
             session.begin()
         except BaseException as error:
-            # There is no thread for it, or a listener of `LOG` or `RUNS` has raised `SystemExit`.
+            # No thread could be started, or a listener of `LOG` or `RUNS` has raised `SystemExit`.
             session.error = error
             self._enter_failed(error)
             session.end()
@@ -161,7 +162,7 @@ class Run:
         return session
 
     def hand_over(self, session: Session) -> None:
-        """End *session* before its thread restarts the component: a stop does not wait for it, and finds it ended."""
+        """End *session* before its thread restarts the component, so that a stop does not wait for that thread."""
         with self._status.lock:
             session.end()
             if session.is_asked and session is self.session:
@@ -209,7 +210,7 @@ class Run:
         return stopping
 
     def returned(self, session: Session, error: BaseException | None) -> float | None:
-        """Take the outcome of a call; return the pause before the next one in seconds, or None if there is none."""
+        """Handle the outcome of a call; return the pause before the next in seconds, or None for no further call."""
         seconds = self._status.seconds()
         if session is not self.session:
             self._returned_later(session, error)
@@ -217,7 +218,7 @@ class Run:
         if session.is_asked:
             self._returned_asked(session, error, seconds)
             return None
-        error = self._judged(error)
+        error = self._without_cancellation(error)
         if error is None and self._is_return_failure(session):
             error = RunReturned(self.path, seconds)
         if error is None:
@@ -227,7 +228,7 @@ class Run:
             self.gives_up(session, error)
             return None
         if self._is_awaited_now(session):
-            # The start that waits for it has failed, and may be repeated.
+            # The start that waits for the run fails with it; only a partial restart makes a further attempt.
             self.gives_up(session, error)
             return None
         delay = self._window.failed(self.clock.now(), error)
@@ -235,7 +236,7 @@ class Run:
             self.gives_up(session, error)
             return None
         assert self.policy is not None
-        is_waiting = self._again(error, seconds, delay, session)
+        is_waiting = self._wait(error, seconds, delay, session)
         if is_waiting and self.policy.takes == "dependents" and self._host.restart(self, session, delay):
             return None
         return delay
@@ -244,7 +245,7 @@ class Run:
         """
         Count *error*, with which a restart of the component has failed, as a failure of the run.
 
-        Return the pause before the next attempt in seconds, or None if there is none.
+        Return the pause before the next attempt in seconds, or None for no further attempt.
         """
         session = self.session
         assert session is not None
@@ -252,16 +253,16 @@ class Run:
         if delay is None or not isinstance(error, Exception):
             self.gives_up(session, error)
             return None
-        self._again(error, 0.0, delay)
+        self._wait(error, 0.0, delay)
         return delay
 
-    def _again(self, error: Exception, seconds: float, delay: float, session: Session | None = None) -> bool:
+    def _wait(self, error: Exception, seconds: float, delay: float, session: Session | None = None) -> bool:
         """
-        Report that the function is called again *delay* seconds after *error*.
+        Enter WAITING, and report that the function is called again *delay* seconds after *error*.
 
         Return False, and report nothing, if *session* was asked to end meanwhile.
         """
-        # Not under the lock: the method of a foreign class may wait for this run.
+        # Outside the lock: the `repr` of an exception may wait for this run.
         text = error_text(error)
         with self._status.lock:
             if session is not None and session.is_asked:
@@ -286,13 +287,13 @@ class Run:
         self._reporter.gave_up(self.path, error, attempts, exits=exits)
         if exits:
             errors = self._window.errors
-            # An error of the event loop is none of the run, and not in the window.
+            # An error of the event loop is not a failure of the run, and not in the window.
             self._exit(error, attempts, errors if errors and errors[-1] is error else (*errors, error))
         else:
             release_locals(error)
 
     def interrupted(self, session: Session, error: BaseException) -> None:
-        """Exit the bus because of *error*, which a listener of `LOG` or `RUNS` has raised: *session* ends."""
+        """Exit the bus because of *error*, raised by a listener of `LOG` or `RUNS`, which ends *session*."""
         session.error = error
         if session is self.session:
             self._enter_failed(error)
@@ -341,16 +342,16 @@ class Run:
         self._reporter.ended(self.path, seconds, is_asked=session.is_asked, is_late=session.is_left)
 
     def _is_return_failure(self, session: Session) -> bool:
-        is_wanted = self._is_awaited_now(session) or (self.policy is not None and self.policy.when == "always")
-        return is_wanted and not self._host.is_exit_requested
+        must_last = self._is_awaited_now(session) or (self.policy is not None and self.policy.when == "always")
+        return must_last and not self._host.is_exit_requested
 
     def _is_awaited_now(self, session: Session) -> bool:
         """Whether a start waits until the run is ready."""
         stopping = session.stopping
         return session.is_awaited and not (stopping is not None and stopping.is_ready)
 
-    def _judged(self, error: BaseException | None) -> BaseException | None:
-        """Return the failure for a task that other code has cancelled, or one within a thread, else *error*."""
+    def _without_cancellation(self, error: BaseException | None) -> BaseException | None:
+        """Return a `HookCancelled` in place of *error* if other code has cancelled the task, or one in the thread."""
         if not _is_cancellation(error):
             return error
         failure = HookCancelled(self.path, "run", self.place)
@@ -364,16 +365,15 @@ class Run:
 
     def _enter_failed(self, error: BaseException) -> int:
         """Note that the run has failed with *error*, and return the number of its calls."""
-        # Not under the lock: the method of a foreign class may wait for this run.
-        text = error_text(error)
+        text = error_text(error)  # outside the lock, as in `_wait`
         with self._status.lock:
             return self._status.failed(text)
 
 
 def _is_cancellation(error: BaseException | None) -> bool:
-    """Whether a task ended with *error* because it was cancelled; a thread may run a loop of its own."""
+    """Return whether *error* is the cancellation of a task; a run in a thread may run an event loop of its own."""
     if error is None or isinstance(error, Exception):
         return False
-    import asyncio  # few runs end so
+    import asyncio  # programs without an event loop do not need it
 
     return isinstance(error, asyncio.CancelledError)

@@ -1,8 +1,8 @@
 """
-The calls of a run, one after the other, from its begin until its end: in a thread, or as tasks on an event loop.
+The calls of a run, one after another, from its begin to its end: in a thread, or as tasks on an event loop.
 
-A session is never continued after its end: the next begin creates another. So a thread that was left behind cannot
-call the run once more, or change the state of the run after a later begin.
+A session is never continued after its end: the next begin creates another one. So a thread that was left behind cannot
+call the run again, or change the state of the run after a later begin.
 """
 
 from __future__ import annotations
@@ -26,12 +26,12 @@ if TYPE_CHECKING:
     from typedbus._bus.partial import PartialRestart
 
 
-#: In the context of a run, and in the copies that its tasks make: its session.
+#: The session of the run to which the current context belongs; the tasks that a run creates copy its context.
 _session: Final[contextvars.ContextVar[Session | None]] = contextvars.ContextVar("typedbus_session", default=None)
 
 
 class SessionOwner(Protocol):
-    """The run of a session: it decides, and the session calls."""
+    """The run of a session: the session calls the function, and the run decides whether there is a further call."""
 
     @property
     def name(self) -> str:
@@ -64,7 +64,7 @@ class SessionOwner(Protocol):
         ...
 
     def interrupted(self, session: Session, error: BaseException, /) -> None:
-        """Called if other code than the function has raised *error*, such as a listener of `LOG`; the session is over."""
+        """Called if other code has raised *error*, such as a listener of `LOG`; the session is over."""
 
     def gives_up(self, session: Session, error: BaseException, /) -> None:
         """Called if the function cannot be called, because of *error*."""
@@ -169,25 +169,25 @@ class Session:
         try:
             self._await_earlier()
             while (stopping := self._run.begins(self)) is not None:
-                if not self._goes_on(raised_by(functools.partial(self._run.call, stopping))):
+                if not self._pause_after(raised_by(functools.partial(self._run.call, stopping))):
                     return
         except BaseException as error:
             self._run.interrupted(self, error)
         finally:
             self.end()
 
-    def _goes_on(self, error: BaseException | None) -> bool:
-        """Take the outcome of a call, pause, and return whether another call may follow."""
+    def _pause_after(self, error: BaseException | None) -> bool:
+        """Report the outcome of a call to the run, pause, and return whether another call may follow."""
         pause = self._run.returned(self, error)
         del error
         if pause is None:
             return False
-        # It returns at once if the run was asked to end meanwhile.
+        # `ask` ends the pause.
         self._run.clock.wait(self._inbox, pause)
         return True
 
     def join(self) -> None:
-        """Wait until its thread has ended, after the session: the thread does nothing else."""
+        """Wait until the thread of the session has ended; called when the session is over, and the thread about to end."""
         if self._thread is not None and self._thread.ident is not None and not self.is_here:
             self._thread.join()
 
@@ -196,7 +196,7 @@ class Session:
         if earlier is not None:
             inbox: SimpleQueue[None] = simple_queue()
             earlier.watchers.append(inbox)
-            # Also if this session is asked to end: it must not be over before the call that it waits for.
+            # Even if this session is asked to end: it must not be over before the call that it waits for.
             while not earlier.is_over:
                 inbox.get()
             self._earlier = None
@@ -260,7 +260,7 @@ class TaskSession(Session):
         loop.begin_all([self._call])
 
     def _returned(self, error: BaseException | None) -> None:
-        """Take the outcome of a task, in the thread of the loop, which must not wait: listeners are called, and it pauses."""
+        """Handle the outcome of a task in a new thread; the caller is the thread of the loop, which must not wait."""
         try:
             self._start_thread(functools.partial(self._conclude, error))
         except RuntimeError as no_thread:
@@ -270,7 +270,7 @@ class TaskSession(Session):
     def _conclude(self, error: BaseException | None) -> None:
         is_over = True
         try:
-            if self._goes_on(error):
+            if self._pause_after(error):
                 is_over = False
                 self._begin_task()
         except BaseException as interrupt:

@@ -1,4 +1,4 @@
-"""The state of a run, of which its records are made."""
+"""The state of a run, from which its records are created."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ class RunStatus:
         self.state, self._since, self._next_at = state, self._clock.now(), None
 
     def begins(self, state: RunState) -> None:
-        """Set the state in which a session begins, and let the first call begin now."""
+        """Set the state in which a session begins, and take the present as the begin of its first call."""
         self.enter(state)
         self._began = self._since
 
@@ -75,7 +75,7 @@ class RunStatus:
         return self.attempt
 
     def waits(self, error: str, delay: float) -> int:
-        """Note that the last call has failed, and that the next one follows after *delay* seconds; return its number."""
+        """Note that the last call has failed, and that the next follows in *delay* seconds; return the last's number."""
         self._has_failed = True
         self._last_error = error
         self.enter(RunState.WAITING)
@@ -98,7 +98,7 @@ class RunStatus:
         is_running = self.state is RunState.RUNNING
         beat_at = stopping.beat_at if stopping is not None and is_running else None
         is_usable = not is_awaited or (stopping is not None and stopping.is_ready)
-        last_sign = self._began if beat_at is None else beat_at
+        last_active = self._began if beat_at is None else beat_at
         return RunRecord(
             path=path,
             state=self.state,
@@ -110,6 +110,6 @@ class RunStatus:
             beat_at=beat_at,
             policy=policy,
             is_ready=self.state is RunState.ENDED or (is_running and is_usable),
-            silent_for=self._clock.now() - last_sign if is_running else 0.0,
+            silent_for=self._clock.now() - last_active if is_running else 0.0,
             current_stack=(lambda: "") if session is None else session.stack,
         )

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from typedbus._channels.subscriptions import Subscription
 
 PATIENCE: Final = 5.0
-"""For how many seconds a stop waits for a run, unless the run, its component or the bus has a limit for hooks."""
+"""The seconds that a stop waits for a run, unless the run, its component or the bus has a limit for hooks."""
 
 
 class Runs:
@@ -54,11 +54,11 @@ class Runs:
         #: By path, in the order in which they begin.
         self._subscribed: dict[str, Run] = {}
         self._added: weakref.WeakValueDictionary[str, Run] = weakref.WeakValueDictionary()
-        #: The runs of components that have restarted since the bus has STARTED. The component may be built anew: then
-        #: its run keeps its state, and is shown, while it does not listen.
+        #: The runs of components that were restarted since the bus has STARTED. Such a component may be built anew:
+        #: until then its run has no subscription, but keeps its state and its record.
         self._kept: dict[str, Run] = {}
 
-    # The bus, for its runs.
+    # The interface for a run: see `RunHost`.
 
     @property
     def clock(self) -> Clock:
@@ -87,8 +87,8 @@ class Runs:
         """
         Let `Bus.block` wait for *thread* after the exit.
 
-        A program of its own keeps the process alive until its runs have ended. In the process of another program, the
-        end of the interpreter exits the bus, and would wait for other threads than daemons before that.
+        The thread keeps the process alive until the run has ended, except in the process of another program: there the
+        end of the interpreter exits the bus, and it would first wait for every thread that is not a daemon.
         """
         thread.daemon = getattr(self.machine.started_by, "exits_at_end", False)
         self._main_loop.own(thread)
@@ -103,7 +103,7 @@ class Runs:
         """Exit the bus because of *cause*."""
         self._main_loop.request_exit(cause)
 
-    # Its runs.
+    # The runs.
 
     def includes_caller(self) -> bool:
         """Whether the caller is a run of this bus, or code that an async run has begun."""
@@ -113,9 +113,10 @@ class Runs:
 
     def add(self, run: Run, path: str) -> None:
         """
-        Show *run*, which its owner begins and ends, under *path*, for as long as the owner has it; repeating has no effect.
+        List *run*, which its owner begins and ends, under *path* as long as the owner refers to it.
 
-        It replaces a run of that path that has been ended: after an exit the owner is a new object.
+        A second call has no effect. A run of the same path that has ended is replaced: after an exit the owner is a new
+        object.
         """
         with self.machine.registry.lock:
             if run in self._added.values():
@@ -134,7 +135,7 @@ class Runs:
         """
         Begin the runs that have not begun, in running order; called when the bus has STARTED.
 
-        The runs that their owners have not begun in this start are shown no longer: the owner may be one of an earlier start.
+        Added runs that have not begun in this start are no longer listed: their owner may belong to an earlier start.
         """
         with self.machine.registry.lock:
             for path, run in list(self._added.items()):
@@ -202,7 +203,7 @@ class Runs:
         self.matched()
         ending = phase.transition.scheduler = Ending(self.machine, phase.interrupted, phase.gives_up)
         try:
-            # A run whose listener was unsubscribed meanwhile has begun nevertheless.
+            # Also the runs whose listeners were unsubscribed after they had begun.
             for run in reversed([run for run in self._subscribed.values() if run.is_begun]):
                 began = self.clock.now()
                 patience = run.patience
@@ -226,9 +227,9 @@ class Runs:
         if error is not None:
             raise error
 
-    def has_ended(self, run: Run, session: Session, patience: float) -> bool:
-        """Wait until *session* of *run* is over, and return whether it is; see `Ending.has_ended`."""
-        return Ending(self.machine).has_ended(run, session, patience)
+    def await_end(self, run: Run, session: Session, patience: float) -> bool:
+        """Wait until *session* of *run* is over, and return whether it is; see `Ending.await_end`."""
+        return Ending(self.machine).await_end(run, session, patience)
 
     def stack_of(self, subscription: Subscription) -> str:
         """Return the present stack of the run of *subscription*; "" if it does not run."""
@@ -249,7 +250,7 @@ class Runs:
             run.detach()
 
     def keep(self, run: Run) -> None:
-        """Keep *run* until the bus stops, also while it does not listen, because its component restarts."""
+        """Keep *run* until the bus stops, even while it has no subscription because its component restarts."""
         self._kept[run.path] = run
 
     def restart(self, run: Run, session: Session, pause: float) -> bool:
@@ -257,7 +258,7 @@ class Runs:
         node = next((subscription.node for other, subscription in self.matched() if other is run), None)
         if node is None:
             return False
-        from typedbus._bus.runs.part import restart_dependents  # for programs that never need it
+        from typedbus._bus.runs.part import restart_dependents  # most programs never need it
 
         restart_dependents(self, run, session, node, pause)
         return True

@@ -18,7 +18,7 @@ class Window:
     Decides whether a run is called again after a failure, and when.
 
     Args:
-        policy: The policy; None never calls it again.
+        policy: The policy; None if the run is never called again.
         roll: Returns a random number from 0 to 1, for the jitter.
 
     Attributes:
@@ -54,8 +54,8 @@ def release_locals(error: BaseException) -> None:
     """
     Delete the local variables in the tracebacks of *error*, of its causes and contexts, and of the members of a group.
 
-    A failure in the window would keep alive what the failed call has opened, such as a connection. Its traceback can
-    still be printed.
+    Otherwise a failure in the window would keep objects of the failed call alive, such as a connection. The traceback
+    can still be printed.
     """
     visited: set[int] = set()
     links: list[BaseException | None] = [error]

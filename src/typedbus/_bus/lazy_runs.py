@@ -1,4 +1,4 @@
-"""The seam between a bus and its runs, whose modules are imported with the first run: most programs have none."""
+"""The runs of a bus, created on demand: most programs have no runs, and do not import the modules of `_bus.runs`."""
 
 from __future__ import annotations
 
@@ -18,16 +18,16 @@ if TYPE_CHECKING:
     from typedbus._bus.transition_phase import TransitionPhase
 
 
-class RunSeam:
+class LazyRuns:
     """
-    The runs of one bus, if it has any.
+    The runs of one bus, which are created when the first run is used.
 
     Args:
         registry: The channels of the bus.
 
     Attributes:
-        machine: The state machine of the bus; a weak reference, as below, because the machine has this object.
-        main_loop: The main loop of the bus.
+        machine: A weak reference to the state machine of the bus, which holds this object.
+        main_loop: A weak reference to the main loop of the bus.
     """
 
     __slots__ = ("_registry", "_runs", "machine", "main_loop")
@@ -39,7 +39,7 @@ class RunSeam:
         self.main_loop: weakref.ref[MainLoop]
 
     def get(self) -> Runs:
-        """Return the runs."""
+        """Return the runs; the first call creates them."""
         if self._runs is None:
             from typedbus._bus.runs.supervisor import Runs
 
