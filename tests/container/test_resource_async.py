@@ -427,6 +427,32 @@ def test_a_resource_that_is_opened_in_spite_of_its_cancellation_is_closed_at_onc
 
 
 @pytest.mark.slow
+def test_a_resource_that_is_opened_when_its_opening_is_cancelled_is_closed_without_an_exception() -> None:
+    """The cancellation arrives after the resource was opened, and before the start continues."""
+    notes: list[str] = []
+
+    async def connection() -> AsyncIterator[str]:
+        for task in asyncio.all_tasks() - {asyncio.current_task()}:
+            # Called when the resource has been opened: this step of its task goes on until then.
+            asyncio.get_running_loop().call_soon(task.cancel)
+        try:
+            yield "connection"
+        except BaseException as error:
+            notes.append(repr(error))
+            raise
+        notes.append("closed")
+
+    class Shop(Container):
+        bus = Component(Bus)
+        resource = Resource(connection)
+
+    with running(Shop) as shop:
+        assert shop.resource() == "connection"
+        assert notes == []
+
+    assert notes == ["closed"]
+
+
 def test_a_resource_that_overruns_while_it_is_closed_is_cancelled() -> None:
     """The other resources are closed."""
     notes: list[str] = []

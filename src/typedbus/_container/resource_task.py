@@ -109,13 +109,15 @@ class ResourceTask:
         self._ended.set()
 
     async def _until(self, event: asyncio.Event) -> None:
-        """Wait for *event*, and pass each cancellation of the caller on to the task."""
+        """Wait for *event*, and pass each cancellation of the caller on to the task, unless the event has come."""
         while not event.is_set():
             try:
                 await event.wait()
             except asyncio.CancelledError:
-                assert self._task is not None
-                self._task.cancel()
+                # A resource that has just been opened is closed by the rollback, without an exception.
+                if not event.is_set():
+                    assert self._task is not None
+                    self._task.cancel()
 
     def _raise(self, failure: BaseException) -> None:
         self._failure = None
