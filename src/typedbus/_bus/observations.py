@@ -31,9 +31,9 @@ class Observations:
     def __init__(self, registry: Registry) -> None:
         self._registry = registry
         clock = registry.clock
-        # That of the system is read without a detour, and is finer.
+        # The system clock is read directly, and by its finest counter.
         self._clock = time.perf_counter if type(clock) is SystemClock else clock.now
-        # Those of all channels.
+        # The observations, and the tracings, of all channels; channels that are used later are added to them.
         self._of_all: dict[Observation, None] = {}
         self._tracings_of_all: dict[Tracing, None] = {}
         # The channels of each tracing.
@@ -71,9 +71,9 @@ class Observations:
         return tracing
 
     def _choose(self, channels: Channels, refusal_of: Callable[[AnyBoundChannel], str]) -> list[AnyBoundChannel]:
-        """Return *channels* on the bus; without them all that are not its own."""
+        """Return the bound channels of *channels*; for None all except the bus's own."""
         if channels is None:
-            return [bound for bound in list(self._registry.bound.values()) if _is_one_of_all(bound)]
+            return [bound for bound in list(self._registry.bound.values()) if _is_included_in_all(bound)]
         given: Any = channels
         are_several = isinstance(given, Iterable) and not isinstance(given, str)
         named: list[Any] = [*given] if are_several else [given]
@@ -85,8 +85,8 @@ class Observations:
         return chosen
 
     def admit(self, bound: AnyBoundChannel) -> None:
-        """Observe and trace *bound* as all channels, before it is used for the first time."""
-        if _is_one_of_all(bound):
+        """Add *bound* to the observations and the tracings of all channels; called before its first use."""
+        if _is_included_in_all(bound):
             for observation in list(self._of_all):
                 observation.add(meter_of(bound, self._clock))
             for tracing in list(self._tracings_of_all):
@@ -119,7 +119,7 @@ def observations_of(registry: Registry) -> Observations:
     return registry.observations
 
 
-def _is_one_of_all(bound: AnyBoundChannel) -> bool:
+def _is_included_in_all(bound: AnyBoundChannel) -> bool:
     return bound.channel not in LIFECYCLE_CHANNELS and bound.channel is not RUN
 
 

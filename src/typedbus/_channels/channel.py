@@ -289,7 +289,7 @@ class Hook(Generic[Owner_contra]):
         priority: Its place among the listeners, or None for the component's priority.
         limit: How long it may take on the life cycle, in seconds, or None for the limit in `Limits`.
         inline: Whether it is always called in the thread of the transition.
-        restart: By which policy it is called again if it is a run; None for the policy of the component.
+        restart: The restart policy of a run; None for the policy of the component.
         awaited: Whether a start waits until it is ready, if it is a run.
     """
 

@@ -145,7 +145,7 @@ def on(
             limits. Use it for code that must run in the main thread, such as signals, or before other threads exist,
             such as a fork. While it runs no other hook begins, and the bus has no idle threads; hooks that were
             already running continue. No limit interrupts it; its time counts towards the limit of the whole.
-        restart: For `RUN`: by which policy the run is called again, unless `Component.supervised` sets another.
+        restart: For `RUN`: the restart policy of the run, unless `Component.supervised` sets another.
         awaited: For `RUN`: whether the run begins at the turn of its component, and the start waits until the run has
             called `Stopping.ready`.
 

@@ -1,4 +1,4 @@
-"""The objects with which a bound channel works: its substitutes for listeners, its observer, and those that the bus gives it."""
+"""The interfaces of the objects that a bound channel uses: substitutes for listeners, its observer, sink and runner."""
 
 from __future__ import annotations
 

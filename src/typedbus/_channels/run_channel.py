@@ -1,4 +1,4 @@
-"""The channel of runs, to which the mark `on` compares its channel: it has arguments for this one only."""
+"""The channel of runs, declared here because the mark `on` has arguments for this channel only."""
 
 from __future__ import annotations
 

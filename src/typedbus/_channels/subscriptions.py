@@ -108,7 +108,7 @@ class Subscription:
 
     @property
     def restart(self) -> Restart | None:
-        """By which policy the listener is called again if it is a run; None if it is not."""
+        """The restart policy of the listener if it is a run; None if it is never called again."""
         return getattr(mark_on(self.listener, self.channel), "restart", None)
 
     @property
@@ -198,8 +198,8 @@ class AnyBoundChannel(Generic[Declaration_co]):
         # While there are watches, the two functions that call the watchers first.
         self._watched: Entries = _PLAIN
         self._observer: Observer | None = None
-        # After a change of the listeners, `_unrolled` and `_verbs` are these two: of the observer if there is one, else
-        # those of the watches. So a publish on a channel without either has no check for them.
+        # After a change of the listeners, `_unrolled` and `_verbs` are these two: the functions of the observer, else
+        # those of the watches. So a publish on a channel without observer and watches has no check for them.
         self._entries: Entries = _PLAIN
 
     @property

@@ -21,7 +21,7 @@ class AwaitedRun(WaitingListener):
         bus: The bus.
         owner: The object that starts and stops with the component.
         hook: The run.
-        listener: Returns the listener of `RUN` when the step is carried out; None if the component has no such run.
+        listener: Returns the listener of `RUN` when the step is carried out; None if the instance has no such run.
     """
 
     def __init__(

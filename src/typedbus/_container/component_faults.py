@@ -1,4 +1,4 @@
-"""The faults of components that refer to each other in a cycle, or to a declaration that is not there."""
+"""The faults of components that refer to each other in a cycle, or to a declaration that cannot be found."""
 
 from __future__ import annotations
 

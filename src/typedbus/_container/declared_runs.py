@@ -1,4 +1,4 @@
-"""The runs that a container declares, with their policies; nothing is built for them."""
+"""The runs that a container declares, with their policies; no component is built to find them."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ class DeclaredRun:
     Attributes:
         path: The path of the run, as in `Bus.runs`.
         method: The name of the method.
-        policy: By which it is called again; None if it is not.
+        policy: Its restart policy; None if it is never called again.
         is_awaited: Whether a start waits until it is ready.
     """
 

@@ -137,7 +137,7 @@ def _name_of(hook: Hook[object], cls: type, component: Component[object]) -> str
 
 
 def _held(hook: Hook[object], cls: type, name: str, mark: Hook[object] | None) -> Hook[object]:
-    """Return *hook* for the method that *cls* has under *name*, if it has one, as *mark* declares it besides."""
+    """Return *hook* for the method *name* of *cls*, if there is one, with arguments of *mark* that it does not set."""
     method: Any = held_by(cls, name) if name else None
     if method is None or isinstance(method, (property, functools.cached_property)):
         method = hook.method

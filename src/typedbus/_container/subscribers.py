@@ -127,7 +127,7 @@ class StepSubscription(ComponentSubscription):
 
     @property
     def place(self) -> str:
-        """The place of that method."""
+        """The place of the method that the step calls."""
         step: Any = self.listener
         return step.place  # type: ignore[no-any-return]  # a step of a turn or an `AwaitedRun`
 

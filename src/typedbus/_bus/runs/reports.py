@@ -33,7 +33,7 @@ class RunLines:
     def broke(
         self, path: str, policy: Restart, error: Exception, seconds: float, *, delay: float, failures: int
     ) -> Line | None:
-        """Return the line for a run that is called again, with a traceback for the first of *failures* in the window."""
+        """Return the line for a run that is called again, with a traceback for the first failure in the window."""
         text = (
             f"run {path} broke after {seconds:.1f} s: {error_text(error)}; "
             f"again in {delay:.1f} s ({failures} of {policy.most} in {policy.within:g} s)"

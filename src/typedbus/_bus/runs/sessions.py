@@ -187,7 +187,7 @@ class Session:
         return True
 
     def join(self) -> None:
-        """Wait until the thread of the session has ended; called when the session is over, and the thread about to end."""
+        """Wait until the thread of the session has ended; called after `is_over`, when the thread is about to end."""
         if self._thread is not None and self._thread.ident is not None and not self.is_here:
             self._thread.join()
 

@@ -75,7 +75,7 @@ class RunStatus:
         return self.attempt
 
     def waits(self, error: str, delay: float) -> int:
-        """Note that the last call has failed, and that the next follows in *delay* seconds; return the last's number."""
+        """Note that a call has failed, and that the next follows in *delay* seconds; return the number of the call."""
         self._has_failed = True
         self._last_error = error
         self.enter(RunState.WAITING)

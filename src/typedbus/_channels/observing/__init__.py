@@ -1,1 +1,1 @@
-"""Observing the publishes of channels: counts, durations and failures. A program that observes nothing does not load it."""
+"""Observation of publishes: counts, durations and failures. It is imported with the first observation or tracing."""

@@ -1,8 +1,8 @@
 """
-Classes of observed channels whose `publish` reads no unrolled function.
+Classes for observed channels that do not call an unrolled function in `publish`.
 
-These are the channels whose listeners run concurrently, and those without a generated `publish`. While they are observed,
-their class is a subclass that counts, so that the class of other channels has no check for it.
+These are channels with concurrent listeners, and channels without a generated `publish`. While such a channel is
+observed, its class is a subclass that counts, so that publishes on other channels pay for no check.
 """
 
 from __future__ import annotations
@@ -42,9 +42,9 @@ def observe(bound: AnyBoundChannel) -> None:
         return
     base: type[Any]
     if getattr(bound.channel, "concurrent", False):
-        from typedbus._channels.observing.concurrent import ObservedRun  # it imports asyncio
+        from typedbus._channels.observing.concurrent import ObservedConcurrent  # it imports asyncio
 
-        base = ObservedRun
+        base = ObservedConcurrent
     elif bound._shape is None:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         base = ObservedPublish
     else:

@@ -9,8 +9,8 @@ from typedbus._channels.concurrent_bound import ConcurrentBoundChannel
 from typedbus._channels.observing.classes import Observed
 
 
-class ObservedRun(Observed, ConcurrentBoundChannel[Args, Result]):
-    """A base for these classes; `publish` and `attempt` call the method."""
+class ObservedConcurrent(Observed, ConcurrentBoundChannel[Args, Result]):
+    """A base for these classes, whose `publish` and `attempt` call `_run`."""
 
     __slots__ = ()
 

@@ -1,4 +1,4 @@
-"""What has been counted on a channel."""
+"""The counts of a channel."""
 
 from __future__ import annotations
 
@@ -20,7 +20,7 @@ PUBLISHES: Final = Layout(0, is_timed=True, is_each=False)
 
 class Counts:
     """
-    The numbers of one channel on a bus, from zero on.
+    The numbers of one channel on a bus, which begin at zero.
 
     Attributes:
         clock: The source of time.

@@ -68,7 +68,7 @@ class ObservedListener(Substitute):
         try:
             result = self.call(*args, **kwargs)
         except RecursionError:
-            # No call: hardly any stack is left.
+            # Calls nothing: hardly any stack is left.
             numbers[self._recursions] += 1
             raise
         except BaseException as error:
@@ -79,7 +79,7 @@ class ObservedListener(Substitute):
         return result
 
     def begin(self) -> float:
-        """Count a call, and return the time, if it is measured."""
+        """Count a call, and return the present time, or 0 if the durations of calls are not measured."""
         began = self._counts.clock() if self._histogram else 0.0
         self.cells.numbers[self._calls] += 1
         return began
@@ -140,7 +140,9 @@ class TracedCall(Substitute):
 
 class Awaited(Substitute):
     """
-    A callable that does as *inner*, on an async channel: the call of a listener lasts until its result has been awaited.
+    A callable that counts or traces a call as *inner* does, on an async channel.
+
+    There the call of a listener lasts until its result has been awaited.
 
     Attributes:
         inner: The object that counts or traces the call.
@@ -217,16 +219,16 @@ def unrolled_failed(  # noqa: PLR0917  # generated code calls it
     Count the calls of a publish in which a listener has raised *error* in the unrolled function.
 
     Args:
-        counts: Those of the channel.
-        observed: The object for each listener that counts its calls.
-        listeners: The callable for each listener that the loop calls.
-        error: Its line is that of the listener.
+        counts: The counts of the channel.
+        observed: The objects that count the calls of the listeners, one for each listener.
+        listeners: The callables that the loop calls, one for each listener.
+        error: The exception; the line in its traceback identifies the listener.
         first: The line of the first listener.
-        called: The results of the listeners before, and the callables of the others.
-        readings: The readings of the clock at the begin and after each listener that returned; empty if there are none.
+        called: The results of the listeners that have returned, then the callables of the others.
+        readings: The readings of the clock at the begin and after each listener that has returned; empty if not timed.
 
     Returns:
-        *called*, with *listeners* for those that are called next.
+        *called*, in which *listeners* replace the callables that the loop calls next.
     """
     trace = error.__traceback__
     number = -1 if trace is None else trace.tb_lineno - first

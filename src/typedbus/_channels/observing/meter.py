@@ -51,7 +51,7 @@ class Meter:
 
     Attributes:
         bound: The channel.
-        counts: What it has counted in this process.
+        counts: The counts of this process.
         entries: The functions that `publish` and the other verbs call after a change of the listeners.
     """
 
@@ -68,24 +68,24 @@ class Meter:
         _count_anew_in_children()
 
     def begin(self, observation: object, level: Level) -> Since:
-        """Count for *observation* as well, at least at *level*, and return what to pass to `stats`."""
+        """Count for *observation* as well, at least at *level*, and return the argument *since* of `stats`."""
         with self.bound._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._levels[observation] = level
             self._adapt()
             return self.counts, self.counts.totals()
 
     def end(self, observation: object) -> None:
-        """Count no longer for *observation*."""
+        """Stop counting for *observation*."""
         with self.bound._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._levels.pop(observation, None)
             self._adapt()
 
     def trace(self, decide: Decide | None) -> None:
         """
-        Pass later publishes to the traces that *decide* returns; with None to none.
+        Pass later publishes to the traces that *decide* returns; None ends the tracing.
 
         Raises:
-            ObserveError: They are passed to others already.
+            ObserveError: The channel is traced already.
         """
         with self.bound._lock:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             if decide is not None and self._decide is not None:
@@ -95,7 +95,7 @@ class Meter:
             self._adapt(changes=changes)
 
     def stats(self, since: Since, level: Level) -> ChannelStats:
-        """Return what has been counted since `begin` returned *since*."""
+        """Return the figures since `begin` returned *since*."""
         present = [subscription.name for subscription in self.bound.subscriptions]
         counts, earlier = since
         return self.counts.totals().stats(
@@ -106,7 +106,7 @@ class Meter:
         )
 
     def _adapt(self, *, changes: bool = False) -> None:
-        """Let publishes count at the highest level that is wanted; the caller holds the lock of the bus."""
+        """Let publishes count at the highest level of all observations; the caller holds the lock of the bus."""
         level = max(self._levels.values(), key=LEVELS.index, default=None)
         if level == self._level and not changes:
             return
@@ -150,7 +150,7 @@ class Meter:
         }
 
     def count_anew(self) -> None:
-        """Forget what has been counted; called in a forked child, where a thread of the parent may hold the locks."""
+        """Begin at zero in a forked child, with new locks: a thread of the parent may hold the present ones."""
         self._count_from_zero()
         if self.bound._observer is self:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._attach(self)
@@ -201,7 +201,7 @@ class Meter:
     async def _trace_awaited(
         self, verb: str, trace: PublishTrace, listeners: Listeners, args: tuple[Any, ...]
     ) -> object:
-        """Await *verb*, in the same way."""
+        """Await a publish in the same way; an unrolled function is the only caller, and *verb* is always "publish"."""
         bound: Any = args[0]
 
         def publish(listeners: Listeners) -> Any:

@@ -13,7 +13,7 @@ from typedbus._channels.observing.texts import Level
 
 class Observation:
     """
-    The figures of channels on a bus, from its begin to its end; made by `Bus.observe`.
+    The figures of channels on a bus, from the begin of the observation to its end; created by `Bus.observe`.
 
     As a context manager it ends with the block. Every method may be called from any thread, and from inside a listener.
 
@@ -53,14 +53,14 @@ class Observation:
         state = "closed" if self._final is not None else f"level {self.level!r}"
         return f"<Observation of {len(self._since)} channel(s), {state}>"
 
-    # For the registry, under the lock of the bus.
+    # Called by `Observations`, under the lock of the bus.
 
     def add(self, meter: Meter) -> None:
         """Observe the channel of *meter* as well."""
         self._since[meter] = meter.begin(self, self.level)
 
     def finish(self) -> None:
-        """Keep the figures, and count no longer."""
+        """Keep the present figures, and stop counting."""
         if self._final is None:
             self._final = dict(self.stats())
             for meter in self._since:

@@ -53,7 +53,7 @@ class ListenerStats(Record):
     Attributes:
         calls: Calls that have ended, or had begun in a publish that has ended.
         failures: How many exceptions it raised, by the name of their class.
-        durations: How long the calls took, but for those that raised `RecursionError`; None below level "each".
+        durations: How long the calls took, except calls that raised `RecursionError`; None below level "each".
     """
 
     calls: int
@@ -69,8 +69,8 @@ class ChannelStats(Record):
     Attributes:
         publishes: How many have ended, by whatever method they began, and with whatever outcome.
         failures: How many exceptions its listeners raised.
-        durations: How long the publishes took, but for some that raised `RecursionError`; None at level "count".
-        listeners: The listeners by name: those that are subscribed, in running order, then earlier ones. Listeners of
+        durations: How long the publishes took, except some that raised `RecursionError`; None at level "count".
+        listeners: The listeners by name: first the subscribed ones, in running order, then earlier ones. Listeners of
             the same name are counted together.
     """
 

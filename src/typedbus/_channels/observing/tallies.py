@@ -1,7 +1,7 @@
 """
 The counters behind an observation: a list of numbers for each thread, so that a publish counts without a lock.
 
-Only its own thread writes to such a list, and each step of it is a single addition, so no count is lost, with or without a
+Only its own thread writes to such a list, and each step is a single addition, so no count is lost, with or without a
 global interpreter lock. A reader adds up the lists of all threads.
 """
 
@@ -30,8 +30,8 @@ class Layout:
     """
     The places of the numbers that an unrolled function counts.
 
-    For each listener there is the number of publishes that it left by an exception, so that the function called no later
-    listener, and that of its RecursionErrors. Numbers beside these:
+    For each listener there are two numbers: the publishes in which it raised, so that the function called no later
+    listener, and its RecursionErrors. The attributes determine the other numbers.
 
     Attributes:
         count: The number of listeners.
@@ -45,11 +45,11 @@ class Layout:
 
     #: The place for the publishes that succeed, if they are not timed.
     SUCCEEDED: ClassVar[int] = 0
-    #: The place for those within the first bucket, in which all listeners were as well, if each is timed.
+    #: The place for the publishes within the first bucket; if each listener is timed, all calls were within it as well.
     FAST: ClassVar[int] = 0
     #: The place for the other publishes that are not in the histogram.
     UNTIMED: ClassVar[int] = 1
-    #: The place for the first listener's number of publishes that it left.
+    #: The place for the publishes in which the first listener raised.
     LEFT: ClassVar[int] = 2
 
     @property
@@ -141,7 +141,7 @@ class Tally:
                     return numbers
 
     def finish(self, numbers: Numbers) -> None:
-        """Take back *numbers*, to which no thread writes any longer; called at any point of any thread."""
+        """Take back *numbers*, to which no thread writes any longer; finalisers call it at any point of any thread."""
         self._finished.append(numbers)
 
     def sums(self) -> list[int]:

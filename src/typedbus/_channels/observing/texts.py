@@ -103,7 +103,7 @@ def entry(shape: Shape, verb: str, *, is_async: bool, is_traced: bool, names: di
     """
     Return the function that *verb* of an observed channel calls first, with the globals *names*.
 
-    That of a plain channel also takes the listeners to call; if it *is_traced*, it passes publishes to their traces.
+    The function of a plain channel also takes the listeners to call; if *is_traced*, it passes publishes to traces.
     """
     code = _entry(shape, verb, is_async, is_traced)
     return types.FunctionType(code, names, verb, None if is_async else (None,))
@@ -137,7 +137,7 @@ def unrolled(
     """
     Return a function that calls *listeners*, and counts in a tally of *layout*; see `codegen.unrolled`.
 
-    With ``_tb_decide`` in *further*, the values of its other names, it passes publishes to their traces.
+    *further* has the values of its other names; with ``_tb_decide`` among them it passes publishes to their traces.
     """
     kind = "plain" if not is_async else "async" if all(map(returns_coroutine, listeners)) else "mixed"
     template = _template(shape, layout, kind, tuple(further), is_counted)
@@ -172,8 +172,7 @@ def _template(shape: Shape, layout: Layout, kind: str, further: tuple[str, ...],
             for number, (name, call) in enumerate(zip(names, calls, strict=True))
         ]
         closing, results = [], listed
-    line = len(before) + 2
-    """The line of the first listener."""
+    line = len(before) + 2  # of the first listener
     recursion = [
         *again,
         f"_tb_number = _tb_caught.__traceback__.tb_lineno - {line}",
@@ -182,7 +181,7 @@ def _template(shape: Shape, layout: Layout, kind: str, further: tuple[str, ...],
         f"_tb_numbers[{layout.recursions} + _tb_number] += 1",
     ]
     ended = "pass" if not is_counted else "_tb_ended(_tb_began)" if layout.is_timed else "_tb_ended()"
-    # Those after the listener that raised have no value.
+    # The readings after the listener that raised have no value.
     read = ["_tb_read = []"]
     if readings:
         read += ["try:", *(f"    _tb_read.append({reading})" for reading in readings), "except UnboundLocalError: pass"]
