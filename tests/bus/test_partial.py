@@ -7,7 +7,6 @@ import contextlib
 import os
 import signal
 import threading
-import time
 from collections import Counter
 from collections.abc import Callable, Collection, Generator, Iterator
 
@@ -16,6 +15,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from tests.doubles import LIMIT, HookRecorder, ThreadCall, until_waiting
+from tests.processes import until
 
 from typedbus import (
     LOG,
@@ -56,7 +56,7 @@ BROKEN_OFF, GAVE_UP = PartialOutcome.BROKEN_OFF, PartialOutcome.GAVE_UP
 
 @attrs.define
 class Runs:
-    """The runs of a part: records their ends and begins, and returns *delays* for failures, one by one."""
+    """The runs of a part: it records their ends and begins, and returns the next of *delays* for each failure."""
 
     notes: list[str]
     delays: list[float] = attrs.field(factory=list)
@@ -74,7 +74,7 @@ class Runs:
 
 
 class Part(HookRecorder):
-    """Records its hooks, and calls *acts* in them, by their notes."""
+    """A component that records its hooks, and calls the functions in *acts* from them, by the notes of the hooks."""
 
     def __init__(self, notes: list[str], name: str, acts: dict[str, Callable[[], object]], *needs: object) -> None:
         super().__init__(notes, name)
@@ -89,7 +89,7 @@ class Part(HookRecorder):
 
 @attrs.define
 class Shop:
-    """A pool that a worker needs, which a page needs, and a shelf that needs none of them; it is STARTED."""
+    """A started site: a page needs a worker, which needs a pool; a shelf needs nothing."""
 
     bus: Bus
     notes: list[str]
@@ -135,7 +135,7 @@ def started(
 
 
 def in_turn(*calls: Callable[[], object]) -> Callable[[], None]:
-    """Return a function that makes *calls* one after the other."""
+    """Return a function that makes *calls* one after another."""
 
     def act() -> None:
         for call in calls:
@@ -179,14 +179,14 @@ def test_a_restart_stops_the_dependents_first_and_starts_them_last(workers: int)
 
 
 def test_a_restart_visits_the_dependents_only() -> None:
-    """What the component itself needs is left alone."""
+    """The components that it needs, and their runs, are left alone."""
     with started() as shop:
         assert shop.restart("Site.worker").carry_out(0.0) is RESTARTED
         assert shop.notes == ["end 2 runs", *STOPS[:2], *STARTS[1:], "begin 2 runs"]
 
 
 def test_the_bus_stays_started_during_a_restart() -> None:
-    """The state does not change; the machine has the component that is restarted."""
+    """The state does not change; `StateMachine.restarted_part` is the component."""
     seen: list[tuple[State, str]] = []
     with started() as shop:
         machine = parts_of(shop.bus).machine
@@ -203,7 +203,7 @@ def test_the_bus_stays_started_during_a_restart() -> None:
 
 
 def test_a_restart_publishes_the_events_of_its_components() -> None:
-    """Each hook has the events that it has in a stop and a start, and no state is published."""
+    """The events of its hooks are those of a stop and a start; there is no `Moved` event."""
     events: list[LifecycleEvent] = []
     with started() as shop:
         shop.bus[LIFECYCLE].subscribe(events.append)
@@ -212,8 +212,8 @@ def test_a_restart_publishes_the_events_of_its_components() -> None:
         assert [type(event) for event in events] == kinds
 
 
-def test_a_stop_after_a_restart_is_that_of_a_whole_bus() -> None:
-    """What has started again stops at the stop, in its place."""
+def test_a_stop_after_a_restart_stops_all_components() -> None:
+    """The restarted components stop in their usual order."""
     with started() as shop:
         shop.restart().carry_out(0.0)
         shop.bus.stop()
@@ -221,7 +221,7 @@ def test_a_stop_after_a_restart_is_that_of_a_whole_bus() -> None:
 
 
 def test_a_component_restarts_any_number_of_times() -> None:
-    """The second restart is like the first, and no record grows."""
+    """Each restart calls the same hooks, and the list of started hooks does not grow."""
     with started() as shop:
         for _ in range(3):
             assert shop.restart().carry_out(0.0) is RESTARTED
@@ -230,7 +230,7 @@ def test_a_component_restarts_any_number_of_times() -> None:
 
 
 def test_a_restart_pauses_on_the_clock_of_the_bus() -> None:
-    """The components start when the pause has passed."""
+    """The components start after the pause."""
     clock = FakeClock()
     with started(clock=clock) as shop:
         call = ThreadCall(lambda: shop.restart().carry_out(2.0))
@@ -255,7 +255,7 @@ ASKED: dict[str, tuple[Ask, State]] = {
 @pytest.mark.parametrize("request_name", ASKED)
 @pytest.mark.parametrize("hook", [*STOPS, *STARTS])
 def test_a_stop_during_a_hook_breaks_the_restart_off(hook: str, request_name: str, workers: int) -> None:
-    """No further hook of the restart is called, and the stop visits what has started then, in the thread that asks for it."""
+    """No further hook of the restart is called; the thread that requests the stop stops the started components."""
     ask, reached = ASKED[request_name]
     threads: dict[str, int] = {}
     with started(workers=workers) as shop:
@@ -282,8 +282,8 @@ def test_a_stop_during_a_hook_breaks_the_restart_off(hook: str, request_name: st
 
 @pytest.mark.parametrize("hook", [*STOPS, *STARTS])
 @pytest.mark.parametrize("ask", [Bus.stop, Bus.exit])
-def test_a_hook_may_ask_for_the_stop(hook: str, ask: Ask) -> None:
-    """The call returns at once, and the thread of the restart carries the stop out after the hook."""
+def test_a_hook_may_request_the_stop(hook: str, ask: Ask) -> None:
+    """The call returns at once, and the thread of the restart carries out the stop after the hook."""
     with started() as shop:
         shop.acts[hook] = in_turn(
             shop.acts.clear, lambda: ask(shop.bus), lambda: shop.notes.append(f"asked-in {shop.bus.state.name}")
@@ -294,8 +294,8 @@ def test_a_hook_may_ask_for_the_stop(hook: str, ask: Ask) -> None:
         assert standing(shop.notes) == set()
 
 
-def test_a_failure_of_a_stop_that_a_hook_has_asked_for_is_logged() -> None:
-    """The hook has returned, and the run that has failed gets no exception."""
+def test_a_failure_of_a_stop_that_a_hook_has_requested_is_logged() -> None:
+    """No caller could receive the exception: the hook has returned."""
     with started() as shop:
         shop.acts["stop page"] = shop.bus.stop
         shop.acts["stop shelf"] = failing("no shelf")
@@ -305,8 +305,8 @@ def test_a_failure_of_a_stop_that_a_hook_has_asked_for_is_logged() -> None:
         assert "no shelf" in line
 
 
-def test_a_hook_that_leaves_in_a_stop_that_another_has_asked_for_is_passed_on() -> None:
-    """The thread of the restart has no caller to which `SystemExit` could be raised."""
+def test_system_exit_in_a_stop_that_a_hook_has_requested_is_passed_to_the_runs() -> None:
+    """No caller could receive the `SystemExit`: the hook has returned."""
 
     def leave() -> None:
         raise SystemExit(3)
@@ -321,7 +321,7 @@ def test_a_hook_that_leaves_in_a_stop_that_another_has_asked_for_is_passed_on() 
 
 @pytest.mark.parametrize("hook", [*STOPS, *STARTS])
 def test_a_requested_exit_is_carried_out_by_the_thread_in_block(hook: str) -> None:
-    """The restart ends after the hook; the main loop stops what has started."""
+    """The restart ends after the hook, and `block` stops the started components."""
     threads: list[int] = []
     with started() as shop:
         block = ThreadCall(shop.bus.block)
@@ -336,7 +336,7 @@ def test_a_requested_exit_is_carried_out_by_the_thread_in_block(hook: str) -> No
 
 @pytest.mark.parametrize("hook", [*STOPS, *STARTS])
 def test_a_start_during_a_restart_is_refused_except_to_its_hooks(hook: str) -> None:
-    """The bus is STARTED already; a hook that starts the bus, as in the first start, may do so."""
+    """Another thread gets a `TransitionError`; a call from a hook returns at once, as in the first start."""
     errors: list[BaseException | None] = []
     with started() as shop:
         shop.acts[hook] = in_turn(shop.bus.start, lambda: errors.append(ThreadCall(shop.bus.start).finished().error))
@@ -347,7 +347,7 @@ def test_a_start_during_a_restart_is_refused_except_to_its_hooks(hook: str) -> N
 
 
 def test_a_stop_ends_the_pause() -> None:
-    """Nothing starts again, and the stop does not wait for the end of the pause."""
+    """No component starts again, and the stop does not wait for the end of the pause."""
     clock = FakeClock()
     with started(clock=clock) as shop:
         call = ThreadCall(lambda: shop.restart().carry_out(10.0))
@@ -358,7 +358,7 @@ def test_a_stop_ends_the_pause() -> None:
 
 
 def test_a_waiting_start_hook_is_woken_by_a_stop() -> None:
-    """A hook that waits with `StateMachine.waking`, as that of a server, does not delay the stop."""
+    """A hook that waits within `StateMachine.waking`, as the hook of a server does, does not delay the stop."""
     with started() as shop:
         machine = parts_of(shop.bus).machine
         entered, woken = threading.Event(), threading.Event()
@@ -380,7 +380,7 @@ def test_a_waiting_start_hook_is_woken_by_a_stop() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the system cannot send a signal to a thread")
 def test_an_interrupted_stop_is_carried_out_by_the_restart() -> None:
-    """If its caller stops to wait, as after Ctrl-C, the thread of the restart brings the bus to the goal."""
+    """If its caller stops waiting, as after Ctrl-C, the thread of the restart stops the bus."""
     opened, entered = threading.Event(), threading.Event()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -424,7 +424,7 @@ def failing(text: str, *, times: int = 1000) -> Callable[[], None]:
 
 
 def test_a_failing_stop_is_logged_and_does_not_prevent_the_restart() -> None:
-    """It is no failure of the run, and not called again."""
+    """The failure is not counted as one of the run, and the hook is not called again."""
     with started() as shop:
         shop.acts["stop worker"] = failing("no stop")
         assert shop.restart().carry_out(0.0) is RESTARTED
@@ -437,7 +437,7 @@ def test_a_failing_stop_is_logged_and_does_not_prevent_the_restart() -> None:
 
 @pytest.mark.parametrize("workers", [1, 4])
 def test_a_failing_start_counts_as_a_failure_of_the_run(workers: int) -> None:
-    """What has started is stopped again, and after the next pause everything starts."""
+    """The started components stop again, and all components start after the next pause."""
     clock = FakeClock()
     with started(clock=clock, workers=workers, delays=[3.0]) as shop:
         shop.acts["start worker"] = failing("no start", times=1)
@@ -455,7 +455,7 @@ def test_a_failing_start_counts_as_a_failure_of_the_run(workers: int) -> None:
 
 
 def test_a_restart_gives_up_when_there_is_no_further_attempt() -> None:
-    """The part stays stopped, the rest is left alone, and a stop calls no hook twice."""
+    """The components stay stopped, the others keep running, and a stop calls no hook twice."""
     with started() as shop:
         shop.acts["start page"] = failing("no start")
         assert shop.restart().carry_out(0.0) is GAVE_UP
@@ -471,7 +471,7 @@ def without_failed(notes: list[str]) -> list[str]:
 
 
 def test_a_part_that_was_given_up_starts_with_the_next_start() -> None:
-    """A start after a stop is that of the whole bus."""
+    """A start after a stop starts all components."""
     with started() as shop:
         shop.acts["start page"] = failing("no start", times=1)
         assert shop.restart().carry_out(0.0) is GAVE_UP
@@ -482,8 +482,8 @@ def test_a_part_that_was_given_up_starts_with_the_next_start() -> None:
 
 
 @pytest.mark.parametrize("hook", ["stop worker", "start worker"])
-def test_a_hook_that_leaves_is_passed_on_as_the_error(hook: str) -> None:
-    """`SystemExit` must exit the bus; the runs get it, and it is not logged as a failure."""
+def test_system_exit_of_a_hook_is_passed_to_the_runs(hook: str) -> None:
+    """The runs exit the bus with it; it is not logged as a failure."""
 
     def leave() -> None:
         raise SystemExit(3)
@@ -500,7 +500,7 @@ def test_a_hook_that_leaves_is_passed_on_as_the_error(hook: str) -> None:
 
 
 def test_an_error_of_a_start_is_logged_if_a_stop_breaks_the_restart_off() -> None:
-    """No further attempt reports it."""
+    """The runs do not get the error: there is no further attempt."""
     with started() as shop:
         shop.acts["start worker"] = in_turn(shop.bus.stop, failing("no start"))
         assert shop.restart().carry_out(0.0) is BROKEN_OFF
@@ -510,7 +510,7 @@ def test_an_error_of_a_start_is_logged_if_a_stop_breaks_the_restart_off() -> Non
 
 
 def test_several_starts_that_fail_at_once_are_a_group() -> None:
-    """With several workers, each of them is part of the one failure of the run."""
+    """The run has one failure, an `ExceptionGroup` with the errors of both workers."""
     barrier = threading.Barrier(2)
     bus = Bus(workers=2)
 
@@ -549,7 +549,7 @@ def test_several_starts_that_fail_at_once_are_a_group() -> None:
 
 
 def test_a_start_that_overruns_counts_as_a_failure() -> None:
-    """Its thread is left behind, and undone when it returns; the next attempt waits for that."""
+    """Its thread is left behind; the next attempt waits until the late start has returned and has been undone."""
     opened = threading.Event()
     clock = FakeClock()
     with started(clock=clock, limits=Limits(hook=5.0), delays=[0.0]) as shop:
@@ -573,7 +573,7 @@ def test_a_start_that_overruns_counts_as_a_failure() -> None:
 
 
 def test_a_stop_that_overruns_does_not_prevent_the_restart() -> None:
-    """It is logged with its stack."""
+    """The overrun is logged with the stack of the hook."""
     opened, entered = threading.Event(), threading.Event()
     clock = FakeClock()
     with started(clock=clock, limits=Limits(hook=5.0)) as shop:
@@ -592,7 +592,7 @@ def test_a_stop_that_overruns_does_not_prevent_the_restart() -> None:
 
 
 def test_one_restart_waits_for_another() -> None:
-    """One transition at a time: the second begins when the first has ended."""
+    """The second restart begins when the first has ended."""
     opened, entered = threading.Event(), threading.Event()
     with started() as shop:
         shop.acts["stop page"] = in_turn(shop.acts.clear, entered.set, lambda: opened.wait(LIMIT))
@@ -606,7 +606,7 @@ def test_one_restart_waits_for_another() -> None:
 
 
 def test_a_restart_that_is_withdrawn_while_it_waits_is_dropped() -> None:
-    """The first restart has stopped and started it already."""
+    """It calls no hook, and does not wait for the restart under way."""
     opened, entered = threading.Event(), threading.Event()
     with started() as shop:
         shop.acts["stop page"] = in_turn(shop.acts.clear, entered.set, lambda: opened.wait(LIMIT))
@@ -624,7 +624,7 @@ def test_a_restart_that_is_withdrawn_while_it_waits_is_dropped() -> None:
 
 @pytest.mark.parametrize("ask", [Bus.stop, Bus.exit])
 def test_a_restart_on_a_bus_that_is_not_started_is_dropped(ask: Ask) -> None:
-    """The run has been ended by the stop."""
+    """It calls no hook."""
     with started() as shop:
         restart = shop.restart()
         ask(shop.bus)
@@ -634,7 +634,7 @@ def test_a_restart_on_a_bus_that_is_not_started_is_dropped(ask: Ask) -> None:
 
 
 def test_a_restart_during_a_stop_is_dropped_at_once() -> None:
-    """Its run is ended by the stop, which may wait for its thread."""
+    """Its thread does not wait for the stop, which may wait for that thread."""
     with started() as shop:
         calls: list[ThreadCall] = []
         restart = shop.restart()
@@ -662,7 +662,7 @@ def test_a_restart_waits_for_the_end_of_the_start() -> None:
 
 
 def test_no_restart_begins_before_the_stop_that_breaks_another_off() -> None:
-    """What the first has stopped would be missing."""
+    """The components that the first restart has stopped would be missing."""
     with started() as shop:
         calls: list[ThreadCall] = []
 
@@ -677,8 +677,8 @@ def test_no_restart_begins_before_the_stop_that_breaks_another_off() -> None:
         assert shop.notes == ["end 3 runs", *STOPS]
 
 
-def test_a_component_that_lost_what_it_needs_does_not_start_with_something_else() -> None:
-    """It needs two components, and the restart of one of them was given up."""
+def test_a_component_whose_dependency_was_given_up_does_not_start_with_another_one() -> None:
+    """It starts again only with the next start of the bus."""
     notes: list[str] = []
     acts: dict[str, Callable[[], object]] = {}
 
@@ -705,8 +705,8 @@ def test_a_component_that_lost_what_it_needs_does_not_start_with_something_else(
 
 
 @pytest.mark.parametrize("when", ["before the pause", "during the pause"])
-def test_the_restart_of_what_a_component_needs_takes_its_part_over(when: str) -> None:
-    """It does not fail again and again while the other waits; every hook is called once."""
+def test_the_restart_of_a_dependency_takes_over_the_restart_of_a_component(when: str) -> None:
+    """The component starts in the restart of the dependency, and every hook is called once."""
     clock = FakeClock()
     with started(clock=clock) as shop:
         calls: list[ThreadCall] = []
@@ -727,8 +727,8 @@ def test_the_restart_of_what_a_component_needs_takes_its_part_over(when: str) ->
         assert shop.log == []
 
 
-def test_a_part_that_was_taken_over_does_not_start_with_something_else() -> None:
-    """It starts with the component whose restart has taken it over."""
+def test_a_part_that_was_taken_over_does_not_start_with_another_dependency() -> None:
+    """It stays stopped although the restart that has taken it over was dropped."""
     notes: list[str] = []
     acts: dict[str, Callable[[], object]] = {}
 
@@ -749,8 +749,7 @@ def test_a_part_that_was_taken_over_does_not_start_with_something_else() -> None
 
     def fail_pool() -> None:
         assert machine.current is not None
-        # Before its turn comes.
-        machine.current.when_done(pool.withdraw)
+        machine.current.when_done(pool.withdraw)  # before the turn of the pool comes
         calls.append(ThreadCall(lambda: pool.carry_out(0.0)).waiting())
 
     acts["stop page"] = fail_pool
@@ -763,7 +762,7 @@ def test_a_part_that_was_taken_over_does_not_start_with_something_else() -> None
 
 
 def test_a_restart_that_has_ended_takes_nothing_over() -> None:
-    """The next one begins before the thread of the first has returned."""
+    """The next restart is carried out although the thread of the first has not returned."""
     opened, entered = threading.Event(), threading.Event()
     with started() as shop:
         machine = parts_of(shop.bus).machine
@@ -781,8 +780,8 @@ def test_a_restart_that_has_ended_takes_nothing_over() -> None:
         assert first.finished().result is RESTARTED
 
 
-def test_a_start_that_fails_with_what_it_needs_is_no_failure_of_its_run() -> None:
-    """The restart of the other component waits for its turn."""
+def test_a_start_that_fails_while_the_restart_of_a_dependency_waits_is_not_a_failure_of_the_run() -> None:
+    """The restart of the dependency takes over, and the error is logged."""
     with started() as shop:
         calls: list[ThreadCall] = []
         fail = failing("no start", times=1)
@@ -802,8 +801,8 @@ def test_a_start_that_fails_with_what_it_needs_is_no_failure_of_its_run() -> Non
         )
 
 
-def test_a_component_that_was_given_up_starts_with_what_it_needs() -> None:
-    """As in a stop and a start."""
+def test_a_component_that_was_given_up_starts_with_its_dependency() -> None:
+    """The restart of the dependency starts it, and later restarts include it."""
     with started() as shop:
         shop.acts["start worker"] = failing("no start", times=1)
         assert shop.restart("Site.worker").carry_out(0.0) is GAVE_UP
@@ -817,7 +816,7 @@ def test_a_component_that_was_given_up_starts_with_what_it_needs() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="the system cannot fork")
 def test_a_forked_child_has_no_restart_under_way() -> None:
-    """The bus is detached there; in the parent the restart goes on."""
+    """`detach` discards the restart in the child; in the parent the restart continues."""
     with started() as shop:
         machine = parts_of(shop.bus).machine
         children: list[int] = []
@@ -836,11 +835,11 @@ def test_a_forked_child_has_no_restart_under_way() -> None:
         assert shop.notes == WHOLE
 
 
-# What is restarted.
+# The components of a restart.
 
 
-def test_the_part_of_a_component_is_what_needs_it_directly_or_indirectly() -> None:
-    """A component behind a gate, and one without hooks in between, as well as a sibling."""
+def test_the_part_of_a_component_has_its_direct_and_indirect_dependents() -> None:
+    """Neither a publisher behind a gate nor a sibling is included."""
     pool = StartNode("pool", ())
     between = StartNode("between", (pool,))
     page = StartNode("page", (between,))
@@ -857,7 +856,7 @@ stock_low = Channel[[str], None]("stock_low")
 class Ledger(HookRecorder):
     @on(stock_low)
     def note_low(self, sku: str) -> None:
-        """Listen, so that publishers start later."""
+        """Make publishers start after this component."""
 
 
 class Buyer(HookRecorder):
@@ -866,7 +865,7 @@ class Buyer(HookRecorder):
 
 
 def test_a_publisher_is_not_restarted_with_a_listener() -> None:
-    """It starts after the listener, but does not need it."""
+    """The publisher starts after the listener, but does not need it."""
     notes: list[str] = []
 
     class Site(Container):
@@ -884,7 +883,7 @@ def test_a_publisher_is_not_restarted_with_a_listener() -> None:
 
 
 def test_a_resource_opens_again_and_its_users_are_built_again() -> None:
-    """As in a start after a stop: each of their hooks is called once, however often they restart."""
+    """Each of their hooks is called once in each restart, as in a stop and a start."""
     notes: list[str] = []
 
     def open_file() -> Iterator[object]:
@@ -921,7 +920,7 @@ def test_a_resource_opens_again_and_its_users_are_built_again() -> None:
 
 
 def test_a_component_that_only_stops_is_stopped_once() -> None:
-    """A stop that breaks the restart off does not call it again, a later one does."""
+    """A stop that breaks off the restart does not call its hooks again."""
     notes: list[str] = []
 
     class Pool:
@@ -959,7 +958,7 @@ def test_a_component_that_only_stops_is_stopped_once() -> None:
 
 @pytest.mark.skipif(not hasattr(signal, "pthread_kill"), reason="the system cannot send a signal to a thread")
 def test_a_second_interrupt_gives_up_the_hook_of_a_restart() -> None:
-    """The main thread, in `block`, waits for a hook that hangs."""
+    """The main thread, in `block`, does not wait for the hook any longer."""
     opened, entered = threading.Event(), threading.Event()
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     try:
@@ -992,8 +991,8 @@ def test_a_second_interrupt_gives_up_the_hook_of_a_restart() -> None:
 
 
 @pytest.mark.parametrize("times", [1, 2])
-def test_a_cancelled_stop_goes_on_after_the_restart(times: int) -> None:
-    """At the second cancellation the hook that runs is given up."""
+def test_a_cancelled_stop_continues_after_the_restart(times: int) -> None:
+    """A second cancellation gives up the hook that is running."""
     opened, entered = threading.Event(), threading.Event()
     with started(limits=Limits(hook=3600.0)) as shop:
         machine = parts_of(shop.bus).machine
@@ -1020,14 +1019,6 @@ def test_a_cancelled_stop_goes_on_after_the_restart(times: int) -> None:
         opened.set()
 
 
-def until(condition: Callable[[], bool]) -> None:
-    """Return when *condition* holds."""
-    deadline = time.monotonic() + LIMIT
-    while not condition():
-        assert time.monotonic() < deadline, "the condition does not hold"
-        threading.Event().wait(0.001)
-
-
 # Everything at once.
 
 ACTIONS: dict[str, Callable[[Bus], object]] = {
@@ -1040,19 +1031,20 @@ ACTIONS: dict[str, Callable[[Bus], object]] = {
 
 @st.composite
 def graphs(draw: st.DrawFn) -> list[set[int]]:
-    """Return for each component the numbers of those that it needs."""
+    """Return the needs of each component, as numbers of other components."""
     size = draw(st.integers(2, 5))
     return [draw(st.sets(st.integers(0, number - 1))) if number else set() for number in range(size)]
 
 
 @attrs.define
 class Checked:
-    """Components that record their hooks, and fail or call something at given hooks."""
+    """Components that record their hooks, and carry out actions in some of them."""
 
     needs: list[set[int]]
     #: By hook, component and the number of the call: a name in `ACTIONS`, "fail" or "restart".
-    deeds: dict[tuple[str, int, int], str]
-    own: bool
+    actions: dict[tuple[str, int, int], str]
+    #: Whether hooks call the bus themselves, instead of another thread.
+    is_direct: bool
     calls: list[ThreadCall] = attrs.field(factory=list)
     notes: list[str] = attrs.field(factory=list)
     up: set[int] = attrs.field(factory=set)
@@ -1062,11 +1054,11 @@ class Checked:
     bus: Bus = attrs.field(factory=Bus)
 
     def hook(self, hook: str, number: int) -> None:
-        """Record a call of *hook*, and do what was drawn for it."""
+        """Record a call of *hook*, and carry out its action."""
         with self.lock:
             self.counts[hook, number] += 1
-            deed = self.deeds.get((hook, number, self.counts[hook, number]), "")
-            self.notes.append(f"{hook} {number} {deed}")
+            action = self.actions.get((hook, number, self.counts[hook, number]), "")
+            self.notes.append(f"{hook} {number} {action}")
             users = {user for user in self.up if number in self.needs[user]}
             is_in_order = number not in self.up and self.needs[number] <= self.up
             if hook == "stop":
@@ -1074,13 +1066,13 @@ class Checked:
                 self.up.discard(number)
             if not is_in_order:
                 self.wrong.append(self.notes[-1])
-        if deed == "restart":
+        if action == "restart":
             self.calls.append(ThreadCall(lambda: self.restart(number)))
-        elif deed in ACTIONS and self.own and deed != "stop_async":
-            ACTIONS[deed](self.bus)
-        elif deed in ACTIONS:
-            self.calls.append(ThreadCall(lambda: ACTIONS[deed](self.bus)))
-        elif deed == "fail":
+        elif action in ACTIONS and self.is_direct and action != "stop_async":
+            ACTIONS[action](self.bus)
+        elif action in ACTIONS:
+            self.calls.append(ThreadCall(lambda: ACTIONS[action](self.bus)))
+        elif action == "fail":
             raise OSError(hook)
         if hook == "start":
             with self.lock:
@@ -1094,15 +1086,15 @@ class Checked:
 
 @pytest.mark.slow
 @settings(max_examples=150, deadline=None)
-@given(data=st.data(), needs=graphs(), workers=st.integers(1, 3), own=st.booleans())
+@given(data=st.data(), needs=graphs(), workers=st.integers(1, 3), is_direct=st.booleans())
 def test_whatever_happens_at_a_hook_each_component_stops_once(
-    data: st.DataObject, needs: list[set[int]], workers: int, own: bool
+    data: st.DataObject, needs: list[set[int]], workers: int, is_direct: bool
 ) -> None:
-    """No component starts before what it needs or stops before what needs it, and all are stopped in the end."""
+    """Components start after their dependencies and stop after their dependents, and all are stopped in the end."""
     places = st.tuples(st.sampled_from(["start", "stop"]), st.integers(0, len(needs) - 1), st.integers(1, 3))
-    deeds = data.draw(st.dictionaries(places, st.sampled_from(["fail", "restart", *ACTIONS]), max_size=5))
+    actions = data.draw(st.dictionaries(places, st.sampled_from(["fail", "restart", *ACTIONS]), max_size=5))
     roots = data.draw(st.lists(st.integers(0, len(needs) - 1), min_size=1, max_size=3))
-    scene = Checked(needs, {}, own)
+    scene = Checked(needs, {}, is_direct)
     scene.bus.workers = workers
 
     class Piece:
@@ -1122,7 +1114,7 @@ def test_whatever_happens_at_a_hook_each_component_stops_once(
     site().attach(scene.bus)
     scene.bus.start()
     scene.counts.clear()
-    scene.deeds = deeds
+    scene.actions = actions
 
     scene.calls.extend([ThreadCall(lambda root=root: scene.restart(root)) for root in roots])  # type: ignore[misc]
     for call in scene.calls:

@@ -240,7 +240,7 @@ def test_an_attempt_in_debug_mode_has_the_listeners_themselves() -> None:
 
 
 def test_a_listener_that_does_not_accept_the_arguments_gets_the_note_with_the_remedy() -> None:
-    """As without the debug mode."""
+    """The note is the same as without the debug mode."""
     bus = Bus()
     bus[numbers].subscribe(lambda: 3)  # type: ignore[misc, arg-type]  # the error
 

@@ -1,4 +1,4 @@
-"""Lets runs die at random, as the tests do: ``python -m tests.chaos --seed 7 --size 30 --deaths 200``."""
+"""The chaos test with any seed and size: ``python -m tests.chaos --seed 7 --size 30 --deaths 200``."""
 
 from __future__ import annotations
 

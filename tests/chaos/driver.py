@@ -21,7 +21,7 @@ ROOT: Final = Path(__file__).parents[2]
 
 COMMANDS: Final = (
     [sys.executable, "-m", "tests.chaos.site"],
-    # Its component for signals starts in the main thread only, so that no command can start the bus again.
+    # The component for signals starts only in the main thread, so that commands cannot start the bus again.
     [sys.executable, "-m", "typedbus", "run", "tests.chaos.site:Site"],
 )
 
@@ -97,7 +97,7 @@ class Driver:
         return self.program is not None and self.begun % len(COMMANDS) == 1
 
     def _live(self) -> Program:
-        """Return the process, in which everything runs that must; start one if there is none."""
+        """Return the process, in which all wanted runs are running; start one if there is none."""
         if self.program is None:
             environment = {**os.environ, "TYPEDBUS_CHAOS": f"{self.seed} {self.size} {self.chance.choice([1, 1, 4])}"}
             command = COMMANDS[self.begun % len(COMMANDS)]
@@ -151,7 +151,7 @@ class Driver:
         until(agrees, lambda: f"bus.runs is {self.ledger.records}, not {self.ledger.expected_records()}", limit=10)
 
     def _settle(self) -> None:
-        """Wait until everything runs that must; if a run has exited the bus, check the end of the process."""
+        """Wait until all wanted runs are running; if a run has exited the bus, check the end of the process."""
         self._until(lambda: self.ledger.gave_up is not None or self.ledger.is_settled())
         if self.ledger.gave_up is None:
             self._compare_records()
@@ -176,7 +176,7 @@ class Driver:
         self.statuses[status] += 1
 
     def _victims(self, *, are_patient: bool, most: int) -> list[str]:
-        """Return some of the runs that run, at random; a patient one comes back after any number of deaths."""
+        """Return some of the running runs at random; a patient run is called again after any number of deaths."""
         self._live()
         parts = self.graph.by_run()
         runs = [run for run in parts if run in self.ledger.running]
@@ -191,10 +191,10 @@ class Driver:
         """Return the command that lets *runs* die, each in one of the ways *kinds*."""
         return " ".join(["die", *(f"{self.ledger.running[run]}:{self.chance.choice(kinds)}" for run in runs)])
 
-    # What happens to the processes.
+    # The actions.
 
     def die(self) -> None:
-        """One run dies, in any way; only its component is stopped, with all dependents, or nothing."""
+        """One run dies, in any way; its component and all dependents are stopped, or no component is."""
         victims = self._victims(are_patient=self.chance.random() < 0.8, most=1)
         if not victims:
             return
@@ -248,7 +248,7 @@ class Driver:
         self._end(70, cause="OSError: the operator pulled the plug")
 
     def interrupt(self) -> None:
-        """The process gets a signal that ends it, in order or not."""
+        """The process gets a signal that ends it, gracefully or not."""
         program = self._live()
         number = self.chance.choice([signal.SIGINT, signal.SIGTERM, signal.SIGKILL])
         self.history.append(number.name)

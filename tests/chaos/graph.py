@@ -78,12 +78,12 @@ class Part:
 
 @attrs.frozen
 class Graph:
-    """Components in the order of their declaration, which is that of the start."""
+    """Components in the order of their declaration, which is the order of the start."""
 
     parts: dict[str, Part]
 
     def dependents(self, names: Iterable[str]) -> set[str]:
-        """Return the components *names*, and all that need one of them, also indirectly."""
+        """Return the components *names* and all components that need one of them, directly or indirectly."""
         found = set(names)
         for part in self.parts.values():
             if found & set(part.needs):
@@ -104,7 +104,7 @@ def random_graph(seed: int, size: int) -> Graph:
         needs = chance.sample(sorted(parts), min(len(parts), chance.choice([0, 1, 1, 2, 3])))
         kind = kinds[number % len(kinds)]
         if kind == "DeafTask" and number >= len(kinds):
-            # Each takes the whole of its limit in a stop.
+            # One of this kind suffices: a stop waits for its whole limit.
             kind = "AsTask"
         policy = policies[number % len(policies)] if RUNS[kind] else None
         if kind == "Background":

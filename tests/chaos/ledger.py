@@ -1,4 +1,4 @@
-"""The ledger of the chaos test: what a site must do, by the rules of the documentation, checked line by line."""
+"""The ledger of the chaos test: it checks each line of a site's journal by the rules of the documentation."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ class Ledger:
 
     Attributes:
         started: The components that have started and not stopped.
-        running: The number of the attempt of each run that runs.
+        running: The number of the current attempt of each running run.
         deaths: How many runs have died without having been asked to end.
         stopped: The components that have stopped since `watch`.
         ended: The runs that have ended since `watch`.
@@ -43,7 +43,7 @@ class Ledger:
         self.reset()
 
     def reset(self) -> None:
-        """Begin anew: there is no process."""
+        """Forget the state of the last process."""
         self.state = "STOPPED"
         self.started: set[str] = set()
         self.running: dict[str, int] = {}
@@ -57,7 +57,7 @@ class Ledger:
         self.late = 0
 
     def watch(self) -> None:
-        """Begin to collect what stops and ends."""
+        """Begin to collect the components that stop and the runs that end."""
         self.stopped: set[str] = set()
         self.ended: set[str] = set()
 
@@ -66,7 +66,7 @@ class Ledger:
         return set(self.parts) - set(self.over)
 
     def is_settled(self) -> bool:
-        """Whether what must run runs, and nothing is under way."""
+        """Whether all wanted runs are running, and no restart is under way."""
         if self.state != "STARTED":
             return not self.running and not self.started
         return not self.due and self.started == set(self.graph.parts) and set(self.running) == self.wanted()
@@ -76,7 +76,7 @@ class Ledger:
         return {run: self.over.get(run, "RUNNING/1") for run in self.parts}
 
     def read(self, line: str) -> None:
-        """Check a line of the journal, and follow it."""
+        """Check a line of the journal, and update the state."""
         kind, *words = line.split(" ")
         try:
             getattr(self, f"_{kind}")(*words)
@@ -116,7 +116,7 @@ class Ledger:
         for run in part.runs:
             self.over.pop(run, None)
             if part.is_background:
-                # A restart of a component that it needs is a new beginning for it.
+                # A restart with a component that it needs resets its failures.
                 self.failures.pop(run, None)
 
     def _stop(self, name: str) -> None:

@@ -1,7 +1,7 @@
 """
-The site under test: a graph of components whose runs end as commands on stdin ask for, and that keep a journal on stdout.
+The site under test: a graph of components whose runs obey commands on stdin, and that write a journal to stdout.
 
-Each line of the journal is written at once, so that lines are in the order of what they record, across all threads.
+Each line of the journal is written at once, so that the lines of all threads are in the order of the recorded events.
 The environment gives the graph: ``TYPEDBUS_CHAOS="SEED SIZE WORKERS"``.
 """
 
@@ -53,7 +53,7 @@ def death(kind: str, run: str) -> BaseException:
 
 class Attempt:
     """
-    One attempt of a run, in the journal and open to orders.
+    One attempt of a run: it writes its begin and end to the journal, and receives orders.
 
     Args:
         run: The path of the run.
@@ -78,7 +78,7 @@ class Attempt:
 
     def __exit__(self, *_error: object) -> None:
         del self.open[self.number]
-        # The failure of a run that has been asked to end is one of the stop.
+        # A failure of a run that has been asked to end is a failure of the stop.
         record("end", self.run, self.number, self.how, "late" if self.stopping.is_set() else "own")
 
     def obey(self, order: str) -> None:
@@ -219,7 +219,7 @@ class Commands:
         record("event", type(event).__name__, event.path.removeprefix("Site."))
 
     def _read(self) -> None:
-        # Without a buffer of its own: the program that replaces this one reads on.
+        # Without a buffer, whose content would be lost for the program that replaces this one.
         text = b""
         while read := os.read(0, 65536):
             *lines, text = (text + read).split(b"\n")

@@ -1,4 +1,4 @@
-"""Runs that die at random in real processes, with stops, exits and restarts: what must run runs once, and nothing else."""
+"""Runs that die at random in real processes, with stops, exits and restarts: each wanted run runs exactly once."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ pytestmark = pytest.mark.slow
 
 @pytest.fixture(autouse=True)
 def fast_starts(tmp_path: Path) -> Iterator[None]:
-    """Let processes start fast; they start often."""
+    """Let processes start fast, because the tests start many."""
     with without_frameworks(tmp_path):
         yield
 
@@ -35,7 +35,7 @@ def test_runs_that_die_at_random_run_again_once() -> None:
 @pytest.mark.exhaustive
 @pytest.mark.timeout(300)
 def test_200_runs_that_die_at_random_run_again_once() -> None:
-    """In a graph of 30 components; processes are replaced, and end for every documented reason."""
+    """The graph has 30 components; processes are replaced, and exit with 0 and with 70."""
     driver = Driver(seed=2, size=30, deaths=200)
 
     driver.run()

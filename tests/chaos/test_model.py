@@ -38,7 +38,7 @@ POLICIES: Final = (
     Restart("always", most=1, within=20, first=4, jitter=0, then="unready"),
     Restart("never", then="unready"),
 )
-"""Of the runs."""
+"""The policies of the runs."""
 
 
 class Work:
@@ -111,7 +111,7 @@ class AsTask:
 
 @attrs.define
 class Model:
-    """What the documentation promises of one run."""
+    """The state of one run that the documentation promises."""
 
     path: str
     policy: Restart | None
@@ -156,7 +156,7 @@ class Model:
         return False
 
     def differences(self, record: RunRecord | None) -> list[str]:
-        """Return how *record* differs."""
+        """Return the differences between the model and *record*."""
         if record is None:
             # Its component has not been built yet.
             return [f"{self.path}: no record"] if self.calls else []

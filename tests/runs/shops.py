@@ -1,4 +1,4 @@
-"""Runs for the tests: they record their calls, and do what a test tells them."""
+"""Runs that a test controls, and a recorder of their events."""
 
 import threading
 from collections.abc import Iterator

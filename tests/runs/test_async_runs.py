@@ -45,7 +45,7 @@ class Feed:
 
 
 def test_a_task_runs_again_after_a_pause_on_the_clock_of_the_bus() -> None:
-    """Each call is a task on the loop of the bus."""
+    """Its calls are tasks on the loop of the bus."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -63,7 +63,7 @@ def test_a_task_runs_again_after_a_pause_on_the_clock_of_the_bus() -> None:
 
 
 def test_a_task_runs_on_the_loop_of_the_caller() -> None:
-    """A start that is awaited lends its loop."""
+    """`await bus.start_async()` lends that loop to the bus."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -83,7 +83,7 @@ def test_a_task_runs_on_the_loop_of_the_caller() -> None:
 
 
 def test_the_failure_of_a_task_is_raised_at_the_end_of_the_block() -> None:
-    """With its error as the cause."""
+    """`RunFailed` is raised there, with the error of the task as its cause."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -101,7 +101,7 @@ def test_the_failure_of_a_task_is_raised_at_the_end_of_the_block() -> None:
 
 
 def test_a_start_awaits_an_async_run() -> None:
-    """Its error before it is ready fails the start."""
+    """The next component starts after `Stopping.ready`; an error of its run before `ready` fails the start."""
 
     class Server:
         @on(RUN, awaited=True)
@@ -131,7 +131,7 @@ def test_a_start_awaits_an_async_run() -> None:
 
 
 def test_a_task_that_does_not_end_is_cancelled() -> None:
-    """After its patience; to end then is no failure, and a warning on the log."""
+    """The stop cancels it after the limit; the cancellation is logged as a warning, and is not a failure."""
     clock = FakeClock()
 
     class Endless:
@@ -154,7 +154,7 @@ def test_a_task_that_does_not_end_is_cancelled() -> None:
 
 
 def test_a_task_that_ignores_its_cancellation_is_left_behind() -> None:
-    """The stop reports its stack."""
+    """The stop raises a `HookTimeout` with the stack of the task."""
     clock = FakeClock()
 
     class Stubborn:
@@ -193,7 +193,7 @@ def test_a_task_that_ignores_its_cancellation_is_left_behind() -> None:
 
 
 def test_a_task_that_other_code_cancels_has_failed() -> None:
-    """It is called again."""
+    """Its failure is a `HookCancelled`, raised from the `CancelledError`."""
     clock = FakeClock()
 
     class Cancelled:
@@ -218,7 +218,7 @@ def test_a_task_that_other_code_cancels_has_failed() -> None:
 
 
 def test_a_task_may_stop_its_own_bus() -> None:
-    """The stop does not wait for the task that waits for it."""
+    """The stop does not wait for the task that awaits the stop."""
     stopped = asyncio.Event()
 
     class Last:
@@ -244,7 +244,7 @@ def test_a_task_may_stop_its_own_bus() -> None:
 
 
 def test_a_task_on_the_own_loop_of_the_bus_cannot_await_the_exit() -> None:
-    """The exit ends that loop, and would wait for the task; the error names the way out."""
+    """The exit, which ends that loop, would wait for the task; the error suggests `request_exit`."""
     refused: list[str] = []
     started = threading.Event()
 
@@ -254,7 +254,7 @@ def test_a_task_on_the_own_loop_of_the_bus_cannot_await_the_exit() -> None:
 
         @on(RUN)
         async def work(self, stopping: Stopping) -> None:
-            # During the start it would be a request.
+            # During the start the call would only request the exit.
             await asyncio.to_thread(started.wait, LIMIT)
             try:
                 await self.bus.exit_async()
@@ -279,7 +279,7 @@ def test_a_task_on_the_own_loop_of_the_bus_cannot_await_the_exit() -> None:
 
 
 def test_an_async_run_without_an_event_loop_has_failed() -> None:
-    """The error of the loop is the cause."""
+    """The bus exits, and the `LoopError` is the cause of its `RunFailed`."""
 
     def broken() -> asyncio.AbstractEventLoop:
         raise OSError("no loop")

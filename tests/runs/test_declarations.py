@@ -38,7 +38,7 @@ class Plain:
 
 
 def test_an_override_of_a_run_has_its_policy_unless_it_is_marked_again() -> None:
-    """An override that is None is no run."""
+    """An override that is None removes the run."""
 
     class Overriding(Marked):
         def consume(self, stopping: Stopping) -> None:
@@ -67,7 +67,7 @@ def test_an_override_of_a_run_has_its_policy_unless_it_is_marked_again() -> None
 
 
 def test_a_declaration_makes_a_method_a_run_and_keeps_the_policy_of_its_mark() -> None:
-    """`without` takes it back."""
+    """`Component.without` removes the run."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -81,7 +81,7 @@ def test_a_declaration_makes_a_method_a_run_and_keeps_the_policy_of_its_mark() -
 
 
 def test_a_marked_method_that_is_subscribed_without_a_container_has_its_policy() -> None:
-    """Its path is its name."""
+    """Its path is the name of the listener."""
     bus = Bus()
     bus[RUN].subscribe(Marked().consume)
     bus[RUN].subscribe(Marked().consume)
@@ -95,7 +95,7 @@ def test_a_marked_method_that_is_subscribed_without_a_container_has_its_policy()
 
 
 def test_runs_are_listed_before_they_begin() -> None:
-    """From the assembly, or the subscription, on."""
+    """`Bus.runs` has an IDLE record once the listener is subscribed."""
     bus = Bus()
     bus[RUN].subscribe(Plain().consume)
 
@@ -105,7 +105,7 @@ def test_runs_are_listed_before_they_begin() -> None:
 
 
 def test_a_function_that_is_registered_as_a_run_after_the_start_is_refused() -> None:
-    """It would not be called before the next start."""
+    """The bus would not call it before the next start."""
     listeners = Listeners()
 
     class Shop(Container):
@@ -119,7 +119,7 @@ def test_a_function_that_is_registered_as_a_run_after_the_start_is_refused() -> 
 
 
 def test_a_run_that_would_do_nothing_is_a_fault() -> None:
-    """The body of a generator does not run."""
+    """A call of a generator function does not execute its body."""
 
     class Wrong:
         @on(RUN)  # type: ignore[arg-type]  # the fault
@@ -136,7 +136,7 @@ def test_a_run_that_would_do_nothing_is_a_fault() -> None:
 
 
 def test_a_declaration_cannot_make_a_run_inline() -> None:
-    """It has a thread or a task of its own."""
+    """The fault states that a run has a thread or a task of its own."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -149,8 +149,8 @@ def test_a_declaration_cannot_make_a_run_inline() -> None:
     )
 
 
-def test_the_runs_of_a_component_have_its_priority() -> None:
-    """As its other hooks of the life cycle: they begin and end in the order of the start."""
+def test_a_run_with_another_priority_than_its_component_is_a_fault() -> None:
+    """Runs begin in the order in which their components start."""
 
     class Wrong:
         @on(RUN, priority=10)

@@ -11,6 +11,7 @@ from collections.abc import Callable, Generator
 import attrs
 import pytest
 from tests.doubles import LIMIT, ThreadCall
+from tests.processes import until
 from tests.runs.shops import Events, no_threads_left  # noqa: F401  # pyright: ignore[reportUnusedImport]  # a fixture
 
 from typedbus import (
@@ -40,10 +41,10 @@ TAKES = Restart(takes="dependents", first=1.0, jitter=0)
 
 @attrs.define(eq=False)
 class Scene:
-    """What the components of a test do, and what they have done."""
+    """The actions that a test gives to its components, and the record of their hooks and runs."""
 
     notes: list[str] = attrs.field(factory=list)
-    #: What hooks do, by their notes.
+    #: The functions that hooks call, by the notes of the hooks.
     acts: dict[str, Callable[[], object]] = attrs.field(factory=dict)
     #: By name, the arguments of the runs that are called.
     running: dict[str, Stopping] = attrs.field(factory=dict)
@@ -54,7 +55,7 @@ class Scene:
     changed: threading.Condition = attrs.field(factory=threading.Condition)
 
     def note(self, note: str) -> None:
-        """Record *note*, and do what the test asks for."""
+        """Record *note*, and call the function in `acts` for it."""
         with self.changed:
             self.notes.append(note)
             self.changed.notify_all()
@@ -71,7 +72,7 @@ class Scene:
             self.changed.notify_all()
 
     def leave(self, name: str) -> None:
-        """Record that it ends, and raise the error for it, if there is one."""
+        """Record that the run of *name* ends, and raise its error, if the test has set one."""
         with self.changed:
             self.counts[name] -= 1
             del self.running[name]
@@ -87,7 +88,7 @@ class Scene:
         self.running[name].set()
 
     def until(self, *names: str) -> None:
-        """Return when the runs of *names*, and no others, are called."""
+        """Return when the runs of *names* are called."""
         with self.changed:
             assert self.changed.wait_for(lambda: set(names) <= set(self.running), LIMIT), self.running
 
@@ -205,7 +206,7 @@ DOWN, UP = ["-page", "-worker", "-pool"], ["+pool", "+worker", "+page"]
 @pytest.mark.parametrize("workers", [1, 4])
 @pytest.mark.parametrize("kind", [Part, AsyncPart])
 def test_a_dead_pool_takes_its_dependents_along(kind: type[Part | AsyncPart], workers: int) -> None:
-    """They stop before it and start after it; the runs of all three are called again, and the shelf is left alone."""
+    """Dependents stop before the pool and start after it; all three runs are called again; the shelf keeps running."""
     with started(kind=kind, workers=workers) as shop:
         shelf = shop.scene.running["shelf"]
         shop.fail("pool")
@@ -219,8 +220,8 @@ def test_a_dead_pool_takes_its_dependents_along(kind: type[Part | AsyncPart], wo
         assert sorted(begun) == ["Site.page", "Site.pool", "Site.worker"]
 
 
-def test_the_bus_is_not_ready_until_the_part_has_started_again() -> None:
-    """The run that has failed waits, until it is called again; the state stays STARTED."""
+def test_the_failed_run_is_not_ready_until_its_component_has_started_again() -> None:
+    """Its record is WAITING during the pause; then it counts one restart, and the record of a dependent none."""
     with started() as shop:
         shop.fail("pool")
         record = shop.bus.runs["Site.pool"]
@@ -234,7 +235,7 @@ def test_the_bus_is_not_ready_until_the_part_has_started_again() -> None:
 
 
 def test_the_event_and_the_line_of_a_failure_come_before_the_restart() -> None:
-    """As for a run that is called again alone."""
+    """The event and the line are the same as for a run that restarts alone; a second line names the components."""
     with started() as shop:
         shop.fail("pool")
         broke = shop.events.until(RunBroke)
@@ -266,7 +267,7 @@ def test_too_many_failures_exit_the_bus() -> None:
 
 
 def test_a_start_that_fails_counts_as_a_failure_of_the_run() -> None:
-    """What has started stops again, and the next attempt follows the next pause."""
+    """The started components stop again, and the next attempt follows the next pause."""
     with started() as shop:
         errors: list[BaseException] = [OSError("no start")]
 
@@ -289,7 +290,7 @@ def test_a_start_that_fails_counts_as_a_failure_of_the_run() -> None:
 
 
 def test_a_part_that_is_given_up_stays_stopped() -> None:
-    """With ``then="unready"`` the bus goes on without it, and the run has failed."""
+    """With ``then="unready"`` the bus continues without the components, and the run is FAILED."""
     with started(policies={"pool": Restart(takes="dependents", most=1, first=1.0, jitter=0, then="unready")}) as shop:
 
         def fail() -> None:
@@ -316,7 +317,7 @@ def test_a_part_that_is_given_up_stays_stopped() -> None:
 
 
 def test_a_stop_hook_that_fails_does_not_prevent_the_restart() -> None:
-    """It is logged with its traceback."""
+    """The failure is logged with its traceback."""
     with started() as shop:
 
         def fail() -> None:
@@ -332,8 +333,8 @@ def test_a_stop_hook_that_fails_does_not_prevent_the_restart() -> None:
         shop.scene.acts.clear()
 
 
-def test_a_start_that_leaves_exits_the_bus() -> None:
-    """`SystemExit` of a hook is the status of the process, as in every start."""
+def test_a_start_that_raises_system_exit_exits_the_bus() -> None:
+    """`block` raises the `SystemExit` of the hook, as after every start."""
     with started() as shop:
         block = ThreadCall(shop.bus.block)
 
@@ -349,7 +350,7 @@ def test_a_start_that_leaves_exits_the_bus() -> None:
         assert shop.scene.notes == [*DOWN, "+pool", "+worker", "-pool", "-shelf"]
 
 
-# Requests meanwhile.
+# Requests during a restart.
 
 ASKED: dict[str, Callable[[Bus], object]] = {
     "stop": Bus.stop,
@@ -397,7 +398,7 @@ def test_a_stop_at_any_step_ends_every_run_once(step: str, ask: str) -> None:
 
 @attrs.define
 class Replaced:
-    """Replaces the process by nothing."""
+    """A replacement of the process that only records its calls."""
 
     errors: list[BaseException | None] = attrs.field(factory=list)
 
@@ -409,7 +410,7 @@ class Replaced:
 
 
 @pytest.mark.parametrize("step", [*DOWN, *UP])
-def test_a_restart_of_the_process_ends_that_of_a_part(step: str) -> None:
+def test_a_restart_of_the_process_ends_a_partial_restart(step: str) -> None:
     """The thread in `block` exits the bus, and replaces the process."""
     with started() as shop:
         replaced = shop.bus.replacement = Replaced()
@@ -438,7 +439,7 @@ def test_a_restart_of_the_process_ends_that_of_a_part(step: str) -> None:
 
 
 def test_a_hook_of_a_part_may_stop_the_bus() -> None:
-    """The thread of the run that has failed carries the stop out, and is not waited for."""
+    """The thread of the failed run carries out the stop, which does not wait for that run."""
     with started() as shop:
         shop.scene.acts["-worker"] = shop.bus.stop
         shop.scene.fail("pool")
@@ -452,7 +453,7 @@ def test_a_hook_of_a_part_may_stop_the_bus() -> None:
 
 @pytest.mark.parametrize("order", [["pool", "worker"], ["worker", "pool"]])
 def test_two_runs_that_fail_at_once_restart_once(order: list[str]) -> None:
-    """That of the pool takes the worker along, which of them fails first does not matter."""
+    """The restart of the pool includes the worker, whichever of the two fails first."""
     both = {"pool": TAKES, "worker": TAKES}
     with started(policies=both) as shop:
         first, second = order
@@ -467,7 +468,7 @@ def test_two_runs_that_fail_at_once_restart_once(order: list[str]) -> None:
 
 
 def test_a_run_that_is_ended_while_it_reports_its_failure_restarts_nothing() -> None:
-    """The restart of the pool has taken it along already."""
+    """The restart of the pool, which has ended the run, includes its component."""
     with started(policies={"pool": TAKES, "worker": TAKES}) as shop:
 
         def report(event: RunEvent) -> None:
@@ -485,7 +486,7 @@ def test_a_run_that_is_ended_while_it_reports_its_failure_restarts_nothing() -> 
 
 
 def test_a_run_that_waits_for_its_restart_is_taken_along() -> None:
-    """It has failed while the restart of the pool ended the runs, and restarts nothing afterwards."""
+    """The restart of the pool includes the worker, so that the waiting restart of the worker is dropped."""
     with started(policies={"pool": TAKES, "worker": TAKES}) as shop:
         machine = parts_of(shop.bus).machine
 
@@ -505,7 +506,7 @@ def test_a_run_that_waits_for_its_restart_is_taken_along() -> None:
 
 
 def test_a_run_of_a_part_that_was_given_up_does_not_begin_with_another() -> None:
-    """Its component is stopped."""
+    """Its component stays stopped, and the run FAILED, when another component restarts."""
     page = Restart(takes="dependents", most=1, first=1.0, jitter=0, then="unready")
     with started(policies={"page": page, "shelf": TAKES}) as shop:
 
@@ -526,7 +527,7 @@ def test_a_run_of_a_part_that_was_given_up_does_not_begin_with_another() -> None
 
 
 def test_a_run_that_fails_when_it_is_asked_to_end_does_not_prevent_the_restart() -> None:
-    """Its error is logged, and it is called again with the others."""
+    """The error of the worker's run is logged, and the run is called again with the others."""
     with started() as shop:
         shop.scene.errors["worker"] = ValueError("not in order")
         shop.fail("pool")
@@ -536,8 +537,8 @@ def test_a_run_that_fails_when_it_is_asked_to_end_does_not_prevent_the_restart()
         assert any("ValueError('not in order')" in line for line in shop.events.lines)
 
 
-def test_a_run_that_leaves_when_it_is_asked_to_end_exits_the_bus() -> None:
-    """No hook of the restart is called."""
+def test_a_run_that_raises_system_exit_when_it_is_asked_to_end_exits_the_bus() -> None:
+    """No hook of the restart is called; the exit stops all components."""
     with started() as shop:
         block = ThreadCall(shop.bus.block)
         shop.scene.errors["worker"] = SystemExit(3)
@@ -548,7 +549,7 @@ def test_a_run_that_leaves_when_it_is_asked_to_end_exits_the_bus() -> None:
 
 
 def test_restarts_of_parts_without_a_common_component_follow_each_other() -> None:
-    """One transition at a time, with its pause."""
+    """The second restart begins after the pause and the start of the first."""
     with started(policies={"page": TAKES, "shelf": TAKES}) as shop:
         shop.fail("page")
         shop.scene.fail("shelf")
@@ -575,7 +576,7 @@ class Twin(Part):
 
 
 def test_the_other_runs_of_the_component_are_called_again() -> None:
-    """Its hooks of STOP have been called, so none of them may go on."""
+    """All runs of the component end before its hooks of `STOP`, and begin again after its hooks of `START`."""
     scene, bus = Scene(), Bus()
 
     class Site(Container):
@@ -606,7 +607,7 @@ class Awaited(Part):
 
 
 def test_awaited_runs_are_called_at_their_turn() -> None:
-    """In the restart as in the first start; a failure before it is ready is one of the start."""
+    """A restart waits for them as the first start does; a failure before the run is ready is a failure of the start."""
     scene, bus = Scene(), Bus()
     errors: list[BaseException] = [OSError("not ready")]
 
@@ -638,8 +639,8 @@ def test_awaited_runs_are_called_at_their_turn() -> None:
 
 
 def test_a_user_of_a_resource_keeps_its_failures_although_it_is_built_again() -> None:
-    """Its run is shown all the time; the limit is reached."""
-    scene, bus, clock = Scene(), Bus(), FakeClock()
+    """`Bus.runs` has its run all the time, and too many failures exit the bus."""
+    scene, clock = Scene(), FakeClock()
     bus = Bus(clock=clock)
 
     def opened() -> Generator[object]:
@@ -669,7 +670,7 @@ def test_a_user_of_a_resource_keeps_its_failures_although_it_is_built_again() ->
 
 
 def test_a_run_that_does_not_end_is_left_behind_and_called_once_at_a_time() -> None:
-    """The restart goes on without it, and its next call begins when the earlier one has ended."""
+    """The restart continues without the run, whose next call begins when the earlier one has ended."""
     opened, entered = threading.Event(), threading.Event()
     scene, bus = Scene(), Bus(limits=Limits(hook=0.05))
 
@@ -701,7 +702,7 @@ def test_a_run_that_does_not_end_is_left_behind_and_called_once_at_a_time() -> N
 
 
 def test_async_hooks_and_runs_restart_on_the_loop_of_the_caller() -> None:
-    """The restart runs in a thread of its own, and the loop stays free."""
+    """A thread carries out the restart, so that the loop can run the hooks."""
     scene, bus = Scene(), Bus()
 
     class Site(Container):
@@ -722,15 +723,6 @@ def test_async_hooks_and_runs_restart_on_the_loop_of_the_caller() -> None:
 
 
 def test_an_unknown_depth_is_refused() -> None:
-    """In the line that declares it."""
+    """`Restart` raises `RestartPolicyError` for it."""
     with pytest.raises(RestartPolicyError, match="takes='all' is not one of 'itself', 'dependents'"):
         Restart(takes="all")  # type: ignore[arg-type]
-
-
-def until(condition: Callable[[], bool]) -> None:
-    """Return when *condition* holds."""
-    for _ in range(10_000):
-        if condition():
-            return
-        threading.Event().wait(0.001)
-    raise AssertionError("the condition does not hold")

@@ -1,4 +1,4 @@
-"""How a stop waits for runs, and what becomes of runs that it cannot end."""
+"""How a stop waits for runs, and what happens to runs that do not end."""
 
 import asyncio
 import inspect
@@ -30,7 +30,7 @@ from typedbus.types import Inbox
 
 
 class Consumer(Worker):
-    """A component with a run that ends when a test lets it."""
+    """A component with a run that ends when a test orders it."""
 
     @on(RUN)
     def consume(self, stopping: Stopping) -> None:
@@ -58,7 +58,7 @@ def test_a_run_that_is_unsubscribed_goes_on_until_the_stop() -> None:
 
 
 def test_a_run_of_a_component_that_is_built_at_its_turn_never_runs_twice() -> None:
-    """Its object is dropped at the stop, and the run that was left behind is waited for all the same."""
+    """The stop drops its instance; the run of the next instance waits for the call that was left behind."""
     clock = FakeClock()
     users: list[Consumer] = []
 
@@ -94,8 +94,8 @@ def test_a_run_of_a_component_that_is_built_at_its_turn_never_runs_twice() -> No
     bus.exit()
 
 
-def test_a_call_that_is_over_cannot_be_ready_for_the_next() -> None:
-    """Its argument may be kept by a thread that it has left."""
+def test_the_argument_of_an_ended_call_cannot_make_the_next_call_ready() -> None:
+    """A thread that the ended call has left behind may keep the argument."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -119,8 +119,8 @@ def test_a_call_that_is_over_cannot_be_ready_for_the_next() -> None:
     assert events.all.count(RunReady("Shop.consumer")) == 1
 
 
-def test_a_loop_of_the_caller_that_was_closed_is_named() -> None:
-    """Its task never ends; the next start does not wait for it."""
+def test_a_run_on_a_closed_loop_fails_the_exit_with_a_loop_error() -> None:
+    """The error names the run; its task never ends, and the next start does not wait for it."""
 
     class Feed:
         @on(RUN)
@@ -202,7 +202,7 @@ def test_a_second_interrupt_gives_up_the_runs_that_have_not_ended() -> None:
 
 
 def test_a_second_cancellation_gives_up_the_runs_that_have_not_ended() -> None:
-    """The stop goes on after the first one."""
+    """The stop continues after the first cancellation, and leaves the run behind at the second."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -231,7 +231,7 @@ def test_a_second_cancellation_gives_up_the_runs_that_have_not_ended() -> None:
 
 
 def test_an_awaited_run_that_is_never_ready_is_reported_with_its_own_stack() -> None:
-    """And with the place of its method."""
+    """The `HookTimeout` has the stack of the run and the place of its method."""
 
     class Server:
         @on(RUN, awaited=True, limit=0.05)
@@ -264,7 +264,7 @@ def test_an_awaited_run_that_is_never_ready_is_reported_with_its_own_stack() -> 
 
 
 def test_a_run_ends_while_another_thread_begins_it() -> None:
-    """However a stop and the first call meet, the run is asked to end."""
+    """A stop that coincides with the first call asks the run to end."""
     for _ in range(50):
         bus = Bus()
         ended = threading.Event()

@@ -1,4 +1,4 @@
-"""Runs whose errors, and whose listeners, misbehave."""
+"""Runs with faulty exceptions, and listeners of runs that raise or interfere."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ ONCE = Restart(most=1, first=0.001, then="unready")
 
 
 class Unprintable(Exception):
-    """An exception without a text."""
+    """An exception whose text cannot be computed."""
 
     def __str__(self) -> str:
         raise ValueError("no text")
@@ -78,7 +78,7 @@ class FailingTask:
 def test_a_run_that_raises_an_error_without_a_text_runs_again(
     error: type[Exception], kind: type[Failing | FailingTask]
 ) -> None:
-    """The record has a text without it, and the policy decides."""
+    """Its policy applies, and the record has a replacement for the text."""
     over = threading.Event()
 
     class Shop(Container):
@@ -96,7 +96,7 @@ def test_a_run_that_raises_an_error_without_a_text_runs_again(
 
 
 def test_a_run_without_a_policy_that_raises_an_error_without_a_text_exits_the_bus() -> None:
-    """The cause of the exit has a text nevertheless."""
+    """The text of the `RunFailed` has a replacement for the text of the error."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -110,7 +110,7 @@ def test_a_run_without_a_policy_that_raises_an_error_without_a_text_exits_the_bu
 
 
 def test_the_text_of_an_error_may_stop_the_bus() -> None:
-    """It is computed in the thread of the run, while nothing waits for that."""
+    """The text is computed outside the lock of the run, so that the stop can end the run."""
     buses: list[Bus] = []
 
     class Stops(Exception):
@@ -131,7 +131,7 @@ def test_the_text_of_an_error_may_stop_the_bus() -> None:
 
 @pytest.mark.parametrize("kind", [Failing, FailingTask])
 def test_a_listener_of_runs_may_end_the_process(kind: type[Failing | FailingTask]) -> None:
-    """SystemExit from it exits the bus; the run does not wait for ever."""
+    """A `SystemExit` of the listener exits the bus, and the run is FAILED."""
 
     def leave(event: RunEvent) -> None:
         if isinstance(event, RunBroke):
@@ -153,7 +153,7 @@ def test_a_listener_of_runs_may_end_the_process(kind: type[Failing | FailingTask
 
 
 def test_a_listener_of_the_log_may_end_the_process_when_a_run_begins() -> None:
-    """SystemExit from it exits the bus, whose run is never called."""
+    """A `SystemExit` of the listener exits the bus."""
 
     def leave(message: str, level: int) -> None:
         if message == "run Shop.failing begins":
@@ -174,7 +174,7 @@ def test_a_listener_of_the_log_may_end_the_process_when_a_run_begins() -> None:
 
 
 def test_a_listener_of_the_log_that_ends_the_process_when_a_task_begins_fails_the_start() -> None:
-    """A task begins in the thread of the start, which raises it."""
+    """A task begins in the thread of the start, which raises the `SystemExit`; the run is FAILED."""
 
     def leave(message: str, level: int) -> None:
         if message == "run Shop.failing begins":
@@ -195,7 +195,7 @@ def test_a_listener_of_the_log_that_ends_the_process_when_a_task_begins_fails_th
 
 
 def test_the_failure_of_a_run_is_not_one_of_a_stop_that_comes_at_the_same_time() -> None:
-    """The stop has asked the run to end after it had failed; it waits until that has been reported."""
+    """An exit during the report of the failure waits for the end of the report, and has no failure itself."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -219,7 +219,7 @@ def test_the_failure_of_a_run_is_not_one_of_a_stop_that_comes_at_the_same_time()
 
 
 def test_runs_that_several_starts_await_at_once_begin_once() -> None:
-    """The first runs of a bus, whose components start in parallel."""
+    """Components that start in parallel create the runs of the bus only once."""
     calls: list[Stopping] = []
 
     class Awaited:
@@ -249,11 +249,11 @@ def test_runs_that_several_starts_await_at_once_begin_once() -> None:
 
 
 class Connection:
-    """Something that a call opens, and does not close when it fails."""
+    """An object that a failed call leaves open."""
 
 
 class Connected:
-    """A component whose run fails with a connection in a local variable, until it is told to wait."""
+    """A component whose first call of its run fails with a connection in a local variable."""
 
     def __init__(self) -> None:
         self.connections: list[weakref.ref[Connection]] = []
@@ -274,7 +274,7 @@ class Connected:
 
 
 class ConnectedTask(Connected):
-    """The same as a task."""
+    """A component whose run is a task that fails in the same way."""
 
     @on(RUN)
     async def work(self, stopping: Stopping) -> None:  # type: ignore[override]  # the runs of both classes
@@ -288,8 +288,8 @@ class ConnectedTask(Connected):
 
 
 @pytest.mark.parametrize("kind", [Connected, ConnectedTask])
-def test_a_failure_does_not_keep_what_the_call_has_opened(kind: type[Connected]) -> None:
-    """The next call might have to wait for it."""
+def test_a_failure_does_not_keep_the_local_variables_of_the_call(kind: type[Connected]) -> None:
+    """The connection of the failed call is freed before the next call."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -302,8 +302,8 @@ def test_a_failure_does_not_keep_what_the_call_has_opened(kind: type[Connected])
         assert connection() is None
 
 
-def test_a_suspended_generator_in_a_traceback_goes_on() -> None:
-    """It may belong to other code, which uses it after the failure."""
+def test_a_suspended_generator_in_a_traceback_continues() -> None:
+    """The generator can be used after the failure, although other frames of the traceback are cleared."""
 
     def numbers() -> Iterator[BaseException | int]:
         try:
@@ -332,7 +332,7 @@ def test_a_suspended_generator_in_a_traceback_goes_on() -> None:
 
 
 def test_awaited_is_a_bool() -> None:
-    """The mark refuses another value."""
+    """The mark raises `ChannelError` for another value."""
     with pytest.raises(ChannelError, match="takes True or False as awaited=, and was given 'yes'"):
         on(RUN, awaited="yes")  # type: ignore[call-overload]  # the fault
 
@@ -351,7 +351,7 @@ def test_a_policy_of_a_component_without_its_runs_is_a_fault() -> None:
 
 
 def test_a_run_that_a_stop_ends_before_it_restarts_its_dependents_has_ended() -> None:
-    """The stop does not wait for its thread, which has nothing to restart any more."""
+    """The run restarts nothing, and its state after the stop is ENDED."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -377,7 +377,7 @@ def test_a_run_that_a_stop_ends_before_it_restarts_its_dependents_has_ended() ->
 
 
 def test_a_thread_whose_own_loop_was_cancelled_runs_again() -> None:
-    """As a task that other code has cancelled: this is a failure, and no reason to exit the bus."""
+    """The cancellation is a failure of the run, and does not exit the bus."""
     over = threading.Event()
 
     class Shop(Container):

@@ -24,7 +24,7 @@ def test_pauses_double_up_to_the_longest() -> None:
 
 
 def test_a_failure_that_has_left_the_window_does_not_count() -> None:
-    """One restart within 50 s suffices for ever if a failure comes every 100 s, with the first pause each time."""
+    """With failures every 100 s and a window of 50 s, each failure is the first, with the first pause."""
     window = Window(Restart(most=1, within=50.0, first=1.0, jitter=0), lambda: 0)
 
     assert [window.failed(100.0 * number, OSError()) for number in range(20)] == [1.0] * 20
@@ -32,7 +32,7 @@ def test_a_failure_that_has_left_the_window_does_not_count() -> None:
 
 
 def test_jitter_makes_a_pause_longer_by_at_most_its_part() -> None:
-    """By none of it and by all of it, at the ends of the random numbers."""
+    """The random numbers 0 and 1 add nothing and the whole part."""
     window = Window(Restart(most=3, first=4.0, jitter=0.5), roll(0, 1))
 
     assert window.failed(0.0, OSError()) == 4.0
@@ -40,14 +40,14 @@ def test_jitter_makes_a_pause_longer_by_at_most_its_part() -> None:
 
 
 def test_a_fatal_error_ends_the_run_at_once() -> None:
-    """So does an error of a subclass."""
+    """An error of a subclass is fatal as well."""
     window = Window(Restart(fatal=(OSError,)), lambda: 0)
 
     assert window.failed(0.0, PermissionError()) is None
 
 
 def test_never_allows_no_restart() -> None:
-    """The failure is recorded nevertheless."""
+    """The window records the failure."""
     window = Window(Restart("never"), lambda: 0)
 
     assert window.failed(0.0, error := OSError()) is None
@@ -55,7 +55,7 @@ def test_never_allows_no_restart() -> None:
 
 
 def test_a_limit_that_can_never_be_reached_is_refused() -> None:
-    """The pauses alone take longer than the window."""
+    """Its pauses alone take longer than the window."""
     with pytest.raises(RestartPolicyError) as refused:
         Restart(most=10)
 
@@ -66,13 +66,13 @@ def test_a_limit_that_can_never_be_reached_is_refused() -> None:
 
 
 def test_a_single_restart_may_take_too_long_as_well() -> None:
-    """The text is in the singular."""
+    """The text of the error is in the singular."""
     with pytest.raises(RestartPolicyError, match=r"1 restart takes up to 10\.0 s of back-off alone"):
         Restart(most=1, first=8.0, within=10.0)
 
 
 def test_a_policy_that_never_restarts_has_no_limit_to_reach() -> None:
-    """Its other arguments are of no effect."""
+    """Pauses that are longer than the window are accepted."""
     assert Restart("never", most=10).most == 10
 
 
@@ -108,7 +108,7 @@ def test_a_limit_of_very_many_restarts_is_checked_without_an_overflow() -> None:
     ],
 )
 def test_a_wrong_argument_is_refused(arguments: dict[str, Any], problem: str) -> None:
-    """The text has the argument, its value, and what it must be."""
+    """The text of the error has the argument, its value, and the permitted values."""
     with pytest.raises(RestartPolicyError) as refused:
         Restart(**arguments)
 

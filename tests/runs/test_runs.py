@@ -52,7 +52,7 @@ class Consumer(Worker):
 
 
 class Waiter:
-    """A component whose run waits until it is asked to end, and which records what happens to it."""
+    """A component that records its hooks, and whose run waits until it is asked to end."""
 
     def __init__(self, notes: list[str], name: str = "", *needs: object) -> None:
         self.notes = notes
@@ -71,8 +71,8 @@ class Waiter:
         self.notes.append(f"end {self.name}")
 
 
-def test_a_run_works_as_soon_as_the_start_returns() -> None:
-    """A probe of its health may come before its thread has taken its first step."""
+def test_a_run_is_ready_as_soon_as_the_start_returns() -> None:
+    """A health check may come before the thread of the run has taken its first step."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -91,8 +91,8 @@ def test_a_run_works_as_soon_as_the_start_returns() -> None:
     assert are_ready == {True}
 
 
-def test_runs_begin_when_the_bus_has_started_and_end_before_anything_stops() -> None:
-    """In the order of the start, and in its reverse."""
+def test_runs_begin_when_the_bus_has_started_and_end_before_any_component_stops() -> None:
+    """They begin in the order of the start, and end in the reverse order."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -112,7 +112,7 @@ def test_runs_begin_when_the_bus_has_started_and_end_before_anything_stops() -> 
 
 
 def test_a_run_has_a_thread_of_its_own_with_its_path() -> None:
-    """The thread keeps the process alive, so that no work is cut off in the middle."""
+    """The thread is not a daemon, so that the end of the process waits for it."""
     threads: list[threading.Thread] = []
     begun = threading.Event()
 
@@ -134,7 +134,7 @@ def test_a_run_has_a_thread_of_its_own_with_its_path() -> None:
 
 
 def test_a_run_that_breaks_is_called_again_until_its_limit() -> None:
-    """After 1, 2 and 4 s; the fourth failure exits the bus, with the last error as the cause."""
+    """The pauses are 1, 2 and 4 s; the fourth failure exits the bus, with the last error as the cause."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -184,7 +184,7 @@ def test_a_run_that_breaks_is_called_again_until_its_limit() -> None:
 
 
 def test_a_stop_ends_a_pause_at_once() -> None:
-    """The clock does not move."""
+    """The run ends although the clock does not advance."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -218,7 +218,7 @@ def test_without_a_policy_a_failure_exits_the_process_with_status_70(capfd: pyte
 
 
 def test_system_exit_exits_the_process_with_its_status() -> None:
-    """It is never retried."""
+    """The run is not called again, even under ``Restart("always")``."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -230,8 +230,8 @@ def test_system_exit_exits_the_process_with_its_status() -> None:
     assert run(shop) == 3
 
 
-def test_a_run_that_the_site_does_without_leaves_the_bus_started() -> None:
-    """It stays FAILED, with its traceback on the log."""
+def test_a_run_that_fails_under_unready_leaves_the_bus_started() -> None:
+    """The run stays FAILED, and the log has the traceback."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -249,7 +249,7 @@ def test_a_run_that_the_site_does_without_leaves_the_bus_started() -> None:
 
 
 def test_a_run_that_returns_has_ended() -> None:
-    """Its work is done: it is ready, and the bus continues."""
+    """It counts as ready, and the bus continues."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -264,8 +264,8 @@ def test_a_run_that_returns_has_ended() -> None:
     assert shop.consumer().calls == 1
 
 
-def test_to_return_unasked_is_a_failure_under_always() -> None:
-    """It is called again."""
+def test_a_return_before_the_stop_is_a_failure_under_always() -> None:
+    """The failure is a `RunReturned`, and the run is called again."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -285,8 +285,8 @@ def test_to_return_unasked_is_a_failure_under_always() -> None:
         consumer.end()
 
 
-def test_of_three_runs_of_a_component_one_may_die() -> None:
-    """The others go on, and each has the path of its method."""
+def test_the_failure_of_one_run_of_a_component_does_not_affect_the_others() -> None:
+    """The path of each run ends with the name of its method."""
     clock = FakeClock()
 
     class Trio:
@@ -323,7 +323,7 @@ def test_of_three_runs_of_a_component_one_may_die() -> None:
 
 
 def test_the_policy_of_the_component_wins_over_that_of_the_mark() -> None:
-    """The record has the one in force."""
+    """The record has the policy of the component."""
 
     class Marked(Worker):
         @on(RUN, restart=Restart("always"))
@@ -375,7 +375,7 @@ def test_a_run_that_does_not_end_is_left_behind_and_never_runs_twice() -> None:
 
 
 def test_a_start_awaits_a_run_until_it_is_ready() -> None:
-    """What needs it starts after that."""
+    """Its dependents start after `Stopping.ready`."""
     notes: list[str] = []
 
     class Server:
@@ -400,7 +400,7 @@ def test_a_start_awaits_a_run_until_it_is_ready() -> None:
 
 
 def test_an_error_before_it_is_ready_fails_the_start() -> None:
-    """With that error; it is not retried, and what has started is stopped."""
+    """The start raises that error, does not call the run again, and stops the started components."""
     notes: list[str] = []
 
     class Server:
@@ -425,7 +425,7 @@ def test_an_error_before_it_is_ready_fails_the_start() -> None:
 
 
 def test_a_run_that_returns_before_it_is_ready_fails_the_start() -> None:
-    """Under every policy."""
+    """The failure is a `RunReturned`, although the run has no policy "always"."""
 
     class Server:
         @on(RUN, awaited=True)
@@ -442,7 +442,7 @@ def test_a_run_that_returns_before_it_is_ready_fails_the_start() -> None:
 
 
 def test_a_run_that_is_never_ready_overruns_the_limit_of_the_start() -> None:
-    """It is ended in the rollback."""
+    """The rollback asks the run to end."""
     ended = threading.Event()
 
     class Server:
@@ -463,7 +463,7 @@ def test_a_run_that_is_never_ready_overruns_the_limit_of_the_start() -> None:
 
 
 def test_a_run_that_breaks_while_the_bus_still_starts_cancels_the_start() -> None:
-    """With its error as the cause, also under a policy that would call it again, or do without it."""
+    """Its error is the cause, even under a policy that restarts the run, or lets the bus continue without it."""
     calls: list[str] = []
     failed = threading.Event()
 
@@ -497,7 +497,7 @@ def test_a_run_that_breaks_while_the_bus_still_starts_cancels_the_start() -> Non
 
 
 def test_a_start_that_waits_for_a_run_can_be_cancelled() -> None:
-    """By an exit from the run itself, for example."""
+    """Here the run itself requests the exit."""
 
     class Server:
         def __init__(self, bus: Bus) -> None:
@@ -515,8 +515,8 @@ def test_a_start_that_waits_for_a_run_can_be_cancelled() -> None:
     assert run(Shop) == 0
 
 
-def test_functions_run_as_well() -> None:
-    """Those of a `Listeners`, and listeners outside a container, under the names of their functions."""
+def test_functions_may_be_runs() -> None:
+    """The path of a function of a `Listeners`, or of a listener outside a container, has the name of the function."""
     listeners = Listeners()
 
     @listeners.on(RUN)
@@ -547,7 +547,7 @@ def wait_until_stopped(stopping: Stopping) -> None:
 
 
 def test_a_method_named_run_is_not_a_run() -> None:
-    """Threads, servers and many other classes have one."""
+    """Only the mark makes a method a run: threads, servers and many other classes have a method of that name."""
 
     class Server:
         def run(self, stopping: Stopping) -> None:
@@ -562,7 +562,7 @@ def test_a_method_named_run_is_not_a_run() -> None:
 
 
 def test_a_start_after_a_stop_or_an_exit_calls_the_runs_again() -> None:
-    """After an exit, those of new objects; the attempts are counted from 1."""
+    """After an exit it calls the runs of new instances; each start counts the attempts from 1."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -583,8 +583,8 @@ def test_a_start_after_a_stop_or_an_exit_calls_the_runs_again() -> None:
     assert first.notes.count("run consumer") == first.notes.count("end consumer") == 3
 
 
-def test_runs_with_workers() -> None:
-    """The starts are parallel; the runs end in order."""
+def test_runs_end_in_reverse_start_order_with_several_workers() -> None:
+    """All runs end before the first component stops."""
     notes: list[str] = []
 
     class Shop(Container):
@@ -598,8 +598,8 @@ def test_runs_with_workers() -> None:
     assert notes.index("end two") < notes.index("end one") < notes.index("stop two")
 
 
-def test_the_run_of_a_component_that_needs_a_resource() -> None:
-    """It is built at its turn; an awaited run delays what needs it."""
+def test_a_start_awaits_the_run_of_a_component_that_needs_a_resource() -> None:
+    """The run begins when the resource is open, and is ready when the start returns."""
     notes: list[str] = []
 
     def connection() -> Iterator[str]:
@@ -630,7 +630,7 @@ def test_the_run_of_a_component_that_needs_a_resource() -> None:
 
 
 def test_a_start_awaits_a_run_that_only_the_built_object_has() -> None:
-    """A function returns a subclass of its annotation, at the turn of the component."""
+    """The function of the component returns a subclass of its annotation, and only the subclass has a run."""
     notes: list[str] = []
 
     def connection() -> Iterator[str]:
@@ -661,7 +661,7 @@ def test_a_start_awaits_a_run_that_only_the_built_object_has() -> None:
 
 
 def test_an_error_after_a_run_was_asked_to_end_fails_the_stop() -> None:
-    """It is not retried."""
+    """The `TransitionFailures` of the stop has the error, under every policy."""
 
     class Rude:
         @on(RUN, restart=Restart("always"))
@@ -681,7 +681,7 @@ def test_an_error_after_a_run_was_asked_to_end_fails_the_stop() -> None:
 
 @pytest.mark.parametrize("awaited", [False, True])
 def test_a_run_that_has_requested_the_exit_may_return(awaited: bool) -> None:
-    """Its work is done: that is no failure, under no policy and in no start."""
+    """Neither a policy "always" nor a start that awaits the run makes the return a failure."""
 
     class Importer:
         def __init__(self, bus: Bus) -> None:
@@ -702,7 +702,7 @@ def test_a_run_that_has_requested_the_exit_may_return(awaited: bool) -> None:
 
 
 def test_a_run_may_stop_its_own_bus() -> None:
-    """The stop does not wait for the run that carries it out."""
+    """The stop does not wait for the run that has called it."""
     stopped = threading.Event()
 
     class Last:
@@ -726,7 +726,7 @@ def test_a_run_may_stop_its_own_bus() -> None:
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="processes are forked on POSIX systems")
 def test_a_forked_child_has_no_runs() -> None:
-    """While one runs, and one waits for its next call."""
+    """The child finds a run that was RUNNING, and one that was WAITING, in the state IDLE."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -746,8 +746,8 @@ def test_a_forked_child_has_no_runs() -> None:
         assert shop.bus().runs["Shop.running"].state is RunState.RUNNING
 
 
-def test_beats_and_silence() -> None:
-    """A run is silent after as many seconds as its policy allows, counted from its call or its last beat."""
+def test_a_run_is_silent_when_its_last_beat_is_older_than_its_policy_allows() -> None:
+    """The record has the time of the beat and the stack of the run."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -770,8 +770,8 @@ def test_beats_and_silence() -> None:
     assert shop.bus().runs["Shop.consumer"].stack() == ""
 
 
-def test_a_failing_listener_of_the_events_changes_nothing(capfd: pytest.CaptureFixture[str]) -> None:
-    """It is reported on stderr, as one of the log."""
+def test_a_failing_listener_of_runs_is_reported_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
+    """The bus starts and exits nevertheless."""
     bus = Bus()
     bus[RUN].subscribe(wait_until_stopped)
     bus[RUNS].subscribe(lambda event: raising(OSError("listener"))())
@@ -825,7 +825,7 @@ class TestDeclarations:
 
 
 def test_the_limit_of_the_whole_stop_ends_the_wait_for_runs() -> None:
-    """The wait for two runs that do not end takes no longer than the limit."""
+    """The stop waits for two runs that do not end no longer than its limit in total."""
     clock = FakeClock()
 
     class Shop(Container):

@@ -10,7 +10,7 @@ from typedbus.testing import FakeClock
 
 
 def test_a_wait_sleeps_on_the_clock() -> None:
-    """It returns when the clock has advanced, and says that the run goes on."""
+    """`wait` returns False when the clock has advanced by the timeout."""
     clock = FakeClock()
     stopping = Stopping(clock)
     wait = ThreadCall(lambda: stopping.wait(60.0))
@@ -21,7 +21,7 @@ def test_a_wait_sleeps_on_the_clock() -> None:
 
 
 def test_setting_it_ends_every_wait() -> None:
-    """With a limit and without one, in threads and in tasks."""
+    """`set` wakes threads that wait with and without a timeout, and tasks."""
     clock = FakeClock()
     stopping = Stopping(clock)
     limited, unlimited = ThreadCall(lambda: stopping.wait(60.0)), ThreadCall(stopping.wait)
@@ -40,7 +40,7 @@ def test_setting_it_ends_every_wait() -> None:
 
 
 def test_a_wait_of_no_time_does_not_sleep() -> None:
-    """As that of every `threading.Event`."""
+    """`wait` returns at once for a timeout of 0 or less, as `threading.Event.wait` does."""
     stopping = Stopping(FakeClock())
 
     assert not stopping.wait(0)
@@ -49,7 +49,7 @@ def test_a_wait_of_no_time_does_not_sleep() -> None:
 
 
 def test_a_task_whose_loop_was_closed_does_not_keep_it_from_being_set() -> None:
-    """The loop of the caller may end before the bus stops."""
+    """`set` does not raise if the loop of a waiting task was closed."""
     stopping = Stopping()
     loop = asyncio.new_event_loop()
     loop.set_exception_handler(lambda _loop, _context: None)
@@ -64,7 +64,7 @@ def test_a_task_whose_loop_was_closed_does_not_keep_it_from_being_set() -> None:
 
 
 def test_it_works_without_a_bus() -> None:
-    """A test passes one to the method that is a run."""
+    """A test of a run may call `ready` and `beat` on a `Stopping` without a bus."""
     stopping = Stopping()
     stopping.ready()
     assert stopping.beat_at is None
