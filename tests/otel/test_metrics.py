@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import gc
 import sys
 import threading
@@ -135,6 +136,17 @@ def test_publishes_and_failures_are_counted(measured: Measured) -> None:
     assert measured.values("typedbus.publish.count") == {("ordered",): 100}
     name = bus[ORDERED].name_of(fail)
     assert measured.values("typedbus.publish.failures") == {("OSError", "ordered", name): 99}
+
+
+def test_a_failure_is_counted_without_what_the_repr_of_the_listener_contains(measured: Measured) -> None:
+    """A partial function has no name; what it was given may be a secret, or differ in each process."""
+    bus = Bus()
+    Telemetry(bus, meter_provider=measured.provider)
+    bus[ORDERED].subscribe(functools.partial(lambda password, item: fail(item), "hunter2"))
+    with pytest.raises(ChannelFailures):
+        bus[ORDERED].publish("ink")
+
+    assert measured.values("typedbus.publish.failures") == {("OSError", "ordered", "functools.partial"): 1}
 
 
 def test_publishes_are_counted_exactly_in_threads(measured: Measured) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import types
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
@@ -46,6 +47,16 @@ def describe(listener: object) -> str:
             return object.__repr__(listener)
     module = getattr(function, "__module__", None)
     return f"{module}.{name}" if module else name
+
+
+def label_of(name: str) -> str:
+    """
+    Return *name*, which `describe` may have returned, without the addresses and arguments that a repr contains.
+
+    Telemetry names listeners so: a label must have few values, and no argument may leave the process in it.
+    """
+    head = re.split(r"[\s(]", name, maxsplit=1)[0]
+    return name if head == name else head.lstrip("<") or "listener"
 
 
 def place_of(listener: object) -> str:

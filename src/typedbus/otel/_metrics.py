@@ -16,6 +16,7 @@ from typing import Final, Protocol, TypeAlias
 
 from opentelemetry.metrics import CallbackOptions, MeterProvider, Observation, get_meter_provider
 
+from typedbus._base.failures import label_of
 from typedbus._base.run_records import RunState
 from typedbus._base.states import State
 from typedbus._channels.channel import AnyChannel
@@ -173,7 +174,7 @@ def _failures_in(stats: Mapping[AnyChannel, ChannelStats]) -> Counter[Attributes
     for channel, each in stats.items():
         for name, listener in each.listeners.items():
             for kind, number in listener.failures.items():
-                key = (("typedbus.channel", channel.name), ("typedbus.listener", name), ("error.type", kind))
+                key = (("typedbus.channel", channel.name), ("typedbus.listener", label_of(name)), ("error.type", kind))
                 failures[key] += number
     return failures
 

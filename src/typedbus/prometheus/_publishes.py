@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import functools
 import operator
-import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Final, TypeAlias
@@ -12,6 +11,7 @@ from typing import Final, TypeAlias
 from prometheus_client import Metric
 from prometheus_client.core import CounterMetricFamily, HistogramMetricFamily
 
+from typedbus._base.failures import label_of
 from typedbus._channels.channel import AnyChannel
 from typedbus.observe import ChannelStats, Durations
 from typedbus.prometheus._buckets import named_buckets
@@ -63,7 +63,7 @@ def publish_families(stats: Mapping[AnyChannel, ChannelStats]) -> Iterator[Metri
         publishes[channel.name,] += counts.publishes
         _add(publish_durations, (channel.name,), counts.durations)
         for name, listener in counts.listeners.items():
-            labels = channel.name, listener_label(name)
+            labels = channel.name, label_of(name)
             failures.update({(*labels, kind): count for kind, count in listener.failures.items()})
             _add(listener_durations, labels, listener.durations)
     yield _counted(PUBLISH(), publishes)
@@ -82,16 +82,6 @@ def _measured(family: HistogramMetricFamily, durations: Mapping[Labels, Duration
     for labels, each in durations.items():
         family.add_metric(labels, named_buckets(each.cumulative), each.seconds)
     return family
-
-
-def listener_label(name: str) -> str:
-    """
-    Return *name* without the addresses and arguments that the repr of an object may contain.
-
-    A label must have few values, and no argument may leave the process in it.
-    """
-    head = re.split(r"[ (]", name, maxsplit=1)[0]
-    return head if head == name else head.lstrip("<")
 
 
 def _add(sums: dict[Labels, Durations], labels: Labels, durations: Durations | None) -> None:

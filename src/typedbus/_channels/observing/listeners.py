@@ -7,7 +7,7 @@ from collections.abc import Callable, Sequence
 from typing import Any, Final, TypeAlias
 
 from typedbus._base.coroutines import returns_coroutine
-from typedbus._base.failures import calls_listener
+from typedbus._base.failures import calls_listener, label_of
 from typedbus._channels.async_codegen import is_awaitable
 from typedbus._channels.observing.counts import Counts
 from typedbus._channels.observing.tallies import Cells, Layout, add_duration
@@ -56,7 +56,7 @@ class ObservedListener(Substitute):
         traced = self._traced
         if traced is None:
             subscription = self.subscription
-            traced = self._traced = TracedListener(subscription.channel, self.name, subscription.priority)
+            traced = self._traced = TracedListener(subscription.channel, label_of(self.name), subscription.priority)
         return traced
 
     @calls_listener

@@ -17,7 +17,7 @@ class TracedListener:
 
     Attributes:
         channel: The channel.
-        name: The name of the listener, as in failures.
+        name: The name of the listener, as in failures, but without what the repr of an object contains.
         priority: Its priority when the listeners were arranged.
     """
 
