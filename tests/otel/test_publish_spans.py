@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import functools
 from typing import Any
 
 import pytest
@@ -256,6 +257,61 @@ def test_the_other_verbs_are_traced_as_a_publish(bus: Bus, recorded: Recorded) -
     assert list(recorded.tree()["request"]) == ["publish priced", "publish priced (2)", "publish priced (3)"]
 
 
+@pytest.mark.parametrize("listeners", ["slow", "all", "none"])
+def test_failures_that_attempt_returns_are_recorded_as_those_of_a_publish(
+    bus: Bus, recorded: Recorded, listeners: Which
+) -> None:
+    """On each kind of channel: their events in the spans of the listeners if there are any, and the rest in the publish."""
+
+    def fail(item: str) -> None:
+        raise OSError(f"no {item}")
+
+    def fail_too(item: str) -> None:
+        fail(item)
+
+    channels: list[Any] = [ORDERED, ORDERED_ASYNC, CONCURRENT]
+    for channel in channels:
+        bus[channel].subscribe(note)
+        bus[channel].subscribe(fail)
+        bus[channel].subscribe(fail_too)
+    Telemetry(bus, tracer_provider=recorded.provider, listeners=listeners, slow=NEVER)
+
+    async def main() -> None:
+        with recorded.tracer.start_as_current_span("request"):
+            assert len(bus[ORDERED].attempt("ink").failures) == 2
+            assert len((await bus[ORDERED_ASYNC].attempt("ink")).failures) == 2
+            assert len((await bus[CONCURRENT].attempt("ink")).failures) == 2
+
+    asyncio.run(main())
+
+    for channel in channels:
+        publish = recorded.span(f"publish {channel.name}")
+        assert publish.status.status_code is StatusCode.ERROR
+        assert recorded.attributes(publish.name) == {
+            "typedbus.channel": channel.name,
+            "typedbus.listeners": 3,
+            "typedbus.failed": 2,
+            "error.type": "typedbus.ChannelFailures",
+        }
+        spans = [span for span in recorded.spans if span.name.startswith(f"{channel.name} ") and span.events]
+        assert len(publish.events) == (2 if listeners == "none" else 0)
+        assert len(publish.events) + len(spans) == 2
+
+
+def test_an_exception_of_no_listener_is_an_event_of_the_publish(bus: Bus, recorded: Recorded) -> None:
+    """It would be recorded nowhere else."""
+
+    @bus[ORDERED].watch
+    def interrupt(item: str) -> None:
+        raise KeyboardInterrupt
+
+    Telemetry(bus, tracer_provider=recorded.provider)
+    with recorded.tracer.start_as_current_span("request"), pytest.raises(KeyboardInterrupt):
+        bus[ORDERED].publish("ink")
+
+    assert [event.name for event in recorded.span("publish ordered").events] == ["exception"]
+
+
 @pytest.mark.parametrize("channel", [ORDERED_ASYNC, CONCURRENT], ids=lambda channel: channel.name)
 def test_an_awaited_publish_has_a_span_until_its_end(
     bus: Bus, recorded: Recorded, channel: AsyncChannel[[str], None]
@@ -337,6 +393,17 @@ def test_attributes_of_a_channel_are_computed_from_the_arguments(bus: Bus, recor
 
     assert recorded.attributes("publish ordered")["shop.letters"] == 7
     assert recorded.attributes("request") == {}
+    assert not any("hunter2" in text for text in recorded.texts())
+
+
+def test_no_value_in_the_repr_of_a_listener_is_recorded(bus: Bus, recorded: Recorded) -> None:
+    """A partial function has no name; what it was given may be a secret."""
+    bus[ORDERED].subscribe(functools.partial(lambda password, item: None, "hunter2"))
+    Telemetry(bus, tracer_provider=recorded.provider, listeners="all")
+    with recorded.tracer.start_as_current_span("request"):
+        bus[ORDERED].publish("ink")
+
+    assert recorded.tree() == {"request": {"publish ordered": {"ordered functools.partial": {}}}}
     assert not any("hunter2" in text for text in recorded.texts())
 
 

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from opentelemetry.trace import Span, Status, StatusCode
 
+from typedbus._base.failures import ChannelFailures
+
 
 def record_failure(span: Span, error: BaseException, *, has_event: bool = True) -> None:
     """
@@ -14,10 +16,18 @@ def record_failure(span: Span, error: BaseException, *, has_event: bool = True) 
         error: The exception.
         has_event: Whether the exception becomes an event of the span; if not, the span of an inner step has it.
     """
-    cls = type(error)
+    if has_event:
+        span.record_exception(error)
+    _set_failed(span, type(error), f"{type(error).__name__}: {error}")
+
+
+def record_returned_failures(span: Span, failed: int) -> None:
+    """Record on *span* of a publish that it returned the failures of *failed* listeners, as `attempt` does."""
+    _set_failed(span, ChannelFailures, f"{failed} listener(s) failed")
+
+
+def _set_failed(span: Span, cls: type[BaseException], description: str) -> None:
     # As in an exception event.
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     span.set_attribute("error.type", name)
-    if has_event:
-        span.record_exception(error)
-    span.set_status(Status(StatusCode.ERROR, f"{cls.__name__}: {error}"))
+    span.set_status(Status(StatusCode.ERROR, description))

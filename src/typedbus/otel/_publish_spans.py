@@ -21,7 +21,7 @@ from opentelemetry.util.types import AttributeValue
 from typedbus._base.failures import ChannelFailures
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.observing.tracing import Decide, PublishTrace, TracedListener
-from typedbus.otel._failed_spans import record_failure
+from typedbus.otel._failed_spans import record_failure, record_returned_failures
 from typedbus.otel._metrics import Instruments
 from typedbus.otel._settings import Settings
 
@@ -134,6 +134,9 @@ class _PublishSpan:
         self._around = around
         self._timing = timing
         self._called = 0
+        self._failed = 0
+        #: Whether an exception is recorded as an event, here or in the span of a listener.
+        self._has_event = False
         name = traced.channel.name
         self._span = traced.tracer.start_span(f"publish {name}", around, attributes={"typedbus.channel": name})
         self._context = set_value(_TRACE, self, set_span_in_context(self._span, around))
@@ -145,7 +148,9 @@ class _PublishSpan:
         return None if self._timing is None else self._timing.listener_began(listener)
 
     def listener_ended(self, listener: TracedListener, began: Any, error: BaseException | None, /) -> None:
-        """Record nothing but the duration."""
+        """Count a failure, and record the duration."""
+        if error is not None:
+            self._listener_failed(error)
         if self._timing is not None:
             self._timing.listener_ended(listener, began, error)
 
@@ -155,12 +160,21 @@ class _PublishSpan:
         span = self._span
         span.set_attribute("typedbus.listeners", self._called)
         if error is not None:
-            record_failure(span, error, has_event=not self._has_listener_spans)
-        if isinstance(error, ChannelFailures):
-            span.set_attribute("typedbus.failed", len(error.exceptions))
+            record_failure(span, error, has_event=not self._has_event)
+        failed = len(error.exceptions) if isinstance(error, ChannelFailures) else self._failed
+        if failed:
+            span.set_attribute("typedbus.failed", failed)
+            if error is None:
+                record_returned_failures(span, failed)
         span.end()
         if self._timing is not None:
             self._timing.ended(error)
+
+    def _listener_failed(self, error: BaseException) -> None:
+        self._failed += isinstance(error, Exception)
+        self._has_event = True
+        if not self._has_listener_spans:
+            self._span.record_exception(error)
 
     def set_attributes(self, attributes: Mapping[str, AttributeValue]) -> None:
         """Add *attributes* to the span."""
@@ -199,6 +213,7 @@ class _SlowListeners(_PublishSpan):
             start_time=self._offset + began,
         )
         if error is not None:
+            self._listener_failed(error)
             record_failure(span, error)
         span.end(self._offset + ended)
 
