@@ -412,6 +412,27 @@ def test_an_asgi_application_answers_the_same(metrics: Metrics) -> None:
     assert [message["type"] for message in closed] == ["websocket.close"]
 
 
+@pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS"])
+def test_both_applications_answer_a_method_other_than_get_alike(metrics: Metrics, method: str) -> None:
+    """Without the metrics."""
+    sent: list[Mapping[str, object]] = []
+
+    async def receive() -> Mapping[str, object]:
+        return {"type": "http.request"}
+
+    async def send(message: Mapping[str, object]) -> None:
+        sent.append(message)
+
+    scope = {"type": "http", "method": method, "path": "/metrics", "query_string": b"", "headers": []}
+    asyncio.run(metrics.asgi(scope, receive, send))
+    status = int(get(metrics, {}, method=method)[0].split()[0])
+
+    assert sent == [
+        {"type": "http.response.start", "status": status, "headers": [(b"allow", b"OPTIONS,GET")]},
+        {"type": "http.response.body", "body": b""},
+    ]
+
+
 def test_an_asgi_server_serves_the_metrics() -> None:
     """Compressed, for a client that accepts it."""
 

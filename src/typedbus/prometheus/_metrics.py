@@ -89,7 +89,15 @@ class Metrics:
 
         # A function, as in `Health`.
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
-            await (app if scope["type"] == "http" else end_other)(scope, receive, send)
+            if scope["type"] != "http":
+                await end_other(scope, receive, send)
+            elif scope["method"] == "GET":
+                await app(scope, receive, send)
+            else:  # `app` would answer with the metrics
+                status = 200 if scope["method"] == "OPTIONS" else 405
+                headers = [(b"allow", b"OPTIONS,GET")]
+                await send({"type": "http.response.start", "status": status, "headers": headers})
+                await send({"type": "http.response.body", "body": b""})
 
         return answer
 
