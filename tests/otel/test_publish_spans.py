@@ -26,7 +26,7 @@ from typedbus import (
     running,
 )
 from typedbus.events import LIFECYCLE
-from typedbus.otel import Telemetry, TelemetryError
+from typedbus.otel import Telemetry, TelemetryError, TypedbusInstrumentor
 from typedbus.otel._settings import Which
 
 ORDERED = Channel[[str], None]("ordered")
@@ -446,10 +446,22 @@ def test_arguments_that_cannot_be_used_are_refused(bus: Bus) -> None:
         ({"slow": True}, "slow=True is not usable; give a number of seconds from 0 up"),
         ({"sample": 0}, "sample=0 is not usable; give a whole number from 1 up"),
         ({"sample": 1.5}, "sample=1.5 is not usable; give a whole number from 1 up"),
+        ({"exclude": "noted"}, "exclude='noted' is not usable; give several channels, as in [order_placed]"),
+        ({"exclude": NOTED}, f"exclude={NOTED!r} is not usable; give several channels, as in [order_placed]"),
+        ({"attributes": []}, "attributes=[] is not usable; give a dict with a function for each channel"),
+        (
+            {"attributes": {"noted": dict}},
+            f"attributes={ {'noted': dict} } is not usable; give a dict with a function for each channel",
+        ),
+        (
+            {"attributes": {NOTED: {}}},
+            f"attributes={ {NOTED: {}} } is not usable; give a dict with a function for each channel",
+        ),
     ):
-        with pytest.raises(TelemetryError) as refused:
-            Telemetry(bus, **wrong)
-        assert str(refused.value) == text
+        for instrument in (functools.partial(Telemetry, bus), TypedbusInstrumentor().instrument):
+            with pytest.raises(TelemetryError) as refused:
+                instrument(**wrong)
+            assert str(refused.value) == text
     with pytest.raises(WatcherError):
         Telemetry(bus, attributes={ORDERED: lambda item: {}, LOG: lambda message, level: {}})
 

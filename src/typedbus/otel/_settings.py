@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Collection, Mapping
+from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
 
@@ -61,8 +61,19 @@ def _check_sample(_: Settings, field: attrs.Attribute[Any], value: object) -> No
         raise TelemetryError(field.name, value, "a whole number from 1 up")
 
 
-def _channels(channels: Collection[AnyChannel]) -> frozenset[AnyChannel]:
+def _channels(given: Any) -> frozenset[AnyChannel]:
+    if not isinstance(given, Iterable) or not _are_channels(channels := [*given]):
+        raise TelemetryError("exclude", given, "several channels, as in [order_placed]")
     return frozenset(channels)
+
+
+def _check_attributes(_: Settings, field: attrs.Attribute[Any], value: Any) -> None:
+    if not isinstance(value, Mapping) or not _are_channels(value) or not all(map(callable, value.values())):
+        raise TelemetryError(field.name, value, "a dict with a function for each channel")
+
+
+def _are_channels(values: Iterable[object]) -> bool:
+    return all(isinstance(value, AnyChannel) for value in values)
 
 
 @attrs.frozen(eq=False, kw_only=True)
@@ -72,7 +83,7 @@ class Settings:
     listeners: Which = attrs.field(default="slow", validator=_check_listeners)
     slow: float = attrs.field(default=0.001, validator=_check_slow)
     exclude: Collection[AnyChannel] = attrs.field(default=(), converter=_channels)
-    attributes: ChannelAttributes = attrs.field(factory=dict[AnyChannel, Any])
+    attributes: ChannelAttributes = attrs.field(factory=dict[AnyChannel, Any], validator=_check_attributes)
     sample: int = attrs.field(default=1024, validator=_check_sample)
     health: Callable[[], Health] | None = None
     tracer_provider: TracerProvider | None = None

@@ -46,8 +46,8 @@ class Telemetry:
         meter_provider: Provides the meter; that of the process unless given.
 
     Raises:
-        TelemetryError: *listeners*, *slow* or *sample* is not usable.
-        ChannelError: A key of *attributes* is not a channel.
+        TelemetryError: *listeners*, *slow*, *exclude*, *attributes* or *sample* is not usable.
+        WatcherError: A key of *attributes* is a channel of the bus itself.
     """
 
     bus: Bus
