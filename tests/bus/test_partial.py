@@ -186,20 +186,22 @@ def test_a_restart_visits_the_dependents_only() -> None:
 
 
 def test_the_bus_stays_started_during_a_restart() -> None:
-    """The state does not change; `StateMachine.restarted_part` is the component."""
+    """The state does not change; the transition has the component that is restarted."""
     seen: list[tuple[State, str]] = []
     with started() as shop:
         machine = parts_of(shop.bus).machine
 
         def look() -> None:
-            node = machine.restarted_part
-            seen.append((shop.bus.state, node.path if node is not None else ""))
+            current = machine.current
+            assert current is not None
+            assert current.restarted is not None
+            seen.append((shop.bus.state, current.restarted.path))
 
         shop.acts.update(dict.fromkeys([*STOPS, *STARTS], look))
         shop.restart().carry_out(0.0)
 
         assert seen == [(State.STARTED, "Site.pool")] * 6
-        assert machine.restarted_part is None
+        assert machine.current is None
 
 
 def test_a_restart_publishes_the_events_of_its_components() -> None:
@@ -825,7 +827,7 @@ def test_a_forked_child_has_no_restart_under_way() -> None:
             child = os.fork()
             if not child:
                 shop.bus.detach()
-                is_detached = shop.bus.state is State.EXITED and machine.restarts == [] and not machine.restarted_part
+                is_detached = shop.bus.state is State.EXITED and machine.restarts == [] and machine.current is None
                 os._exit(0 if is_detached else 1)
             children.append(child)
 

@@ -218,10 +218,12 @@ def test_a_stop_names_the_call_that_does_not_end(bus: Bus) -> None:
 
 def test_a_task_is_called_once_and_ends_at_the_stop(bus: Bus) -> None:
     """The stop sets its event, and waits for its end."""
+    begun = threading.Event()
     ended: list[bool] = []
 
     def work(stopping: threading.Event) -> None:
         ended.append(stopping.is_set())
+        begun.set()
         stopping.wait(30)
         ended.append(stopping.is_set())
 
@@ -229,6 +231,7 @@ def test_a_task_is_called_once_and_ends_at_the_stop(bus: Bus) -> None:
     listen(bus, task)
     bus.start()
     assert task.is_running
+    assert begun.wait(30)
     bus.stop()
 
     assert ended == [False, True]

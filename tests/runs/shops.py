@@ -5,11 +5,10 @@ from collections.abc import Iterator
 from queue import SimpleQueue
 
 import pytest
+from tests.doubles import LIMIT
 
 from typedbus import LOG, RUNS, Bus, Stopping
 from typedbus.events import RunEvent
-
-LIMIT = 10.0
 
 
 class Worker:

@@ -4,8 +4,8 @@ import asyncio
 import threading
 
 import pytest
-from tests.doubles import ThreadCall
-from tests.runs.shops import LIMIT, Events
+from tests.doubles import LIMIT, ThreadCall
+from tests.runs.shops import Events
 
 from typedbus import (
     RUN,

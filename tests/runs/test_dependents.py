@@ -658,7 +658,7 @@ def test_a_user_of_a_resource_keeps_its_failures_although_it_is_built_again() ->
     bus.start()
     scene.fail("reader")
     scene.until_noted("-reader")
-    until(lambda: clock.now() == 0.0 and bool(parts_of(bus).machine.restarted_part) and len(scene.notes) == 3)
+    until(lambda: parts_of(bus).machine.current is not None and len(scene.notes) == 3)
     assert bus.runs["Site.reader"].state is RunState.WAITING
     clock.advance(1.0)
     scene.until("reader")

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.doubles import ThreadCall
-from tests.runs.shops import LIMIT, Events, Worker
+from tests.doubles import LIMIT, ThreadCall
+from tests.runs.shops import Events, Worker
 
 from typedbus import (
     RUN,

@@ -9,8 +9,7 @@ import weakref
 from collections.abc import Callable, Iterator
 
 import pytest
-from tests.doubles import ThreadCall
-from tests.runs.shops import LIMIT
+from tests.doubles import LIMIT, ThreadCall
 
 from typedbus import (
     LOG,
@@ -129,6 +128,12 @@ def test_the_text_of_an_error_may_stop_the_bus() -> None:
     ThreadCall(buses[0].exit).finished()
 
 
+def exit_when_it_begins(message: str, level: int) -> None:
+    """Raise `SystemExit` for the line of a run that begins."""
+    if message == "run Shop.failing begins":
+        raise SystemExit(9)
+
+
 @pytest.mark.parametrize("kind", [Failing, FailingTask])
 def test_a_listener_of_runs_may_end_the_process(kind: type[Failing | FailingTask]) -> None:
     """A `SystemExit` of the listener exits the bus, and the run is FAILED."""
@@ -155,16 +160,12 @@ def test_a_listener_of_runs_may_end_the_process(kind: type[Failing | FailingTask
 def test_a_listener_of_the_log_may_end_the_process_when_a_run_begins() -> None:
     """A `SystemExit` of the listener exits the bus."""
 
-    def leave(message: str, level: int) -> None:
-        if message == "run Shop.failing begins":
-            raise SystemExit(9)
-
     class Shop(Container):
         bus = Component(Bus)
         failing = Component(Failing, OSError).supervised(ONCE)
 
     bus = Shop().attach()
-    bus[LOG].subscribe(leave)
+    bus[LOG].subscribe(exit_when_it_begins)
     bus.start()
 
     with pytest.raises(SystemExit) as left:
@@ -176,16 +177,12 @@ def test_a_listener_of_the_log_may_end_the_process_when_a_run_begins() -> None:
 def test_a_listener_of_the_log_that_ends_the_process_when_a_task_begins_fails_the_start() -> None:
     """A task begins in the thread of the start, which raises the `SystemExit`; the run is FAILED."""
 
-    def leave(message: str, level: int) -> None:
-        if message == "run Shop.failing begins":
-            raise SystemExit(9)
-
     class Shop(Container):
         bus = Component(Bus)
         failing = Component(FailingTask, OSError).supervised(ONCE)
 
     bus = Shop().attach()
-    bus[LOG].subscribe(leave)
+    bus[LOG].subscribe(exit_when_it_begins)
 
     with pytest.raises(SystemExit):
         bus.start()

@@ -6,8 +6,8 @@ import threading
 from collections.abc import Iterator
 
 import pytest
-from tests.doubles import ThreadCall, raising
-from tests.runs.shops import LIMIT, Events, Worker
+from tests.doubles import LIMIT, ThreadCall, raising
+from tests.runs.shops import Events, Worker
 
 from typedbus import (
     LOG,
@@ -661,7 +661,7 @@ def test_a_start_awaits_a_run_that_only_the_built_object_has() -> None:
 
 
 def test_an_error_after_a_run_was_asked_to_end_fails_the_stop() -> None:
-    """The `TransitionFailures` of the stop has the error, under every policy."""
+    """The `TransitionFailures` of the stop has the error, even under ``Restart("always")``."""
 
     class Rude:
         @on(RUN, restart=Restart("always"))

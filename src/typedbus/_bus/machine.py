@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 from typedbus._base.clock import Clock
 from typedbus._base.errors import LimitError, StartCancelled, TransitionError
 from typedbus._base.events import Moved
-from typedbus._base.limits import Limits, StartNode
+from typedbus._base.limits import Limits
 from typedbus._base.states import State
 from typedbus._bus.builtin import EXIT, RUN, START, STOP
 from typedbus._bus.event_loop import EventLoop
@@ -135,12 +135,6 @@ class StateMachine:
     def is_too_late_to_start(self) -> bool:
         """Whether a listener of `START` that is subscribed now is not called before the next start."""
         return self.has_called_starts and self.state in (State.STARTING, State.STARTED)
-
-    @property
-    def restarted_part(self) -> StartNode | None:
-        """The component that is restarted with its dependents at present, while the bus is STARTED; else None."""
-        current = self.current
-        return None if current is None else current.restarted
 
     def wait(self, states: State | Iterable[State], timeout: float | None = None) -> State | None:
         """Return when the bus is in one of *states*, or passes through it; see `Bus.wait`."""

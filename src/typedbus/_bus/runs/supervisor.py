@@ -108,8 +108,7 @@ class Runs:
     def includes_caller(self) -> bool:
         """Whether the caller is a run of this bus, or code that an async run has begun."""
         session = session_of_caller()
-        runs = (*self._subscribed.values(), *self._added.values())
-        return session is not None and not session.is_over and any(run.session is session for run in runs)
+        return session is not None and not session.is_over and any(run.session is session for run in self._all())
 
     def add(self, run: Run, path: str) -> None:
         """
@@ -124,12 +123,13 @@ class Runs:
             earlier = self._added.get(path)
             if earlier is not None and not earlier.is_lasting:
                 del self._added[path]
-            run.path = self._unused(path)
+            run.path = distinct(path, self._subscribed.keys() | self._added.keys())
             self._added[run.path] = run
 
     def records(self) -> Mapping[str, RunRecord]:
         """Return the state of every run, by its path, in the order in which they begin."""
-        return {path: run.record() for path, run in (self._declared() | dict(self._added)).items()}
+        self.matched()
+        return {run.path: run.record() for run in self._all()}
 
     def begin(self) -> None:
         """
@@ -237,7 +237,7 @@ class Runs:
 
     def stacks_on_loop(self) -> dict[str, str]:
         """Return the stacks of the async runs, by path; takes no lock, so that a signal handler may call it."""
-        sessions = {run.path: run.session for run in (*self._subscribed.values(), *self._added.values())}
+        sessions = {run.path: run.session for run in self._all()}
         return {
             path: session.stack()
             for path, session in sessions.items()
@@ -246,7 +246,7 @@ class Runs:
 
     def detach(self) -> None:
         """Reset the runs in a forked child process."""
-        for run in (*self._subscribed.values(), *self._added.values()):
+        for run in self._all():
             run.detach()
 
     def keep(self, run: Run) -> None:
@@ -262,10 +262,6 @@ class Runs:
 
         restart_dependents(self, run, session, node, pause)
         return True
-
-    def _declared(self) -> dict[str, Run]:
-        self.matched()
-        return self._subscribed
 
     def matched(self) -> list[tuple[Run, Subscription]]:
         """Return a run for each subscription to `RUN`, in running order; a run keeps its state from start to start."""
@@ -293,5 +289,6 @@ class Runs:
         limits = (subscription.limit, None if node is None else node.limit, self.machine.limits.hook)
         return next((limit for limit in limits if limit is not None), PATIENCE)
 
-    def _unused(self, path: str) -> str:
-        return distinct(path, self._subscribed.keys() | self._added.keys())
+    def _all(self) -> list[Run]:
+        """Return every run, in the order in which they begin; takes no lock."""
+        return [*self._subscribed.values(), *self._added.values()]
