@@ -55,7 +55,7 @@ class Restocking:
 
     @on(RUN, restart=Restart())
     def look(self, stopping: Stopping) -> None:
-        """Publish these products on `stock_low`, once a minute."""
+        """Publish each of these products on `stock_low`, every *seconds*."""
         while not stopping.wait(self._seconds):
             with self._database.reading() as books:
                 rows = books.execute(_FORGOTTEN).fetchall()

@@ -32,13 +32,13 @@ class Site(Hall):
     """
     The hall with its own server: ``typedbus run examples.shop.site:Site --config examples/shop/shop.toml``.
 
-    It is one process, so a scrape of its server has all metrics of the shop.
+    It is one process, so its page of metrics has those of the whole shop.
     """
 
     metrics = Component(Metrics, Hall.bus.provided, health=Hall.health.lazy, level="each").enabled(
         Hall.settings.provided.metrics, reason="metrics = false"
     )
-    # It starts first, to have the spans of all other components.
+    # It starts first, so that all other components have spans.
     telemetry = (
         Component(console_telemetry, Hall.bus.provided)
         .on(START.calls(lambda telemetry: None, priority=1))
