@@ -30,6 +30,7 @@ import typedbus.faults
 import typedbus.graph
 import typedbus.injection
 import typedbus.observe
+import typedbus.otel
 import typedbus.prometheus
 import typedbus.report
 import typedbus.testing
@@ -255,6 +256,7 @@ REFERENCE = [
     typedbus.graph,
     typedbus.injection,
     typedbus.observe,
+    typedbus.otel,
     typedbus.prometheus,
 ]
 
