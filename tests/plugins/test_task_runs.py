@@ -429,7 +429,7 @@ def test_an_async_function_that_does_not_end_is_cancelled() -> None:
         bus.stop()
 
     [call] = messages.calls
-    assert call.args == ("run sleeping had not ended 0.5 s after it was asked to, and was cancelled", 30)
+    assert call.args == ("run sleeping was cancelled, because it had not ended 0.5 s after it was asked to end", 30)
     assert bus.runs["sleeping"].state is RunState.ENDED
     bus.exit()
 

@@ -149,7 +149,7 @@ def test_a_task_that_does_not_end_is_cancelled() -> None:
     stop = ThreadCall(shop.bus().stop)
     clock.advance(2.0)
     assert stop.finished().error is None
-    assert "run Shop.endless had not ended 2 s after it was asked to, and was cancelled" in events.lines
+    assert "run Shop.endless was cancelled, because it had not ended 2 s after it was asked to end" in events.lines
     shop.bus().exit()
 
 

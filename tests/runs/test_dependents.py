@@ -693,7 +693,7 @@ def test_a_run_that_does_not_end_is_left_behind_and_called_once_at_a_time() -> N
     scene.fail("pool")
     assert entered.wait(LIMIT)
     scene.until_noted("+worker", 2)
-    assert any("the restart of Site.pool continues after a run has not ended" in line for line in events.lines)
+    assert any("the restart of Site.pool continues although a run has not ended" in line for line in events.lines)
     opened.set()
     events.until(RunBegan, 4)
     scene.until("pool", "worker")

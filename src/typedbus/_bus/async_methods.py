@@ -106,7 +106,7 @@ def _cancel(machine: StateMachine, current: Transition, times: int) -> None:
 
 
 async def _end_after_restart(machine: StateMachine, goal: State, before: int) -> None:
-    """Bring the bus to *goal*, STOPPED or EXITED, after a partial restart; the caller was cancelled *before* times."""
+    """Bring the bus to *goal*, STOPPED or EXITED, after a partial restart; *before* counts earlier cancellations."""
 
     def cancel(times: int) -> None:
         current = machine.current

@@ -206,7 +206,7 @@ class PartialRestart:
         try:
             call_hooks(machine, phase, hooks, limit, workers=machine.workers, hook_limit=machine.limits.hook)
         finally:
-            machine.started.note_stopped(phase.over)
+            machine.started.note_stopped(phase.finished)
         failures, transition.failures = transition.failures, []
         for failure in failures:
             self._log(f"continues after {failure.name} has failed", failure.error)
@@ -236,7 +236,7 @@ class PartialRestart:
         try:
             call_hooks(machine, phase, hooks, limit, workers=machine.workers, hook_limit=machine.limits.hook)
         finally:
-            machine.started.note_started(phase.well)
+            machine.started.note_started(phase.succeeded)
         failures, transition.failures = transition.failures, []
         exit_error = self._taken_exit_error(transition)
         return exit_error or combined_error("several starts have failed", [failure.error for failure in failures])

@@ -41,7 +41,7 @@ def carry_out_start(machine: StateMachine, current: Transition) -> None:
     limit = PhaseLimit("start", machine.limits.start, machine.clock.now())
     preparing = new_phase(machine, current, None, None, is_up=True)
     starting = new_phase(machine, current, ComponentStarting, ComponentStarted, is_up=True)
-    machine.started = StartedHooks(starting.well)
+    machine.started = StartedHooks(starting.succeeded)
     # Components are constructed in a single thread: this one, unless there is a time limit.
     start = StartUnderWay(machine, current, machine.exits)
     call_hooks(machine, preparing, preparations(machine.participants, start), limit, workers=1, hook_limit=None)
@@ -97,7 +97,7 @@ def carry_out_stop(machine: StateMachine, current: Transition) -> None:
         participant.stopped()
     machine.started = StartedHooks()
     if is_rollback:
-        paths = tuple(dict.fromkeys(subscription.path for subscription in phase.well))
+        paths = tuple(dict.fromkeys(subscription.path for subscription in phase.succeeded))
         machine.registry.observers.publish(RolledBack(machine.clock.now() - limit.began, failed, paths))
     machine.move(State.STOPPED)
 

@@ -39,19 +39,19 @@ class TransitionPhase(PhaseCallbacks):
     end: Callable[[str, float], LifecycleEvent] | None
     #: Whether it starts components: then it ends at the first failure, and when the goal is no longer STARTED.
     is_up: bool
-    #: The listeners that returned, in the order in which they did.
-    well: list[ScheduledHook] = attrs.field(factory=list)
-    #: The listeners that returned, failed or were given up.
-    over: list[ScheduledHook] = attrs.field(factory=list)
+    #: The listeners that have returned, in that order.
+    succeeded: list[ScheduledHook] = attrs.field(factory=list)
+    #: The listeners that have returned, failed or been given up.
+    finished: list[ScheduledHook] = attrs.field(factory=list)
 
     def begins(self, hook: ScheduledHook, /) -> None:
         if self.begin is not None:
             self.registry.observers.publish(self.begin(hook.path))
 
     def ended(self, hook: ScheduledHook, seconds: float, error: BaseException | None, /) -> None:
-        self.over.append(hook)
+        self.finished.append(hook)
         if error is None:
-            self.well.append(hook)
+            self.succeeded.append(hook)
             if self.end is not None:
                 self.registry.observers.publish(self.end(hook.path, seconds))
             return

@@ -33,7 +33,7 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
         containers: As in `running`.
         workers: As in `running`.
         limits: As in `running`.
-        attached: Called with the bus before each start.
+        attached: Called with the bus before each start, if given.
     """
 
     def __init__(
@@ -41,7 +41,7 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
         containers: Sequence[Container | type[Container]],
         workers: int | None,
         limits: Limits | None,
-        attached: Callable[[Bus], object] = bool,
+        attached: Callable[[Bus], object] | None = None,
     ) -> None:
         self._containers = containers
         self._workers = workers
@@ -86,7 +86,8 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
         first: Any = instances[0]
         with sharing(instances, self._workers, self._limits) as bus:
             machine = startable(bus)
-            self._attached(bus)
+            if self._attached is not None:
+                self._attached(bus)
             starter, is_ours = object(), False
             try:
                 try:
@@ -114,7 +115,8 @@ class Running(contextlib.AbstractContextManager[C, None], contextlib.AbstractAsy
         first: Any = instances[0]
         with sharing(instances, self._workers, self._limits) as bus:
             machine = startable(bus)
-            self._attached(bus)
+            if self._attached is not None:
+                self._attached(bus)
             starter, is_ours = object(), False
             try:
                 try:

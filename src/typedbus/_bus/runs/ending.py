@@ -91,7 +91,8 @@ class Ending:
             session.cancel()
             if self._await(session, min(_GRACE, patience)):
                 self._machine.registry.log(
-                    f"run {run.path} had not ended {patience:g} s after it was asked to, and was cancelled", WARNING
+                    f"run {run.path} was cancelled, because it had not ended {patience:g} s after it was asked to end",
+                    WARNING,
                 )
         if session.is_over:
             session.join()

@@ -55,7 +55,7 @@ class RestartedRuns:
         try:
             self._runs.end(run)
         except HookTimeout as error:
-            self._runs.log(f"the restart of {self._run.path} continues after a run has not ended:\n{error}", ERROR)
+            self._runs.log(f"the restart of {self._run.path} continues although a run has not ended:\n{error}", ERROR)
         except Exception:  # noqa: S110  # the run has logged it
             pass
         except BaseException as error:
