@@ -294,6 +294,19 @@ def test_the_checks_are_those_of_the_last_probe(measured: Measured) -> None:
     assert measured.values("typedbus.health.check") == {}
 
 
+def test_health_that_is_not_enabled_has_no_checks(measured: Measured, caplog: pytest.LogCaptureFixture) -> None:
+    """The SDK would log the failure of a collection."""
+
+    class Site(Container):
+        bus = Component(Bus)
+        health = Component(Health, bus.provided).enabled(False, reason="health = false")
+        telemetry = Component(Telemetry, bus.provided, meter_provider=measured.provider, health=health.lazy)
+
+    with running(Site):
+        assert measured.values("typedbus.health.check") == {}
+    assert caplog.records == []
+
+
 def test_the_counts_of_several_buses_are_summed_and_never_decrease(measured: Measured) -> None:
     """A bus that no longer exists, or is no longer measured, keeps its part."""
     buses = [Bus(), Bus(), Bus()]

@@ -267,6 +267,32 @@ def test_a_registry_has_the_metrics_from_the_start_to_the_stop() -> None:
     assert (before, while_started, stopped, again, has_both()) == (False, True, False, True, False)
 
 
+def test_a_stop_without_a_start_does_nothing() -> None:
+    """As that of an observation; the registry keeps what others have registered."""
+    metrics = Metrics(Bus())
+    metrics.stop()
+    metrics.start()
+    metrics.stop()
+    metrics.stop()
+
+    assert exposition(metrics.registry) == []
+
+
+def test_health_that_is_not_enabled_has_no_checks() -> None:
+    """The rest is collected."""
+
+    class Shop(Container):
+        bus = Component(Bus)
+        health = Component(Health, bus.provided).enabled(False, reason="health = false")
+        metrics = Component(Metrics, bus.provided, health=health.lazy)
+
+    with running(Shop()) as shop:
+        assert exposition(shop.metrics().registry, 'state{state="STARTED"}') == [
+            'typedbus_bus_state{state="STARTED"} 1.0'
+        ]
+        assert exposition(shop.metrics().registry, "health_check{") == []
+
+
 def test_a_conflict_of_names_fails_the_start() -> None:
     """With the names; the other metrics stay."""
     registry = CollectorRegistry()

@@ -22,7 +22,8 @@ from typedbus.otel._metrics import Instruments, instruments_of
 from typedbus.otel._publish_spans import PublishSpans, attributes_watcher
 from typedbus.otel._settings import Settings
 from typedbus.otel._transition_spans import TransitionSpans
-from typedbus.plugins.health import ALIVE, READY, Probe
+from typedbus.plugins._last_probes import last_probes
+from typedbus.plugins.health import Probe
 
 
 class Recording:
@@ -93,11 +94,7 @@ class Recording:
 
     def probes(self) -> Iterable[tuple[str, Probe]]:
         """Return the last probes; none unless the bus is STARTED, since `Settings.health` may build the component."""
-        if self._settings.health is None or self.state is not State.STARTED:
-            return []
-        health = self._settings.health()
-        probes = [(ALIVE.name, health.last_alive), (READY.name, health.last_ready)]
-        return [(channel, probe) for channel, probe in probes if probe is not None]
+        return last_probes(self._settings.health) if self.state is State.STARTED else []
 
 
 class Instrumentation:

@@ -17,7 +17,8 @@ from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
 from typedbus.observe import Level, Observation
 from typedbus.plugins._asgi_scopes import Receive, Scope, Send, end_other
-from typedbus.plugins.health import ALIVE, READY, Health, Probe
+from typedbus.plugins._last_probes import last_probes
+from typedbus.plugins.health import ALIVE, READY, Health
 from typedbus.prometheus._families import BUS_FAMILIES, StartDurations, bus_families
 from typedbus.prometheus._publishes import PUBLISH_FAMILIES, publish_families
 
@@ -121,10 +122,10 @@ class Metrics:
 
     @on(STOP)
     def stop(self) -> None:
-        """Leave the registry, and end the observation."""
-        self.registry.unregister(self)
+        """Leave the registry, and end the observation; unless `start` has been called, do nothing."""
         observation, self._observation = self._observation, None
         if observation is not None:
+            self.registry.unregister(self)
             observation.close()
 
     @on(LIFECYCLE)
@@ -159,14 +160,7 @@ class Metrics:
             stats = {} if observation is None else observation.stats()
             # `Health` calls the checks by itself; there are no publishes.
             yield from publish_families({each: stats[each] for each in stats if each not in (ALIVE, READY)})
-            yield from bus_families(state, dict(self._starts), self._probes(), self.bus.runs.values())
-
-    def _probes(self) -> list[tuple[str, Probe]]:
-        if self.health is None:
-            return []
-        health = self.health()
-        probes = [(ALIVE.name, health.last_alive), (READY.name, health.last_ready)]
-        return [(channel, probe) for channel, probe in probes if probe is not None]
+            yield from bus_families(state, dict(self._starts), last_probes(self.health), self.bus.runs.values())
 
 
 def _names_in(registry: CollectorRegistry) -> Iterator[str]:
