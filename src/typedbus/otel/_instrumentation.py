@@ -8,16 +8,17 @@ import weakref
 from collections.abc import Iterable, Mapping
 from typing import Any, Final
 
-from typedbus._base.events import ComponentStarted, Failed, LifecycleEvent
+from typedbus._base.events import LifecycleEvent
 from typedbus._base.run_events import RunBegan, RunEvent
 from typedbus._base.run_records import RunState
 from typedbus._base.states import State
-from typedbus._bus.builtin import LIFECYCLE, RUNS, START
+from typedbus._bus.builtin import LIFECYCLE, RUNS
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.observing.observation import Observation
 from typedbus._channels.observing.stats import ChannelStats
 from typedbus._channels.subscriptions import Subscription
+from typedbus._telemetry import ended_start
 from typedbus.otel._metrics import Instruments, instruments_of
 from typedbus.otel._publish_spans import PublishSpans, attributes_watcher
 from typedbus.otel._settings import Settings
@@ -63,14 +64,9 @@ class Recording:
 
     def _record_start(self, event: LifecycleEvent) -> None:
         """Record the duration of a start hook; a listener of `LIFECYCLE`."""
-        match event:
-            case ComponentStarted(path, seconds):
-                outcome = "started"
-            case Failed(path, START.name, seconds):
-                outcome = "failed"
-            case _:
-                return
-        self._instruments.start_duration.record(seconds, {"typedbus.component": path, "typedbus.outcome": outcome})
+        if (hook := ended_start(event)) is not None:
+            attributes = {"typedbus.component": hook.path, "typedbus.outcome": hook.outcome}
+            self._instruments.start_duration.record(hook.seconds, attributes)
 
     def _record_run(self, event: RunEvent) -> None:
         """Count the restart of a run; a listener of `RUNS`."""

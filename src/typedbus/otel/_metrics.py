@@ -22,13 +22,11 @@ from typedbus._base.states import State
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.observing.stats import BUCKETS, ChannelStats
 from typedbus._os.forks import after_fork, keeps_buses
+from typedbus._telemetry import START_BOUNDS, passed_checks
 from typedbus.otel._settings import Settings
 from typedbus.plugins.health import Probe
 
 Attributes: TypeAlias = tuple[tuple[str, str], ...]
-
-#: The upper bounds of the buckets of start durations, in seconds.
-_START_BOUNDS: Final = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 60.0)
 
 
 class Measured(Protocol):
@@ -87,7 +85,7 @@ class Instruments:
             "typedbus.component.start.duration",
             "s",
             "How long the start hooks of components took.",
-            explicit_bucket_boundaries_advisory=_START_BOUNDS,
+            explicit_bucket_boundaries_advisory=START_BOUNDS,
         )
         self.run_restarts = meter.create_counter("typedbus.run.restarts", "{restart}", "Calls of runs after a failure.")
         meter.create_observable_counter(
@@ -157,12 +155,10 @@ class Instruments:
     def _read_checks(self, _: CallbackOptions) -> Iterable[Observation]:
         with self._lock:
             probes = [probe for measured in list(self._measured) for probe in measured.probes()]
-        passed: dict[Attributes, bool] = {}
-        for channel, probe in probes:
-            for check in probe.checks:
-                key = (("typedbus.channel", channel), ("typedbus.check", check.name))
-                passed[key] = check.is_ok and passed.get(key, True)
-        return _observations(passed)
+        return [
+            Observation(int(is_ok), {"typedbus.channel": channel, "typedbus.check": check})
+            for (channel, check), is_ok in passed_checks(probes).items()
+        ]
 
 
 def _publishes_in(stats: Mapping[AnyChannel, ChannelStats]) -> Counter[Attributes]:
@@ -180,7 +176,7 @@ def _failures_in(stats: Mapping[AnyChannel, ChannelStats]) -> Counter[Attributes
 
 
 def _observations(values: Mapping[Attributes, int]) -> list[Observation]:
-    return [Observation(int(value), dict(attributes)) for attributes, value in values.items()]
+    return [Observation(value, dict(attributes)) for attributes, value in values.items()]
 
 
 _ALL: Final[weakref.WeakSet[Instruments]] = weakref.WeakSet()

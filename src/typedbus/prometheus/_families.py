@@ -15,6 +15,7 @@ from prometheus_client.core import CounterMetricFamily, GaugeMetricFamily, Histo
 
 from typedbus._base.run_records import RunRecord, RunState
 from typedbus._base.states import State
+from typedbus._telemetry import START_BOUNDS, passed_checks
 from typedbus.plugins.health import Probe
 from typedbus.prometheus._buckets import named_buckets
 
@@ -55,9 +56,6 @@ BUS_FAMILIES: Final[Sequence[Callable[[], Metric]]] = (
     RUN_RESTARTS,
     RUN_STATE,
 )
-
-START_BOUNDS: Final = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 60.0)
-"""The upper bounds of the buckets of start durations, in seconds."""
 
 
 @attrs.frozen
@@ -103,7 +101,7 @@ def bus_families(
         durations.add_metric(labels, named_buckets(start.cumulative), start.seconds)
     yield durations
     checks = HEALTH_CHECK()
-    for labels, is_ok in _checks(probes).items():
+    for labels, is_ok in passed_checks(probes).items():
         checks.add_metric(labels, is_ok)
     yield checks
     restarts, run_states = RUN_RESTARTS(), RUN_STATE()
@@ -113,13 +111,3 @@ def bus_families(
             run_states.add_metric((run.path, run_state.name), run_state is run.state)
     yield restarts
     yield run_states
-
-
-def _checks(probes: Iterable[tuple[str, Probe]]) -> dict[tuple[str, str], bool]:
-    """Return whether each check passed; of checks with one name, whether all did, since a series may occur only once."""
-    passed: dict[tuple[str, str], bool] = {}
-    for channel, probe in probes:
-        for check in probe.checks:
-            labels = (channel, check.name)
-            passed[labels] = check.is_ok and passed.get(labels, True)
-    return passed

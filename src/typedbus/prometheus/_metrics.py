@@ -9,12 +9,13 @@ from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
 import attrs
 from prometheus_client import CollectorRegistry, Metric, make_asgi_app, make_wsgi_app
 
-from typedbus._base.events import ComponentStarted, Failed, LifecycleEvent, Moved
+from typedbus._base.events import LifecycleEvent, Moved
 from typedbus._base.states import State
 from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import LIFECYCLE, START, STOP
 from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
+from typedbus._telemetry import ended_start
 from typedbus.observe import Level, Observation
 from typedbus.plugins._asgi_scopes import Receive, Scope, Send, end_other
 from typedbus.plugins._last_probes import last_probes
@@ -130,20 +131,13 @@ class Metrics:
 
     @on(LIFECYCLE)
     def record_event(self, event: LifecycleEvent, /) -> None:
-        """Record *event* if it is the end of a start hook."""
-        match event:
-            case ComponentStarted(path, seconds):
-                self._add_start(path, "started", seconds)
-            case Failed(path, START.name, seconds):
-                self._add_start(path, "failed", seconds)
-            case Moved(State.EXITED, State.STARTING):
-                self._starts = {}
-            case _:
-                pass
-
-    def _add_start(self, path: str, outcome: str, seconds: float) -> None:
-        # Starts end one after the other, and a collection copies the items at once: so no lock is needed.
-        self._starts[path, outcome] = self._starts.get((path, outcome), StartDurations()).with_one(seconds)
+        """Record the duration of a start hook that has ended with *event*; forget all at a start after an exit."""
+        if (hook := ended_start(event)) is not None:
+            key = hook.path, hook.outcome
+            # Start hooks end one after the other, and a collection copies the dict in one step: so no lock is needed.
+            self._starts[key] = self._starts.get(key, StartDurations()).with_one(hook.seconds)
+        elif isinstance(event, Moved) and (event.before, event.after) == (State.EXITED, State.STARTING):
+            self._starts = {}
 
     def describe(self) -> Iterable[Metric]:
         """Return the metric families without samples; for the registry."""
