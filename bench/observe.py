@@ -38,7 +38,7 @@ _TIMED = """\
 
 
 class Span:
-    """A span that records nothing, as the API of OpenTelemetry has one where no trace is."""
+    """A span that records nothing, like the span of OpenTelemetry outside a trace."""
 
     def is_recording(self) -> bool:
         """Return False."""
@@ -46,13 +46,13 @@ class Span:
 
 
 class Tracer:
-    """Asks for each publish whether the current span records, and traces none."""
+    """Checks for each publish whether the current span is recording, and traces no publish."""
 
     def __init__(self) -> None:
         self.current = contextvars.ContextVar("current", default=Span())
 
     def decider(self, channel: object, /) -> Callable[[], None]:
-        """Return the function that asks."""
+        """Return the function that checks."""
         current = self.current.get
 
         def decide() -> None:
@@ -67,7 +67,7 @@ def nothing(bus: Bus) -> None:
 
 
 def ended(bus: Bus) -> None:
-    """Observe every channel, and end that."""
+    """Observe every channel, and end the observation."""
     bus.observe(level="each").close()
 
 
@@ -87,7 +87,7 @@ def traced(bus: Bus) -> None:
 
 
 def traced_at(level: Any) -> Callable[[Bus], object]:
-    """Return a function that does both."""
+    """Return a function that observes every channel at *level*, with a tracer that traces no publish."""
 
     def begin(bus: Bus) -> None:
         bus.observe(level=level)
@@ -103,7 +103,7 @@ class Row:
 
     Attributes:
         name: Its name.
-        begin: Is called with the bus before the publishes.
+        begin: Called with the bus before the publishes.
         verb: The method that is measured.
     """
 
@@ -127,7 +127,7 @@ ROWS = (
 
 
 def timed(row: Row, count: int, *, is_async: bool, loop: asyncio.AbstractEventLoop) -> Timed:
-    """Return *row* with so many listeners, as a loop to measure."""
+    """Return a loop of publishes to *count* listeners, as *row* describes."""
     bus = Bus()
     bound: Any = bus[AsyncChannel[[int], int]("measured")] if is_async else bus[Channel[[int], int]("measured")]
     result = "value" if row.verb == "publish" else "None"

@@ -1,5 +1,5 @@
 """
-Measure a publish on a bus with telemetry of OpenTelemetry against the same publish without.
+Measure a publish on a bus with OpenTelemetry against the same publish on a bus without.
 
 ``python bench/telemetry.py`` prints a table. All rows take turns in one run, and the fastest round of each counts. The
 listeners do nothing, and the SDK keeps no spans: the table shows the overhead of recording, not that of exporting.
@@ -31,7 +31,7 @@ BASELINE = "no telemetry"
 
 
 def bus_of(count: int, **settings: object) -> Bus:
-    """Return a bus with so many listeners; with *settings* it has telemetry."""
+    """Return a bus with *count* listeners, and with telemetry if there are *settings*."""
     bus = Bus()
     for number in range(count):
         names: dict[str, object] = {}
@@ -43,25 +43,25 @@ def bus_of(count: int, **settings: object) -> Bus:
 
 
 def timed(name: str, bus: Bus, provider: TracerProvider | None = None) -> Timed:
-    """Return the publishes on *bus*, in a span of *provider* if there is one."""
+    """Return a loop of publishes on *bus*, inside a span of *provider* unless that is None."""
     publish = bus[CHANNEL].publish
 
     def run(number: int) -> float:
-        around = get_current()
+        outer = get_current()
         if provider is not None:
             attach(set_span_in_context(provider.get_tracer("bench").start_span("request")))
         began = time.thread_time()
         for _ in itertools.repeat(None, number):
             publish(1)
         took = time.thread_time() - began
-        attach(around)
+        attach(outer)
         return took
 
     return Timed(name, run)
 
 
 def rows(count: int) -> list[Timed]:
-    """Return the rows of the table for so many listeners."""
+    """Return the rows of the table for *count* listeners."""
     on, off = TracerProvider(), TracerProvider(sampler=ALWAYS_OFF)
     common = {"tracer_provider": on, "meter_provider": MeterProvider([InMemoryMetricReader()])}
     return [

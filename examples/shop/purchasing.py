@@ -9,7 +9,7 @@ from examples.shop.orders import Offer
 from typedbus import RUN, AsyncBoundChannel, BoundChannel, Bus, ChannelFailures, Restart, Stopping, on
 
 _QUANTITY = 100
-_FORGOTTEN = "SELECT sku, level FROM products WHERE level < reorder_level AND sku NOT IN (SELECT sku FROM reorders)"
+_NOT_REORDERED = "SELECT sku, level FROM products WHERE level < reorder_level AND sku NOT IN (SELECT sku FROM reorders)"
 
 
 class Purchasing:
@@ -46,7 +46,7 @@ class Purchasing:
 
 
 class Restocking:
-    """Looks for products that are low and were not reordered, for example because no supplier made an offer."""
+    """Finds products that are low and were not reordered, for example because no supplier made an offer."""
 
     def __init__(self, database: Database, *, low: BoundChannel[[str, int], None], seconds: float = 60.0) -> None:
         self._database = database
@@ -58,6 +58,6 @@ class Restocking:
         """Publish each of these products on `stock_low`, every *seconds*."""
         while not stopping.wait(self._seconds):
             with self._database.reading() as books:
-                rows = books.execute(_FORGOTTEN).fetchall()
+                rows = books.execute(_NOT_REORDERED).fetchall()
             for sku, left in rows:
                 self._low.publish(sku, left)

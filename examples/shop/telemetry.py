@@ -32,7 +32,7 @@ def console_telemetry(bus: Bus) -> "Telemetry":
 
 
 class TracedFront:
-    """A WSGI application whose requests have a span each, if there is telemetry."""
+    """A WSGI application that has a span for each request, if there is telemetry."""
 
     def __init__(self, front: WSGIApplication, telemetry: "Telemetry | None") -> None:
         provider = None if telemetry is None else telemetry.tracer_provider

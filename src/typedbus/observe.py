@@ -1,8 +1,8 @@
 """
-The figures of publishes: counts, durations and failures for each channel and each listener.
+Observations of publishes: counts, durations and failures for each channel and each listener.
 
-`Bus.observe` returns an `Observation`. The modules that count are imported with the first use of a name, or with the first
-observation.
+`Bus.observe` returns an `Observation`. The implementation is imported at the first use of a name of this module, or at
+the first observation.
 """
 
 from typing import TYPE_CHECKING

@@ -153,12 +153,12 @@ if TYPE_CHECKING:
 
 class NoRunEvent(StructuredError, TimeoutError):
     """
-    Raised by `RunRecorder.wait` if the event does not come.
+    Raised by `RunRecorder.wait` if the event does not come in time.
 
     Attributes:
         kind: The name of its class.
         path: The path of the run, or "" for any run.
-        patience: How long it was waited for, in seconds.
+        patience: How long `wait` waited, in seconds.
         events: The recorded events, as text.
     """
 
@@ -180,19 +180,19 @@ class RunRecorder:
     ``with RunRecorder(shop.attach()) as runs, running(shop): runs.wait(RunBroke, "Shop.consumer")``
 
     Attributes:
-        events: Every event, in the order in which they came.
+        events: Every event, in order of arrival.
     """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._arrived = threading.Condition()
-        #: The number of events up to the one that was awaited last, for each run.
+        #: The number of the event that `wait` returned last, counted from 1, by path of the run.
         self._awaited: dict[str, int] = {}
         self.events: list[RunEvent] = []
 
     def wait(self, kind: type[Event], path: str = "", *, patience: float = 10.0) -> Event:
         """
-        Return the next event of *kind*; of one run, each call returns a later event than the calls before.
+        Return the next event of *kind*; each call returns a later event of its run than the call before.
 
         The calling thread is blocked; a task awaits ``asyncio.to_thread(runs.wait, RunBroke)``.
 

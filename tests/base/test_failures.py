@@ -108,7 +108,7 @@ from typedbus.faults import (
     TypeFault,
 )
 from typedbus.observe import ObserveError
-from typedbus.plugins._periodic import NotEnded
+from typedbus.plugins._thread_ends import NotEnded
 from typedbus.servers.serving import NotStopped
 from typedbus.testing import FakeClock, NoAnswer, NoRunEvent, Recorder, RunRecorder
 from typedbus.wspbus.servers import PortError

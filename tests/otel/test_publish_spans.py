@@ -27,7 +27,7 @@ from typedbus import (
 )
 from typedbus.events import LIFECYCLE
 from typedbus.otel import Telemetry, TelemetryError, TypedbusInstrumentor
-from typedbus.otel._settings import Which
+from typedbus.otel._settings import ListenerSpans
 
 ORDERED = Channel[[str], None]("ordered")
 PRICED = Channel[[int], int]("priced")
@@ -84,7 +84,7 @@ async def note_async(item: str) -> None:
 
 
 def test_a_publish_in_a_recording_span_has_a_span(bus: Bus, recorded: Recorded) -> None:
-    """It is a call: of the kind INTERNAL, with the channel and the number of listeners that were called."""
+    """The span has the kind INTERNAL, the channel and the number of listeners that were called."""
     Telemetry(bus, tracer_provider=recorded.provider, slow=NEVER)
     bus[ORDERED].subscribe(note)
     with recorded.tracer.start_as_current_span("request"):
@@ -96,7 +96,7 @@ def test_a_publish_in_a_recording_span_has_a_span(bus: Bus, recorded: Recorded) 
 
 
 def test_a_publish_outside_a_recording_span_has_none(bus: Bus, recorded: Recorded) -> None:
-    """It would be a trace of its own, of which nothing else is known."""
+    """A trace that consisted of this publish alone would have no context."""
     Telemetry(bus, tracer_provider=recorded.provider, listeners="all")
     bus[ORDERED].subscribe(note)
     bus[ORDERED].publish("ink")
@@ -109,7 +109,7 @@ def test_a_publish_outside_a_recording_span_has_none(bus: Bus, recorded: Recorde
 
 
 def test_a_publish_that_nothing_receives_has_a_span(bus: Bus, recorded: Recorded) -> None:
-    """That nothing listens may be the fault that is looked for."""
+    """The trace shows that nothing listens, which may be the fault."""
     Telemetry(bus, tracer_provider=recorded.provider)
     with recorded.tracer.start_as_current_span("request"):
         assert bus[ORDERED].publish("ink") == []
@@ -118,7 +118,7 @@ def test_a_publish_that_nothing_receives_has_a_span(bus: Bus, recorded: Recorded
 
 
 def test_a_slow_listener_has_a_span_with_its_component_and_priority(recorded: Recorded) -> None:
-    """Publishes of listeners are below the publish that called these."""
+    """A publish in a listener is below the publish that called this listener."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -144,7 +144,7 @@ def test_a_slow_listener_has_a_span_with_its_component_and_priority(recorded: Re
 
 
 def test_a_quick_listener_has_no_span(bus: Bus, recorded: Recorded) -> None:
-    """Slow means at least a millisecond, unless the program says otherwise."""
+    """By default a listener is slow from a millisecond on."""
     telemetry = Telemetry(bus, tracer_provider=recorded.provider)
     assert telemetry.slow == 0.001
     telemetry.exit()
@@ -157,7 +157,7 @@ def test_a_quick_listener_has_no_span(bus: Bus, recorded: Recorded) -> None:
 
 
 def test_a_listener_that_fails_has_a_span_with_its_exception(recorded: Recorded) -> None:
-    """However quick it was; the publish has the status, and the number of failures."""
+    """A quick listener has one too; the span of the publish has the status and the number of failures."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -187,7 +187,7 @@ def test_a_listener_that_fails_has_a_span_with_its_exception(recorded: Recorded)
 
 
 def test_with_no_spans_of_listeners_the_publish_has_the_exception(bus: Bus, recorded: Recorded) -> None:
-    """It would be recorded nowhere else."""
+    """No span of a listener could record the exception."""
 
     @bus[ORDERED].subscribe
     def fail(item: str) -> None:
@@ -203,7 +203,7 @@ def test_with_no_spans_of_listeners_the_publish_has_the_exception(bus: Bus, reco
 
 
 def test_with_spans_of_all_listeners_each_is_current_for_its_listener(bus: Bus, recorded: Recorded) -> None:
-    """What a listener traces is below its own span."""
+    """Spans that a listener creates are below the span of the listener."""
 
     @bus[ORDERED].subscribe
     def first(item: str) -> None:
@@ -231,9 +231,9 @@ def test_with_spans_of_all_listeners_each_is_current_for_its_listener(bus: Bus, 
 
 @pytest.mark.parametrize("listeners", ["slow", "all", "none"])
 def test_a_publish_has_the_same_spans_whether_its_duration_is_recorded_or_not(
-    bus: Bus, recorded: Recorded, listeners: Which
+    bus: Bus, recorded: Recorded, listeners: ListenerSpans
 ) -> None:
-    """Of two publishes that of the first is."""
+    """Of two publishes the first is in the sample, and the second is not."""
     bus[ORDERED].subscribe(note)
     Telemetry(bus, tracer_provider=recorded.provider, listeners=listeners, slow=ALWAYS)
     with recorded.tracer.start_as_current_span("request"):
@@ -246,7 +246,7 @@ def test_a_publish_has_the_same_spans_whether_its_duration_is_recorded_or_not(
 
 
 def test_the_other_verbs_are_traced_as_a_publish(bus: Bus, recorded: Recorded) -> None:
-    """They publish."""
+    """`first`, `fold` and `attempt` have a span each."""
     bus[PRICED].subscribe(lambda price: price + 1)
     Telemetry(bus, tracer_provider=recorded.provider, slow=NEVER)
     with recorded.tracer.start_as_current_span("request"):
@@ -259,7 +259,7 @@ def test_the_other_verbs_are_traced_as_a_publish(bus: Bus, recorded: Recorded) -
 
 @pytest.mark.parametrize("listeners", ["slow", "all", "none"])
 def test_failures_that_attempt_returns_are_recorded_as_those_of_a_publish(
-    bus: Bus, recorded: Recorded, listeners: Which
+    bus: Bus, recorded: Recorded, listeners: ListenerSpans
 ) -> None:
     """On each kind of channel: their events in the spans of the listeners if there are any, and the rest in the publish."""
 
@@ -316,7 +316,7 @@ def test_an_exception_of_no_listener_is_an_event_of_the_publish(bus: Bus, record
 def test_an_awaited_publish_has_a_span_until_its_end(
     bus: Bus, recorded: Recorded, channel: AsyncChannel[[str], None]
 ) -> None:
-    """Its listeners run in tasks and threads."""
+    """The spans of listeners that run in tasks and threads end before it."""
     bus[channel].subscribe(note_async)
     bus[channel].subscribe(in_thread(note))
     names = [f"{channel.name} {subscription.name}" for subscription in bus[channel].subscriptions]
@@ -335,7 +335,7 @@ def test_an_awaited_publish_has_a_span_until_its_end(
 
 
 def test_two_publishes_of_one_task_after_another_are_siblings(bus: Bus, recorded: Recorded) -> None:
-    """The first is not current any more."""
+    """The span of the first publish is not current in the second."""
     bus[ORDERED_ASYNC].subscribe(note_async)
     Telemetry(bus, tracer_provider=recorded.provider, slow=NEVER)
 
@@ -350,7 +350,7 @@ def test_two_publishes_of_one_task_after_another_are_siblings(bus: Bus, recorded
 
 
 def test_a_publish_in_a_thread_and_from_a_thread_is_below_the_span_of_its_publisher(recorded: Recorded) -> None:
-    """The context goes with it."""
+    """`publish_in_thread` and `publish_from_thread` copy the context."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -370,7 +370,7 @@ def test_a_publish_in_a_thread_and_from_a_thread_is_below_the_span_of_its_publis
 
 
 def test_an_excluded_channel_and_those_of_the_bus_have_no_spans(bus: Bus, recorded: Recorded) -> None:
-    """Logging in a request is not a part of its trace."""
+    """A log message in a request is not a part of its trace."""
     Telemetry(bus, tracer_provider=recorded.provider, exclude=[NOTED])
     bus[NOTED].subscribe(note)
     lines: list[str] = []
@@ -384,7 +384,7 @@ def test_an_excluded_channel_and_those_of_the_bus_have_no_spans(bus: Bus, record
 
 
 def test_attributes_of_a_channel_are_computed_from_the_arguments(bus: Bus, recorded: Recorded) -> None:
-    """For the channels for which a program asks for them; nothing else of the arguments is recorded."""
+    """Nothing else of the arguments is recorded, and a publish outside a span changes no other span."""
     bus[ORDERED].subscribe(note)
     Telemetry(bus, tracer_provider=recorded.provider, attributes={ORDERED: lambda item: {"shop.letters": len(item)}})
     bus[ORDERED].publish("outside a span")
@@ -397,7 +397,7 @@ def test_attributes_of_a_channel_are_computed_from_the_arguments(bus: Bus, recor
 
 
 def test_no_value_in_the_repr_of_a_listener_is_recorded(bus: Bus, recorded: Recorded) -> None:
-    """A partial function has no name; what it was given may be a secret."""
+    """The name of a partial function is its repr, whose arguments may be secrets."""
     bus[ORDERED].subscribe(functools.partial(lambda password, item: None, "hunter2"))
     Telemetry(bus, tracer_provider=recorded.provider, listeners="all")
     with recorded.tracer.start_as_current_span("request"):
@@ -408,7 +408,7 @@ def test_no_value_in_the_repr_of_a_listener_is_recorded(bus: Bus, recorded: Reco
 
 
 def test_attributes_that_cannot_be_computed_do_not_fail_the_publish(bus: Bus, recorded: Recorded) -> None:
-    """The failure is logged."""
+    """The publish continues, and the failure is logged."""
 
     def fail(item: str) -> Any:
         raise OSError("no attributes")
@@ -425,7 +425,7 @@ def test_attributes_that_cannot_be_computed_do_not_fail_the_publish(bus: Bus, re
 
 
 def test_ended_telemetry_leaves_the_channels_as_they_were(bus: Bus, recorded: Recorded) -> None:
-    """Publishes are not traced, and no watch is left."""
+    """Publishes are not traced, and the watch for the attributes is cancelled."""
     bus[ORDERED].subscribe(note)
     telemetry = Telemetry(bus, tracer_provider=recorded.provider, attributes={ORDERED: lambda item: {}})
     assert bus[ORDERED].watches
@@ -438,7 +438,7 @@ def test_ended_telemetry_leaves_the_channels_as_they_were(bus: Bus, recorded: Re
 
 
 def test_arguments_that_cannot_be_used_are_refused(bus: Bus) -> None:
-    """The bus is as it was."""
+    """No listener and no watch is left on the bus."""
     wrong: Any
     for wrong, text in (
         ({"listeners": "fast"}, "listeners='fast' is not usable; give 'slow', 'all' or 'none'"),

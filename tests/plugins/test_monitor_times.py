@@ -1,4 +1,4 @@
-"""The calls of a monitor: their grid, their pauses after failures, and that there is one at a time."""
+"""The calls of a monitor: their grid, their pauses after failures, and starts and stops."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import pytest
 
 from typedbus import Bus
 from typedbus._bus.bus import parts_of
-from typedbus.plugins._periodic import join
+from typedbus.plugins._thread_ends import join
 from typedbus.plugins.monitor import Monitor, NotEnded, PeriodError
 from typedbus.testing import FakeClock
 
@@ -72,7 +72,7 @@ def threads_of(bus: Bus) -> list[threading.Thread]:
 
 
 def test_the_first_call_is_one_period_after_the_start(monitor: Monitor, work: Work, clock: FakeClock) -> None:
-    """Not earlier."""
+    """No call comes before that."""
     monitor.start()
     clock.advance(9.5)
     clock.advance(0.5)
@@ -164,7 +164,7 @@ def test_the_pause_is_bounded_after_any_number_of_failures(bus: Bus, work: Work,
 
 
 def test_a_base_exception_ends_the_thread(bus: Bus, monitor: Monitor, work: Work, clock: FakeClock) -> None:
-    """`SystemExit` was meant to end the thread."""
+    """`SystemExit` ends the thread, and the function is not called again."""
     work.raises = SystemExit(3)
     monitor.start()
     clock.advance(10)
@@ -177,7 +177,7 @@ def test_a_base_exception_ends_the_thread(bus: Bus, monitor: Monitor, work: Work
 
 
 def test_a_stop_wakes_the_thread_at_once(bus: Bus, monitor: Monitor, work: Work) -> None:
-    """Without waiting for the next call; the clock does not move."""
+    """The clock does not move, so the thread does not wait for the next call."""
     monitor.start()
     [thread] = threads_of(bus)
 
@@ -197,7 +197,7 @@ def test_a_stop_before_the_start_has_no_effect(monitor: Monitor, work: Work, clo
 
 
 def test_a_second_start_has_no_effect(bus: Bus, monitor: Monitor, work: Work, clock: FakeClock) -> None:
-    """It begins neither a thread nor a grid."""
+    """It starts neither a thread nor a new grid."""
     monitor.start()
     clock.advance(5)
     monitor.start()
@@ -291,7 +291,7 @@ def test_a_stop_waits_for_the_running_call_up_to_its_patience(bus: Bus) -> None:
 
 
 def test_concurrent_starts_and_stops_leave_no_thread(bus: Bus, monitor: Monitor) -> None:
-    """In any order."""
+    """Starts and stops come in any order from several threads."""
     barrier = threading.Barrier(4)
     before = threading.active_count()
 

@@ -16,8 +16,8 @@ class NodeRun:
     Attributes:
         path: The path of the run.
         method: The name of the method.
-        policy: By which it is called again, as text; "" if it is not.
-        awaited: Whether a start waits until it is ready.
+        policy: Its restart policy as text; "" without a policy.
+        awaited: Whether the start waits until the run is ready.
     """
 
     path: str

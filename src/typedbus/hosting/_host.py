@@ -67,7 +67,7 @@ class Host:
         ended: Called when the bus that this host started has exited, unless `exit` or `leave` of this host asked for it.
     """
 
-    #: Read by the runs of the bus: their threads must not keep the interpreter from its end, which exits the bus.
+    #: Whether the end of the interpreter exits the bus. The interpreter then must not wait for the threads of runs.
     exits_at_end: ClassVar = True
 
     containers: Sequence[Container] = attrs.field(converter=_instances)

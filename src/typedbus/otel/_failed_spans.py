@@ -14,7 +14,7 @@ def record_failure(span: Span, error: BaseException, *, has_event: bool = True) 
     Args:
         span: The span.
         error: The exception.
-        has_event: Whether the exception becomes an event of the span; if not, the span of an inner step has it.
+        has_event: Whether to add the exception as an event; False if the span of an inner step has this event.
     """
     if has_event:
         span.record_exception(error)
@@ -22,12 +22,12 @@ def record_failure(span: Span, error: BaseException, *, has_event: bool = True) 
 
 
 def record_returned_failures(span: Span, failed: int) -> None:
-    """Record on *span* of a publish that it returned the failures of *failed* listeners, as `attempt` does."""
+    """Record on *span* that its publish returned the failures of *failed* listeners, as `attempt` does."""
     _set_failed(span, ChannelFailures, f"{failed} listener(s) failed")
 
 
 def _set_failed(span: Span, cls: type[BaseException], description: str) -> None:
-    # As in an exception event.
+    # The same name as `exception.type` in the event.
     name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
     span.set_attribute("error.type", name)
     span.set_status(Status(StatusCode.ERROR, description))

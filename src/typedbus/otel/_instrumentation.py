@@ -1,4 +1,4 @@
-"""The telemetry of each bus that has any."""
+"""The instrumentation of buses: one object for each instrumented bus."""
 
 from __future__ import annotations
 
@@ -29,35 +29,35 @@ from typedbus.plugins.health import Probe
 
 class Recording:
     """
-    What records publishes and metrics of a bus as *settings* describe, until it is ended.
+    Records publishes and metrics of a bus as *settings* describe, from the construction to `end`.
 
-    It refers to the channels of the bus, but not to the bus.
+    It refers to the channels of the bus, but does not keep the bus alive.
     """
 
     def __init__(self, bus: Bus, settings: Settings) -> None:
         self._settings = settings
         self._bus = weakref.ref(bus)
         self._instruments: Instruments = instruments_of(settings)
-        with contextlib.ExitStack() as undoing:
+        with contextlib.ExitStack() as cleanup:
             channel: Any  # of any signature
             for channel, function in settings.attributes.items():
-                undoing.callback(bus[channel].watch(attributes_watcher(channel, function)).cancel)
+                cleanup.callback(bus[channel].watch(attributes_watcher(channel, function)).cancel)
             self._observation: Observation = bus.observe(level="count")
-            # The figures of a bus outlive it.
+            # A counter must not decrease: the instruments keep the figures of a bus that is collected as garbage.
             finalizer = weakref.finalize(bus, self._retire)
             finalizer.atexit = False
-            undoing.callback(finalizer)
-            undoing.callback(self._observation.close)
+            cleanup.callback(finalizer)
+            cleanup.callback(self._observation.close)
             tracer = PublishSpans(settings, self._instruments)
-            undoing.callback(parts_of(bus).registry.trace(tracer).close)
-            undoing.callback(bus[LIFECYCLE].subscribe(self._record_start).cancel)
-            undoing.callback(bus[RUNS].subscribe(self._record_run).cancel)
-            self._instruments.measure(self)
-            self._undoing = undoing.pop_all()
+            cleanup.callback(parts_of(bus).registry.trace(tracer).close)
+            cleanup.callback(bus[LIFECYCLE].subscribe(self._record_start).cancel)
+            cleanup.callback(bus[RUNS].subscribe(self._record_run).cancel)
+            self._instruments.add(self)
+            self._cleanup = cleanup.pop_all()
 
     def end(self) -> None:
-        """Leave the channels as they were."""
-        self._undoing.close()
+        """End the recording, and the observation of the channels."""
+        self._cleanup.close()
 
     def _retire(self) -> None:
         self._instruments.retire(self, self._observation.stats())
@@ -89,7 +89,7 @@ class Recording:
         return [] if bus is None else [(path, record.state) for path, record in bus.runs.items()]
 
     def probes(self) -> Iterable[tuple[str, Probe]]:
-        """Return the last probes; none unless the bus is STARTED, since `Settings.health` may build the component."""
+        """Return the last probes; none unless the bus is STARTED, since `Settings.health` may construct it."""
         return last_probes(self._settings.health) if self.state is State.STARTED else []
 
 
@@ -98,12 +98,12 @@ class Instrumentation:
     The telemetry of one bus.
 
     The bus may be instrumented several times, for example by `TypedbusInstrumentor` and by a `Telemetry` component.
-    The settings that were added last are in force, so nothing is recorded twice. The methods may be called from any
+    Only the settings that were added last apply, so nothing is recorded twice. The methods may be called from any
     thread.
     """
 
     def __init__(self, bus: Bus) -> None:
-        # No reference to the bus, which the table below would otherwise keep alive.
+        # Weak, since the table below refers to this object as long as the bus exists.
         self._bus = weakref.ref(bus)
         self._lock = threading.Lock()
         self._settings: list[Settings] = []
@@ -112,7 +112,7 @@ class Instrumentation:
         self._recording: Recording | None = None
 
     def add(self, settings: Settings) -> None:
-        """Record as *settings* describe, from now on."""
+        """Record with *settings* from now on."""
         with self._lock:
             self._settings.append(settings)
             try:
@@ -123,7 +123,7 @@ class Instrumentation:
                 raise
 
     def remove(self, settings: Settings) -> None:
-        """Record as before *settings* were added; without any other settings, leave the bus as it was."""
+        """Record with the settings that were added before *settings*, or end the recording if there are no others."""
         with self._lock:
             if settings not in self._settings:
                 return
@@ -156,12 +156,12 @@ _LOCK: Final = threading.Lock()
 
 
 def instrumentation_of(bus: Bus) -> Instrumentation:
-    """Return the telemetry of *bus*; the same object each time."""
+    """Return the instrumentation of *bus*; the same object each time."""
     with _LOCK:
         return _INSTRUMENTED.setdefault(bus, Instrumentation(bus))
 
 
 def instrumentations() -> list[Instrumentation]:
-    """Return the telemetry of every bus that has had any."""
+    """Return the instrumentation of every bus that has been instrumented."""
     with _LOCK:
         return list(_INSTRUMENTED.values())

@@ -13,7 +13,7 @@ from typedbus.otel._instrumentation import instrumentation_of, instrumentations
 from typedbus.otel._settings import Settings
 
 
-class TypedbusInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # so it is Any for mypy
+class TypedbusInstrumentor(BaseInstrumentor):  # type: ignore[misc]  # Any for mypy
     """
     Instruments every bus of the process that is created after `instrument`, until `uninstrument`.
 

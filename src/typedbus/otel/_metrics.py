@@ -1,9 +1,10 @@
 """
 The metrics of the buses of a process, in seconds.
 
-Counts are kept by the buses, and read when a reader collects them. OpenTelemetry has no histogram that is read in this
-way, so durations are recorded, those of publishes for a sample alone. An instrument cannot be removed from its meter:
-there is one set for each provider, which reads all buses that record there at present.
+The buses count, and observable instruments read the counts at a collection. OpenTelemetry has no observable histogram,
+so each duration is recorded when it ends; this takes microseconds, so only a sample of publishes is recorded. An
+instrument cannot be removed from its meter, so each meter provider has one set of instruments, which reads all buses
+that record to this provider.
 """
 
 from __future__ import annotations
@@ -29,8 +30,8 @@ from typedbus.plugins.health import Probe
 Attributes: TypeAlias = tuple[tuple[str, str], ...]
 
 
-class Measured(Protocol):
-    """A bus, for the instruments that read it."""
+class Source(Protocol):
+    """The figures of one bus, which the instruments read."""
 
     @property
     def state(self) -> State | None:
@@ -52,7 +53,7 @@ class Measured(Protocol):
 
 class Instruments:
     """
-    The instruments of one provider of meters.
+    The instruments of one meter provider.
 
     Attributes:
         publish_duration: The durations of publishes.
@@ -62,29 +63,29 @@ class Instruments:
     """
 
     def __init__(self, settings: Settings) -> None:
-        self._measured: weakref.WeakSet[Measured] = weakref.WeakSet()
-        # Reentrant, since the end of a bus may be noticed by the garbage collector at any point.
+        self._sources: weakref.WeakSet[Source] = weakref.WeakSet()
+        # Reentrant: the garbage collector may call `retire` for a bus at any point, also while the lock is held.
         self._lock = threading.RLock()
-        #: The figures of buses that are no longer measured: a counter must not decrease.
+        #: The figures of retired sources: a counter must not decrease.
         self._publishes: Counter[Attributes] = Counter()
         self._failures: Counter[Attributes] = Counter()
         meter = settings.meter()
         self.publish_duration = meter.create_histogram(
             "typedbus.publish.duration",
             "s",
-            "How long publishes took, of a sample of them.",
+            "How long publishes took, for a sample of publishes.",
             explicit_bucket_boundaries_advisory=BUCKETS,
         )
         self.listener_duration = meter.create_histogram(
             "typedbus.listener.duration",
             "s",
-            "How long listeners took in a publish, of a sample of publishes.",
+            "How long calls of a listener took, for a sample of publishes.",
             explicit_bucket_boundaries_advisory=BUCKETS,
         )
         self.start_duration = meter.create_histogram(
             "typedbus.component.start.duration",
             "s",
-            "How long the start hooks of components took.",
+            "How long the start hooks of a component took.",
             explicit_bucket_boundaries_advisory=START_BOUNDS,
         )
         self.run_restarts = meter.create_counter("typedbus.run.restarts", "{restart}", "Calls of runs after a failure.")
@@ -105,20 +106,20 @@ class Instruments:
         )
         _ALL.add(self)
 
-    def measure(self, measured: Measured) -> None:
-        """Read *measured* at each collection."""
+    def add(self, source: Source) -> None:
+        """Read *source* at each collection."""
         with self._lock:
-            self._measured.add(measured)
+            self._sources.add(source)
 
-    def retire(self, measured: Measured, stats: Mapping[AnyChannel, ChannelStats]) -> None:
-        """Read *measured* no longer; *stats* are its last figures."""
+    def retire(self, source: Source, stats: Mapping[AnyChannel, ChannelStats]) -> None:
+        """Stop reading *source*, and keep *stats*, its last figures."""
         with self._lock:
-            self._measured.discard(measured)
+            self._sources.discard(source)
             self._publishes.update(_publishes_in(stats))
             self._failures.update(_failures_in(stats))
 
     def forget(self) -> None:
-        """Drop the figures of buses that are no longer measured, in a forked child process."""
+        """Drop the figures of retired sources, in a forked child process."""
         self._lock = threading.RLock()
         self._publishes.clear()
         self._failures.clear()
@@ -134,18 +135,18 @@ class Instruments:
     ) -> Iterable[Observation]:
         with self._lock:
             total = Counter(retired)
-            for measured in list(self._measured):
-                total.update(count(measured.stats()))
+            for source in list(self._sources):
+                total.update(count(source.stats()))
         return _observations(total)
 
     def _count_states(self, _: CallbackOptions) -> Iterable[Observation]:
         with self._lock:
-            states = Counter(measured.state for measured in list(self._measured))
+            states = Counter(source.state for source in list(self._sources))
         return [Observation(states[state], {"typedbus.state": state.name}) for state in State]
 
     def _count_run_states(self, _: CallbackOptions) -> Iterable[Observation]:
         with self._lock:
-            states = Counter(run for measured in list(self._measured) for run in measured.runs())
+            states = Counter(run for source in list(self._sources) for run in source.runs())
         return [
             Observation(states[path, state], {"typedbus.component": path, "typedbus.state": state.name})
             for path in {path: None for path, _ in states}
@@ -154,7 +155,7 @@ class Instruments:
 
     def _read_checks(self, _: CallbackOptions) -> Iterable[Observation]:
         with self._lock:
-            probes = [probe for measured in list(self._measured) for probe in measured.probes()]
+            probes = [probe for source in list(self._sources) for probe in source.probes()]
         return [
             Observation(int(is_ok), {"typedbus.channel": channel, "typedbus.check": check})
             for (channel, check), is_ok in passed_checks(probes).items()

@@ -1,8 +1,8 @@
 """
 Spans of publishes and of their listeners, inside spans that are recorded.
 
-A publish is a call, and not a message: its span has the kind INTERNAL, and there is none unless the publisher runs in a
-recording span. Otherwise a publish costs one more call, which reads the current context.
+A publish is a call and not a message: its span has the kind INTERNAL. A publish has a span only if the publisher runs
+in a recording span; for any other publish telemetry makes one call, which reads the current context.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ from typedbus.otel._settings import Settings
 
 _SECOND: Final = 1_000_000_000
 
-#: The key of the current span in a context: `get_current_span` would take three times as long as the rest of a decision.
+#: The key of the current span in a context. `get_current_span` takes three times as long as the rest of a decision.
 _SPAN: Final = next(iter(set_span_in_context(INVALID_SPAN, Context())))
 
 #: The key of the innermost traced publish in a context.
@@ -42,7 +42,7 @@ class PublishSpans:
 
     Args:
         settings: What to record, and where.
-        instruments: Receives the durations of one publish in `Settings.sample`.
+        instruments: Records the duration of one publish in `Settings.sample`.
         clock: Returns nanoseconds.
     """
 
@@ -66,7 +66,7 @@ class PublishSpans:
             return _Timing(channel, instruments, clock, measures_listeners=measures_listeners)
 
         def decide() -> PublishTrace | None:
-            # Each publish pays for this, so it calls as little as possible.
+            # Called for each publish, so it makes few calls itself.
             context = get_current()
             if context:
                 span: Any = context.get(_SPAN)
@@ -79,7 +79,7 @@ class PublishSpans:
 
 @attrs.frozen(eq=False)
 class _Traced:
-    """A channel whose publishes are traced: where, by which clock, and how many of its nanoseconds are slow."""
+    """A traced channel, its tracer and clock, and the duration in nanoseconds from which a listener is slow."""
 
     channel: AnyChannel
     tracer: Tracer
@@ -88,7 +88,7 @@ class _Traced:
 
 
 class _Timing:
-    """A publish whose duration is recorded, and without a span."""
+    """Records the duration of one publish; with *measures_listeners* also that of each call of a listener."""
 
     def __init__(
         self, channel: AnyChannel, instruments: Instruments, clock: Clock, *, measures_listeners: bool
@@ -104,7 +104,7 @@ class _Timing:
         return self._clock()
 
     def listener_ended(self, listener: TracedListener, began: Any, error: BaseException | None, /) -> None:
-        """Record the duration of a listener, if that of each is wanted."""
+        """Record the duration of the call, if calls of listeners are measured."""
         if self._measures_listeners:
             attributes = {"typedbus.channel": self._channel.name, "typedbus.listener": listener.name}
             self._record(self._instruments.listener_duration, began, attributes)
@@ -119,13 +119,13 @@ class _Timing:
 
 class _PublishSpan:
     """
-    A publish with a span, which is current for the listeners; these have none.
+    The span of a publish, which is current for the listeners; listeners have no spans.
 
     Attributes:
         channel: The channel.
     """
 
-    #: Whether the spans of listeners have the exceptions.
+    #: Whether exceptions are recorded in spans of listeners.
     _has_listener_spans = False
 
     def __init__(self, traced: _Traced, around: Context, timing: _Timing | None) -> None:
@@ -148,7 +148,7 @@ class _PublishSpan:
         return None if self._timing is None else self._timing.listener_began(listener)
 
     def listener_ended(self, listener: TracedListener, began: Any, error: BaseException | None, /) -> None:
-        """Count a failure, and record the duration."""
+        """Count a failure, and record the duration if the publish is in the sample."""
         if error is not None:
             self._listener_failed(error)
         if self._timing is not None:
@@ -189,13 +189,13 @@ class _PublishSpan:
 
 
 class _SlowListeners(_PublishSpan):
-    """A publish with a span, and a span for each listener that is slow or fails: made afterwards, with given times."""
+    """The span of a publish, and a span for each listener that is slow or fails, which is created after the call."""
 
     _has_listener_spans = True
 
     def __init__(self, traced: _Traced, around: Context, timing: _Timing | None) -> None:
         super().__init__(traced, around, timing)
-        #: Added to a reading of the clock it is the time of day.
+        #: The difference between the time of day and the clock, in nanoseconds.
         self._offset = time.time_ns() - traced.clock()
 
     def listener_began(self, listener: TracedListener, /) -> int:
@@ -219,25 +219,27 @@ class _SlowListeners(_PublishSpan):
 
 
 @attrs.frozen(eq=False)
-class _Begun:
+class _ListenerCall:
+    """A call of a listener under way: its span, the context around it, and the value of the base class for it."""
+
     span: Span
     around: Context
     timing: object
 
 
 class _AllListeners(_PublishSpan):
-    """A publish with a span, and a span for each listener, which is current while the listener runs."""
+    """The span of a publish, and a span for each listener, which is current while the listener runs."""
 
     _has_listener_spans = True
 
-    def listener_began(self, listener: TracedListener, /) -> _Begun:
+    def listener_began(self, listener: TracedListener, /) -> _ListenerCall:
         around, timing = get_current(), super().listener_began(listener)
         name = f"{self.channel.name} {listener.name}"
         span = self._traced.tracer.start_span(name, around, attributes=self._attributes(listener))
         attach(set_span_in_context(span, around))
-        return _Begun(span, around, timing)
+        return _ListenerCall(span, around, timing)
 
-    def listener_ended(self, listener: TracedListener, began: _Begun, error: BaseException | None, /) -> None:
+    def listener_ended(self, listener: TracedListener, began: _ListenerCall, error: BaseException | None, /) -> None:
         attach(began.around)
         if error is not None:
             record_failure(began.span, error)

@@ -1,8 +1,8 @@
 """
 Spans of the restarts of runs, from the events of runs.
 
-A run lasts as long as the bus is started, so it has no span itself. Each restart has one, from the failure to the next
-call. It is a root, linked to the span in which the component was started, which may have ended days ago.
+A run lasts as long as the bus is started, so it has no span of its own. Each restart has a span, from the failure to
+the next call. This span is a root, linked to the span of the start of the component, which may have ended days ago.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from typedbus.otel._settings import Settings
 
 class RunSpans:
     """
-    Records the spans of one bus.
+    Records the restarts of the runs of one bus.
 
     Args:
         settings: Where to record.
@@ -55,7 +55,7 @@ class RunSpans:
         start = self._starts.get(path) or self._starts.get(path.rpartition(".")[0]) or self._starts.get("")
         links = [] if start is None else [Link(start)]
         attributes = {"typedbus.component": path}
-        # The thread of a run begins with an empty context; the listeners that run in it may have changed that.
+        # Not the current context: listeners that ran in the thread of the run may have changed it.
         return self.settings.tracer().start_span(name, Context(), attributes=attributes, links=links, start_time=now)
 
     def _end(self, path: str, outcome: str) -> None:
@@ -65,12 +65,12 @@ class RunSpans:
             span.end()
 
     def end_all(self) -> None:
-        """End the spans of restarts that a stop has called off in their pause."""
+        """End the spans of restarts that a stop has cancelled during their pause."""
         for path in list(self._restarts):
             self._end(path, "cancelled")
 
     def restart_of(self, component: str) -> Span | None:
-        """Return the span of the restart under way of a run of *component*, if there is one."""
+        """Return the span of the restart under way of a run of *component*; None without a restart."""
         for path, span in list(self._restarts.items()):
             if path == component or path.startswith(f"{component}."):
                 return span

@@ -1,4 +1,4 @@
-"""What telemetry of a bus records, and where."""
+"""The settings of the telemetry of a bus: which spans and metrics are recorded, and by which providers."""
 
 from __future__ import annotations
 
@@ -18,7 +18,9 @@ from typedbus._channels.channel import AnyChannel
 if TYPE_CHECKING:
     from typedbus.plugins.health import Health
 
-Which: TypeAlias = Literal["slow", "all", "none"]
+ListenerSpans: TypeAlias = Literal["slow", "all", "none"]
+"""Which listeners have a span."""
+
 # The function takes the arguments of its channel, which no mapping type can express.
 ChannelAttributes: TypeAlias = Mapping[AnyChannel, Callable[..., Mapping[str, AttributeValue]]]
 
@@ -78,9 +80,9 @@ def _are_channels(values: Iterable[object]) -> bool:
 
 @attrs.frozen(eq=False, kw_only=True)
 class Settings:
-    """What telemetry of a bus records, and where; `Telemetry` describes the attributes."""
+    """The settings of the telemetry of a bus; `Telemetry` describes the attributes."""
 
-    listeners: Which = attrs.field(default="slow", validator=_check_listeners)
+    listeners: ListenerSpans = attrs.field(default="slow", validator=_check_listeners)
     slow: float = attrs.field(default=0.001, validator=_check_slow)
     exclude: Collection[AnyChannel] = attrs.field(default=(), converter=_channels)
     attributes: ChannelAttributes = attrs.field(factory=dict[AnyChannel, Any], validator=_check_attributes)
@@ -101,5 +103,5 @@ class Settings:
 def _version() -> str:
     try:
         return version(_NAME)
-    except PackageNotFoundError:  # it is imported from its sources
+    except PackageNotFoundError:  # imported from sources that are not installed
         return ""

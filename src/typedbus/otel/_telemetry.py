@@ -14,7 +14,7 @@ from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.marks import on
 from typedbus.otel._instrumentation import instrumentation_of
-from typedbus.otel._settings import ChannelAttributes, Settings, Which
+from typedbus.otel._settings import ChannelAttributes, ListenerSpans, Settings
 
 if TYPE_CHECKING:
     from typedbus.plugins.health import Health
@@ -26,22 +26,24 @@ class Telemetry:
     Records spans and metrics of one bus, from its construction until the end of the exit.
 
     As a component, ``telemetry = Component(Telemetry, bus.provided)``, it is constructed before the components of higher
-    priorities, wherever it is declared. What is constructed before it is not recorded, and the span of the first start
-    begins with its construction. Under `TypedbusInstrumentor` its arguments take precedence for its bus, and nothing
-    is recorded twice.
+    priorities, wherever it is declared. Components constructed before it are not recorded, and the span of the first
+    start begins with its construction. Under `TypedbusInstrumentor` its arguments take precedence for its bus, and
+    nothing is recorded twice.
 
-    Spans begin and end in the thread of the transition or of the publish. Exporting is left to the SDK: with a batching
-    processor neither waits for an exporter, except before a restart replaces the process, when what has been recorded
-    is flushed for at most 5 seconds.
+    Spans begin and end in the thread of the transition or of the publish. The SDK exports them: with a batching
+    processor no transition and no publish waits for an exporter. Only before a restart replaces the process, the
+    providers are flushed, for at most 5 seconds each.
 
     Args:
         bus: The bus.
-        listeners: Which listeners have a span below that of a publish: those that are slow or fail, all, or none.
-        slow: How long a slow listener takes at least, in seconds.
-        exclude: Channels whose publishes have no spans and no durations; they are counted. The bus's own have none.
+        listeners: Which listeners have a span below that of a publish: "slow" for listeners that are slow or fail,
+            "all", or "none".
+        slow: The duration from which a listener is slow, in seconds.
+        exclude: Channels whose publishes have no spans and no durations, but are counted. The bus's own channels never
+            have spans, durations or counts.
         attributes: For a channel, a function that takes the arguments of a publish and returns attributes for its span.
-        sample: The duration of one publish in so many is recorded.
-        health: Returns the `Health` whose last probes are a metric; in a container pass ``health.lazy``.
+        sample: On each channel, the duration of one publish in *sample* is recorded.
+        health: Returns the `Health` whose last probes are recorded as a metric; in a container pass ``health.lazy``.
         tracer_provider: Provides the tracer; that of the process unless given.
         meter_provider: Provides the meter; that of the process unless given.
 
@@ -51,7 +53,7 @@ class Telemetry:
     """
 
     bus: Bus
-    listeners: Which = attrs.field(default="slow", kw_only=True)
+    listeners: ListenerSpans = attrs.field(default="slow", kw_only=True)
     slow: float = attrs.field(default=0.001, kw_only=True)
     exclude: Collection[AnyChannel] = attrs.field(default=(), kw_only=True)
     attributes: ChannelAttributes = attrs.field(factory=dict[AnyChannel, Any], kw_only=True)
@@ -76,7 +78,7 @@ class Telemetry:
 
     @on(START, priority=1)
     def start(self) -> None:
-        """Do nothing; the priority of this hook is why it is constructed first."""
+        """Do nothing; the priority of this hook makes the component one of the first to be constructed."""
 
     def exit(self) -> None:
         """End the recording, at the end of the transition under way if there is one; a hook of `EXIT`."""

@@ -17,9 +17,9 @@ from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import Bus, parts_of
 from typedbus.otel._run_spans import RunSpans
 from typedbus.otel._settings import Settings
-from typedbus.otel._transition_trace import Known, TransitionTrace
+from typedbus.otel._transition_trace import KnownComponents, TransitionTrace
 
-#: For how many milliseconds a restart waits for an exporter.
+#: The time limit of the flush of one provider, in milliseconds.
 _FLUSH_MILLIS: Final = 5000
 
 
@@ -33,11 +33,11 @@ class TransitionSpans:
 
     def __init__(self, bus: Bus, settings: Settings) -> None:
         self._settings = settings
-        # The bus refers to the listener.
+        # Weak, since the bus refers to this object by its listeners.
         self._bus = weakref.ref(bus)
         self._trace: TransitionTrace | None = None
-        #: From the subscription of a component until the bus is started after an exit.
-        self._known = Known()
+        #: Components are added when they are subscribed, and removed at a start after an exit.
+        self._known = KnownComponents()
         self.runs = RunSpans(settings, self._known.starts)
 
     def use(self, settings: Settings) -> None:
@@ -55,7 +55,7 @@ class TransitionSpans:
                 self._record_late_construction(event)
             return
         if trace is None or trace.transition is not current:
-            # In a forked child process the trace of the parent is left alone.
+            # In a forked child process *trace* may be that of the parent, which is not ended here.
             before = event.before if isinstance(event, Moved) else None
             if before is State.EXITED:
                 self._known.forget()
@@ -67,11 +67,11 @@ class TransitionSpans:
         if isinstance(event, Moved) and event.after is State.STOPPED:
             self.runs.end_all()
         if isinstance(event, Moved) and event.after is State.STARTED:
-            # A transition may go on to an exit that was requested meanwhile: that is a trace of its own.
+            # An exit that was requested meanwhile continues the transition, but has a trace of its own.
             self._end(trace)
 
     def _record_late_construction(self, event: Constructed) -> None:
-        """Record a component that is constructed outside a transition, if that is a part of a recording span."""
+        """Record a component that was constructed outside a transition, if the current span is recording."""
         if not get_current_span().is_recording():
             return
         now = time.time_ns()
@@ -89,17 +89,17 @@ class TransitionSpans:
         try:
             trace.end(bus.state, is_restart=bus.is_restarting)
             if bus.is_restarting and bus.state is State.EXITED:
-                # The process is replaced without the end of the interpreter, at which the SDK exports.
+                # The SDK exports at the end of the interpreter, which a replacement of the process skips.
                 self._flush()
         except Exception as error:
-            # A span processor has failed, which must not break the transition.
+            # The failure of a span processor must not fail the transition.
             bus.log(f"telemetry failed at the end of a transition:\n{traceback_of(error)}", ERROR)
 
     def _flush(self) -> None:
         settings = self._settings
         providers = settings.tracer_provider or get_tracer_provider(), settings.meter_provider or get_meter_provider()
         for provider in providers:
-            # The API has no flush.
+            # The API has no flush; providers of the SDK have one.
             flush = getattr(provider, "force_flush", None)
             if flush is not None:
                 flush(_FLUSH_MILLIS)

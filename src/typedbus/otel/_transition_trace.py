@@ -1,9 +1,10 @@
 """
 The spans of one transition.
 
-Its own span is a root: a start, a stop or an exit is not a part of the request in which it happens to be called, and is
-linked to the span of that request instead. The span of a hook is current while the hook runs: the bus copies the context
-of the thread of the transition for worker threads and for tasks right after it has published the beginning.
+The span of the transition is a root: a start, a stop or an exit is not a part of the request in which it happens to be
+called, and is linked to the span of that request instead. The span of a hook is current while the hook runs: the bus
+copies the context of the thread of the transition for worker threads and for tasks right after it has published the
+beginning.
 """
 
 from __future__ import annotations
@@ -50,7 +51,7 @@ if TYPE_CHECKING:
 
 #: The name of a transition to each goal.
 _GOALS: Final = {State.STARTED: "start", State.STOPPED: "stop", State.EXITED: "exit"}
-#: The name of the span for a failure on each channel.
+#: The verb in the name of the span of a failed step, by the channel of its hook.
 _VERBS: Final = {"start": "start", "stop": "stop", "exit": "exit", "assemble": "construct"}
 
 
@@ -64,9 +65,9 @@ class _Step:
 
 
 @attrs.frozen(eq=False)
-class Known:
+class KnownComponents:
     """
-    What later transitions need to know of the components of a bus.
+    The dependencies and starts of the components of a bus, for the spans of later transitions.
 
     Attributes:
         needs: The dependencies of each component, by path.
@@ -89,9 +90,9 @@ class TransitionTrace:
     Args:
         transition: The transition.
         settings: Where to record.
-        known: What is known of the components.
-        before: The state of the bus before it; None if its beginning was missed.
-        restart: The span of the restart of a run, of which the transition is a part.
+        known: The dependencies and starts of the components.
+        before: The state of the bus before it; None if telemetry began during the transition.
+        restart: The span of the restart of a run of which the transition is a part; None for any other transition.
 
     Attributes:
         transition: The transition.
@@ -102,7 +103,7 @@ class TransitionTrace:
         self,
         transition: Transition,
         settings: Settings,
-        known: Known,
+        known: KnownComponents,
         before: State | None,
         restart: Span | None = None,
     ) -> None:
@@ -130,7 +131,7 @@ class TransitionTrace:
         self._rollback: Span | None = None
         #: The steps under way, by verb and path.
         self._steps: dict[tuple[str, str], _Step] = {}
-        #: The spans of construction that have not ended, since the dependencies are not known, and their ends.
+        #: The spans of constructed components, with the times of their ends; ended when the dependencies are known.
         self._constructed: dict[str, tuple[Span, int]] = {}
         self._paths: set[str] = set()
         attach(self._context)
@@ -151,7 +152,7 @@ class TransitionTrace:
                     attach(step.around)
                     self._constructed[path] = step.span, _end_of(step, seconds)
                     if path in self._known.needs:
-                        # A resource, or a component that needs one: it has been subscribed before.
+                        # A resource, or a component that needs one, is subscribed before its construction.
                         self._end_construction(path)
             case Subscribed(path, _, needs):
                 self._known.needs[path] = needs
@@ -198,15 +199,15 @@ class TransitionTrace:
         is_cancelled = isinstance(error, StartCancelled) and self.transition.goal is not State.STARTED
         # A constructor may have failed: in the assembly, whose path may be that of the container, or in a start hook.
         constructing = [key for key in self._steps if key[0] == "construct" and (verb == "construct" or key[1] == path)]
-        failed = [self._steps.pop(key) for key in (*constructing[-1:], (verb, path)) if key in self._steps]
-        if not failed and verb == "construct":
+        steps = [self._steps.pop(key) for key in (*constructing[-1:], (verb, path)) if key in self._steps]
+        if not steps and verb == "construct":
             record_failure(self.root, error)
             return
-        if not failed:
+        if not steps:
             # The hook was not called, since the hooks before it had used up the time.
             self._begin(verb, path, self._context)
-            failed = [self._steps.pop((verb, path))]
-        for step in failed:
+            steps = [self._steps.pop((verb, path))]
+        for step in steps:
             attach(step.around)
             step.span.set_attribute("typedbus.outcome", "cancelled" if is_cancelled else "failed")
             if not is_cancelled:
@@ -227,7 +228,7 @@ class TransitionTrace:
             self._rollback = None
 
     def _end_the_rest(self) -> None:
-        """End the spans of what was constructed but not subscribed, and those that an interrupt has left."""
+        """End the spans of components that were constructed but not subscribed, and of interrupted steps."""
         for path in list(self._constructed):
             self._end_construction(path)
         self._end_rollback()
@@ -243,7 +244,7 @@ class TransitionTrace:
             self._end_partial()
             return
         if not self._is_start and reached in _GOALS:
-            # A stop may have been continued to the exit.
+            # A stop may have continued to the exit.
             name = "restart" if is_restart and reached is State.EXITED else _GOALS[reached]
             root.update_name(f"typedbus {name}")
         root.set_attribute("typedbus.state.to", reached.name)
@@ -255,12 +256,12 @@ class TransitionTrace:
             outcome = "failed"
         root.set_attribute("typedbus.outcome", outcome)
         if error is not None:
-            # The spans of the steps have the failures themselves.
+            # The events for the failures are in the spans of the steps.
             record_failure(root, error, has_event=not isinstance(error, TransitionFailures))
         root.end()
 
     def _end_partial(self) -> None:
-        """End the span of a restart of a part of the components."""
+        """End the span of a restart of a component and its users."""
         outcome = "started" if self.transition.goal is State.STARTED else "cancelled"
         if self.transition.has_failed:
             outcome = "failed"

@@ -1,4 +1,4 @@
-"""The parts of ASGI that an application for HTTP requests alone has to answer as well."""
+"""How an ASGI application for HTTP requests answers scopes of other types."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ Send: TypeAlias = Callable[[dict[str, object]], Awaitable[None]]
 
 
 async def end_other(scope: Scope, receive: Receive, send: Send) -> None:
-    """Answer a *scope* that is not of an HTTP request: accept a lifespan to its end, and close a WebSocket."""
+    """Answer a *scope* of another type than "http": accept a lifespan until its shutdown, or close a WebSocket."""
     while scope["type"] == "lifespan":
         stage = (await receive())["type"]
         await send({"type": f"{stage}.complete"})

@@ -1,4 +1,4 @@
-"""The run of a component that begins and ends it in its own hooks, for a function that the component was given."""
+"""Runs that a component begins and ends in its hooks `start` and `stop`, for a function that was passed to it."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from typedbus._bus.builtin import ERROR, WARNING
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.runs.reports import Line, RunLines
 from typedbus._bus.runs.run import Run
-from typedbus.plugins._periodic import NotEnded
+from typedbus.plugins._thread_ends import NotEnded
 
 if TYPE_CHECKING:
     from typedbus._base.clock import Clock
@@ -23,12 +23,12 @@ if TYPE_CHECKING:
 
 
 def own_error(failed: RunFailed) -> BaseException:
-    """Return the error of a run without a policy: it is the cause of the exit itself."""
+    """Return the error of the function, which is itself the cause of the exit if the run has no policy."""
     return failed.__cause__ or failed
 
 
 class NoLines(RunLines):
-    """The lines about a run whose component logs its failures itself: no others."""
+    """Logs nothing about a run: the component logs its failures itself."""
 
     def begins(self, path: str, attempt: int) -> Line | None:
         return None
@@ -42,7 +42,7 @@ class NoLines(RunLines):
 
 @attrs.frozen
 class TaskLines(NoLines):
-    """The lines about the background task *name* without a policy."""
+    """The lines about the background task *name*, which has no policy."""
 
     bus: Bus
     name: str
@@ -74,13 +74,14 @@ class ComponentRun:
         component: The component.
         name: The name of its threads and tasks.
         call: The function.
-        policy: By which it is called again.
+        policy: Decides whether and when the function is called again; None to exit the bus at its first failure.
         patience: How long a stop waits for it, in seconds.
-        lines: The lines on `LOG` without a policy.
+        lines: The lines on `LOG` about a run without a policy.
         clock: The source of its time; that of the bus unless given.
 
     Raises:
-        RestartPolicyError: The policy is not a `Restart`, or takes the dependents of the component along, as only methods can.
+        RestartPolicyError: The policy is not a `Restart`, or has ``takes="dependents"``, which only a method marked
+            ``@on(RUN)`` can have.
     """
 
     bus: Bus

@@ -1,7 +1,7 @@
 """
-The checks of the runs of a bus, which need no code in their components.
+Health checks of the runs of a bus, which need no code in components.
 
-Each run has a check on each channel of `Health`. It reads the record of the run, so it takes no time and cannot hang.
+Each run has a check on each channel of `Health`. A check only reads the record of its run, so it cannot hang.
 """
 
 from __future__ import annotations
@@ -13,13 +13,13 @@ from typedbus.plugins._check_call import Checked
 
 
 def alive_checks(runs: Mapping[str, RunRecord]) -> list[Checked]:
-    """Return the checks whether the process should continue: each fails while its run is silent for too long."""
+    """Return the checks of `ALIVE`, one for each run: it fails while the run is silent for too long."""
     return [_checked(record, silence_of(record)) for record in runs.values()]
 
 
 def ready_checks(runs: Mapping[str, RunRecord], now: float) -> list[Checked]:
     """
-    Return the checks whether the process can serve: each fails while its run does not do its work.
+    Return the checks of `READY`, one for each run: it fails while the run does not work.
 
     Args:
         runs: The records of the runs.
@@ -39,7 +39,7 @@ def silence_of(record: RunRecord) -> str:
 
 
 def trouble_of(record: RunRecord, now: float) -> str:
-    """Return why the run does not do its work at *now*, on the clock of the bus; "" if it does, or has done it."""
+    """Return why the run does not work at *now*, on the clock of the bus; "" if it works or its work is done."""
     if record.is_ready:
         return ""
     match record.state:

@@ -200,7 +200,7 @@ class SignalHandlers:
         text = f"{caught.name} again: ending at once; the stacks of all threads:\n"
         machine = parts_of(self.bus).machine
         tasks: dict[str, str] = {}
-        # They run in another thread meanwhile.
+        # Hooks and runs may end in other threads meanwhile.
         with contextlib.suppress(Exception):
             hooks = {} if machine.current is None else machine.current.stacks_on_loop()
             tasks = {f"async hook {name}": stack for name, stack in hooks.items()}

@@ -18,7 +18,7 @@ The bus never waits for a check, nor a check for the bus. Checks are called only
 while the bus is STARTED: before and after that, components do not have the
 resources that their checks inspect.
 
-Runs have checks without code of their own: a probe reads the records of the runs.
+Each run has a check that needs no code: a probe reads the records of the runs.
 """
 
 from __future__ import annotations
@@ -69,7 +69,7 @@ class Probe:
         is_ok: Whether the bus and every check passed.
         state: The state of the bus.
         reason: Why the bus itself is not ready, for example after a stop; else empty. No check is called then.
-        checks: Those of listeners in running order, then those of runs in the order of the start.
+        checks: The checks of listeners in running order, then the checks of runs in the order of the start.
     """
 
     is_ok: bool
@@ -152,7 +152,7 @@ class Health:
 
     @property
     def last_alive(self) -> Probe | None:
-        """The probe of `ALIVE` that ended last, however long ago; None before the first. It calls no check."""
+        """The probe of `ALIVE` that ended last, however long ago; None before the first. Reading it calls no check."""
         return self._last.get(ALIVE)
 
     @property

@@ -33,7 +33,8 @@ from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import Bus
 from typedbus._os.exhausted import OutOfThreads
 from typedbus.plugins._component_run import ComponentRun, NoLines, TaskLines
-from typedbus.plugins._periodic import NotEnded, PeriodError, check_seconds
+from typedbus.plugins._seconds import PeriodError, check_seconds
+from typedbus.plugins._thread_ends import NotEnded
 
 __all__ = ("BackgroundTask", "CallError", "Monitor", "NotEnded", "OutOfThreads", "PeriodError")
 

@@ -51,7 +51,7 @@ from typedbus.plugins._run_checks import silence_of, trouble_of
 __all__ = ("Systemd", "SystemdError", "activated")
 
 _PATIENCE: Final = 1.0
-#: The most characters of a status with the errors of runs.
+#: The maximum length of a status with the errors of runs, in characters.
 _LONGEST_STATUS: Final = 1000
 _HAS_UNIX_SOCKETS: Final = sys.platform != "win32"
 #: Priorities before and after those of all listeners of a program.
@@ -164,7 +164,7 @@ class Systemd:
             case State.STARTING | State.STOPPED:
                 self._notify(status)
 
-    # A restart of some components leaves the bus STARTED; the status of the run that has caused it says enough.
+    # A restart of some components leaves the bus STARTED; the status then names the run that has failed.
 
     def _starting(self, event: ComponentStarting, /) -> None:
         if self.bus.state is not State.STARTED:
@@ -184,7 +184,7 @@ class Systemd:
             if self.bus.state is not State.STARTED:
                 return
             before, self._run_status = self._run_status, self._status()
-            # A run that begins as expected changes nothing.
+            # The status stays the same if a run begins as expected.
             if self._run_status != before:
                 self._notify(f"STATUS={self._run_status}")
 
@@ -193,7 +193,7 @@ class Systemd:
         now = self.bus.clock.now()
         troubles = {record.path: trouble_of(record, now) for record in self.bus.runs.values()}
         status = "; ".join(["started", *(f"{path}: {trouble}" for path, trouble in troubles.items() if trouble)])
-        # A datagram has a limit, and this one may have READY in it as well.
+        # A datagram that is too long is not sent, and READY may be in the same one.
         return status if len(status) <= _LONGEST_STATUS else f"{status[:_LONGEST_STATUS]}..."
 
     def _reloading(self) -> None:

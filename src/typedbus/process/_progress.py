@@ -66,7 +66,7 @@ class Progress:
         #: The components that have started since the bus was last stopped.
         self._started_paths: set[str] = set()
         self._run_steps: dict[str, Step] = {}
-        #: When a run was last left behind, on the clock of the bus.
+        #: When the stop last left a run behind, on the clock of the bus.
         self._left_at = -math.inf
 
     def update(self, event: LifecycleEvent) -> None:
@@ -98,7 +98,9 @@ class Progress:
 
     def follow_runs(self, records: Iterable[RunRecord], now: float) -> None:
         """
-        Follow the runs: a stop ends one after the other, before its first hook, and without events of the life cycle.
+        Update the steps of runs.
+
+        A stop ends the runs one after the other, before its first hook; no events of the life cycle report this.
 
         Args:
             records: The records of the runs of the bus.
@@ -106,8 +108,12 @@ class Progress:
         """
         offset = now - self._bus.clock.now()
         is_stop = self._state is State.STOPPING
-        # A run that was left behind is not waited for any longer; later ones are asked to end after that.
-        ending = [one for one in records if is_stop and one.state is RunState.STOPPING and one.since >= self._left_at]
+        # The stop does not wait for a run that it left behind, and asks the next run to end after that.
+        ending = [
+            record
+            for record in records
+            if is_stop and record.state is RunState.STOPPING and record.since >= self._left_at
+        ]
         self._run_steps = {
             record.path: self._run_steps.get(record.path) or Step(_STOPPING, record.path, record.since + offset)
             for record in ending

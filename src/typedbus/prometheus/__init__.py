@@ -1,9 +1,8 @@
 """
 The metrics of a bus for Prometheus.
 
-A publish calls nothing of prometheus-client. `Metrics` is a collector: the counts and
-durations are those of ``bus.observe(...)``, and it makes samples of them when Prometheus
-collects them.
+`Metrics` is a collector: when Prometheus scrapes, it makes samples of the counts and
+durations of ``bus.observe(...)``. A publish does not call prometheus-client.
 """
 
 from __future__ import annotations

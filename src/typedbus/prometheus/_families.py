@@ -66,7 +66,7 @@ class StartDurations:
     seconds: float = 0.0
 
     def with_one(self, seconds: float) -> Self:
-        """Return these durations and one of *seconds*."""
+        """Return a copy with one more duration, of *seconds*."""
         place = bisect.bisect_left(START_BOUNDS, seconds)
         counts = (*self.counts[:place], self.counts[place] + 1, *self.counts[place + 1 :])
         return attrs.evolve(self, counts=counts, seconds=self.seconds + seconds)
@@ -90,11 +90,11 @@ def bus_families(
         state: The state of the bus.
         starts: The start durations by component and outcome.
         probes: The last probe of each channel of `Health`, with the name of the channel.
-        runs: The records of the runs, whose paths differ.
+        runs: The records of the runs; each has a different path.
     """
     states = BUS_STATE()
-    for each in State:
-        states.add_metric((each.name,), each is state)
+    for bus_state in State:
+        states.add_metric((bus_state.name,), bus_state is state)
     yield states
     durations = COMPONENT_START_DURATION()
     for labels, start in starts.items():

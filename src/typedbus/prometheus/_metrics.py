@@ -28,7 +28,7 @@ FAMILIES: Final[Sequence[Callable[[], Metric]]] = (*PUBLISH_FAMILIES, *BUS_FAMIL
 
 class MetricsConflict(StructuredError, ValueError):
     """
-    Raised by the start of `Metrics` if its registry has metrics of these names already.
+    Raised by the start of `Metrics` if its registry already has metrics of these names.
 
     Attributes:
         names: The names of the families, as `Metrics` would register them.
@@ -50,8 +50,8 @@ class Metrics:
 
     From its start to its stop it observes the publishes of the bus, on all channels but
     the bus's own, and the registry has the metrics. The counts begin at 0 with each start.
-    A forked child has the state of its bus alone, which is EXITED, and none of its
-    parent's counts. A collection calls no listener and no check, and may be made in any
+    In a forked child only the state of its bus is collected, which is EXITED, and no
+    counts of the parent. A collection calls no listener and no check, and may be made in any
     thread.
 
     On a bus without a container, call `start` and `stop`, and subscribe `record_event` to
@@ -59,12 +59,12 @@ class Metrics:
 
     Args:
         bus: The bus whose metrics are collected.
-        health: Returns the `Health` whose last probes are collected as well. In a container pass ``health.lazy``:
-            so the start of `Metrics` does not depend on it, and comes early.
+        health: Returns the `Health` whose last probes are collected as well. In a container pass ``health.lazy``,
+            so that `Metrics` does not depend on it and starts early.
         level: "count" counts publishes and failures, "time" measures each publish as
             well, and "each" also each call of a listener; `Bus.observe` has the costs.
         registry: The registry that has the metrics from the start to the stop, such as
-            `prometheus_client.REGISTRY`; unless given, one that has no other metrics.
+            `prometheus_client.REGISTRY`; by default a new registry without other metrics.
 
     Raises:
         MetricsConflict: At the start, if *registry* has metrics of the same names.
@@ -89,7 +89,7 @@ class Metrics:
         """The same as `wsgi`, as an ASGI application."""
         app = make_asgi_app(self.registry)
 
-        # A function, as in `Health`.
+        # A function, since servers take a bound method for ASGI 2.
         async def answer(scope: Scope, receive: Receive, send: Send) -> None:
             if scope["type"] != "http":
                 await end_other(scope, receive, send)
@@ -123,7 +123,7 @@ class Metrics:
 
     @on(STOP)
     def stop(self) -> None:
-        """Leave the registry, and end the observation; unless `start` has been called, do nothing."""
+        """Unregister from the registry, and end the observation; does nothing before `start`."""
         observation, self._observation = self._observation, None
         if observation is not None:
             self.registry.unregister(self)
@@ -147,31 +147,31 @@ class Metrics:
         """Yield the metric families as they are now; for the registry."""
         state, observation = self.bus.state, self._observation
         if state is State.EXITED:
-            # The rest would be of an earlier life of the bus, or of the parent of this process.
+            # Other figures would be from before the exit of the bus, or from the parent of this process.
             yield from publish_families({})
             yield from bus_families(state, {}, (), ())
         else:
             stats = {} if observation is None else observation.stats()
-            # `Health` calls the checks by itself; there are no publishes.
-            yield from publish_families({each: stats[each] for each in stats if each not in (ALIVE, READY)})
+            # `Health` calls the listeners of these channels without a publish.
+            yield from publish_families({channel: stats[channel] for channel in stats if channel not in (ALIVE, READY)})
             yield from bus_families(state, dict(self._starts), last_probes(self.health), self.bus.runs.values())
 
 
 def _names_in(registry: CollectorRegistry) -> Iterator[str]:
-    """Yield the names of the families that *registry* does not take, because it has them already."""
+    """Yield the names of the families that *registry* already has."""
     for family in FAMILIES:
-        describing = _Describing(family())
+        collector = _FamilyCollector(family())
         try:
-            registry.register(describing)
+            registry.register(collector)
         except ValueError:
-            yield describing.family.name
+            yield collector.family.name
         else:
-            registry.unregister(describing)
+            registry.unregister(collector)
 
 
 @attrs.frozen(eq=False)
-class _Describing:
-    """A collector that has one family, without samples."""
+class _FamilyCollector:
+    """A collector of one family, without samples."""
 
     family: Metric
 

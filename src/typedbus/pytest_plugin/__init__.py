@@ -257,7 +257,7 @@ def _close_all(stacks: list[contextlib.ExitStack]) -> None:
         try:
             stacks.pop().close()
         except RunsBroke as error:
-            # Its frames are those of the context managers above.
+            # Its traceback would show the context managers above, and no code of the test.
             failures.append(error.with_traceback(None))
         except BaseException as error:
             failures.append(error)
@@ -283,7 +283,7 @@ def _settled(container: Container, runs: RunWatch) -> Generator[list[threading.T
     """
     At the end of a block that runs *container*, wait for the threads of its bus, and restore its workers and limits.
 
-    Then the problems are raised, with the failures of *runs*.
+    Then raise the problems of the block, including the failures that *runs* has recorded.
 
     Yields:
         A list, to which the block adds the thread in `Bus.block`.
@@ -311,7 +311,7 @@ def _settled(container: Container, runs: RunWatch) -> Generator[list[threading.T
     runs.end()
     problems = runs.problems(failures)
     if len(problems) == 1 and problems[0] not in failures:
-        # Without the group that it is taken from as its context.
+        # `from` hides the context, which is the group that the problem was taken from.
         raise problems[0] from problems[0].__cause__
     raise_all("the bus has exited, with problems", problems)
 

@@ -236,7 +236,7 @@ class Everywhere:
 def _running_leaks(
     threads: list[tuple[str, str]], tasks: list[tuple[str, str]], runs: Collection[str]
 ) -> Iterator[BaseException]:
-    """Yield the leaks for *threads* and *tasks*, given as names and stacks; *runs* are the names of those of runs."""
+    """Yield the leaks for *threads* and *tasks*, given as names and stacks; a name in *runs* is the path of a run."""
     if left := tuple(thread for thread in threads if thread[0] not in runs):
         yield ThreadsLeft(left)
     if left := tuple(task for task in tasks if task[0] not in runs):

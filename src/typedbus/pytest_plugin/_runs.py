@@ -1,7 +1,7 @@
 """
-The runs that break during a test, or that it leaves running.
+Runs that break during a test, and runs that a test leaves running.
 
-A run that breaks is called again, so that the test may pass although the code that it tests has failed.
+A run that breaks is called again, so a test may pass although the tested code has failed.
 """
 
 from __future__ import annotations
@@ -124,9 +124,10 @@ class RunWatch:
 
     def problems(self, raised: Sequence[BaseException]) -> list[BaseException]:
         """
-        Return *raised*, the errors of the start and the exit, without those that are allowed, and with those not in it.
+        Return the errors of the test, from *raised*, the errors of the start and the exit, and the recorded failures.
 
-        An exit that is caused by a run that may break is no error.
+        Errors of runs that may break are left out, also if they are the cause of the exit. Failures of other runs that
+        are not in *raised* are added as a `RunsBroke`.
         """
         failures, self._failures = self._failures, []
         allowed = [error for path, error in failures if self._is_allowed(path)]
@@ -167,7 +168,7 @@ def _without(error: BaseException, allowed: Sequence[BaseException]) -> list[Bas
 
 
 def _window_of(error: BaseException) -> Sequence[BaseException]:
-    """Return the earlier errors of the run that has failed with *error*, which are not in its traceback."""
+    """Return the earlier errors of the run that failed with *error*; the traceback of *error* does not contain them."""
     if isinstance(error, BaseExceptionGroup):
         return [window for member in error.exceptions for window in _window_of(member)]
     return error.errors if isinstance(error, RunFailed) else ()

@@ -49,7 +49,7 @@ class Report:
 
     Attributes:
         clock: Gives the times of the beginnings, in seconds; durations come from the bus.
-        runs: Gives the paths of the runs of the bus, also of those that have not begun.
+        runs: Gives the paths of the runs of the bus, including runs that have not begun.
     """
 
     clock: Callable[[], float] = time.monotonic
@@ -94,7 +94,7 @@ class Report:
             self._is_recording = False
 
     def record_run(self, event: RunEvent, /) -> None:
-        """Record *event*; the listener of `RUNS`. Only the first call of each run counts, also after the start."""
+        """Record *event*; the listener of `RUNS`. Only the first call of each run counts, even after the start."""
         match event:
             case RunBegan(path):
                 self._begun.setdefault(path, self.clock())

@@ -62,12 +62,12 @@ class Span:
 @attrs.frozen
 class RunStart:
     """
-    A run, and its first call in a start or right after it.
+    The first call of a run, during a start or right after it.
 
     Attributes:
         path: The path of the run.
         began: When it was called, in seconds from the beginning of the start; None if it has not been called.
-        ready: How long after that it called `Stopping.ready`, in seconds; None if it has not.
+        ready: The seconds from *began* until it called `Stopping.ready`; None if it has not called that.
     """
 
     path: str
@@ -367,6 +367,6 @@ def _add_run(parts: dict[str, _Part], run: TimedRun, beginning: float, outcome: 
 
 
 def _prefixes(path: str) -> list[str]:
-    """Return the dotted *path* of a run and the paths around it, the longest first; one is that of its component."""
+    """Return *path* and its dotted prefixes, the longest first."""
     names = path.split(".")
     return [".".join(names[:count]) for count in range(len(names), 0, -1)]

@@ -38,7 +38,8 @@ from typedbus._channels.channel import Channel
 from typedbus._channels.marks import on
 from typedbus._channels.subscriptions import Subscription
 from typedbus._os.exhausted import OutOfThreads, start_thread
-from typedbus.plugins._periodic import NotEnded, PeriodError, check_seconds, join
+from typedbus.plugins._seconds import PeriodError, check_seconds
+from typedbus.plugins._thread_ends import NotEnded, join
 from typedbus.plugins.autoreload._edits import Edits
 from typedbus.plugins.autoreload._failed_start import is_restarted, mark_restart, wait_for_change
 from typedbus.plugins.autoreload._files import Files, Place, named_directory

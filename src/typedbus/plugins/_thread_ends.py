@@ -1,23 +1,11 @@
-"""Durations that components accept, and the ends of their threads."""
+"""Waiting for the ends of threads of components."""
 
 from __future__ import annotations
 
-import math
 import sys
 import threading
 
 from typedbus._base.structured import StructuredError
-
-
-class PeriodError(StructuredError, ValueError):
-    """Raised by components with a period or a time limit, for a number of seconds that could never work."""
-
-    name: str
-    field: str
-    given: object
-
-    def __str__(self) -> str:
-        return f"{self.name}: {self.field}={self.given!r} is not a duration; give a number of seconds above 0"
 
 
 class NotEnded(StructuredError, TimeoutError):
@@ -44,17 +32,6 @@ class NotEnded(StructuredError, TimeoutError):
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}({str(self)!r})"
-
-
-def check_seconds(name: str, field: str, value: object) -> None:
-    """
-    Refuse *value* for *field* of the component *name* unless it is a number of seconds above 0.
-
-    Raises:
-        PeriodError: It is not a number above 0.
-    """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
-        raise PeriodError(name, field, value)
 
 
 def join(thread: threading.Thread, patience: float) -> None:
