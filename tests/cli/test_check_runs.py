@@ -41,7 +41,7 @@ class Site(Container):
 
 
 class Faulty(Site):
-    """The same with a fault."""
+    """A container with runs and a fault."""
 
     stray = Component(Consumer, 1)  # type: ignore[call-arg]  # this is the fault
 
@@ -57,7 +57,7 @@ def check(name: str, *options: str) -> Result:
 
 
 def test_the_runs_of_a_valid_container_are_listed() -> None:
-    """Each with its policy, and whether the start waits for it."""
+    """Each line has the policy of the run, and whether the start waits for it."""
     done = check("Site")
 
     assert done.stdout.splitlines() == [
@@ -70,7 +70,7 @@ def test_the_runs_of_a_valid_container_are_listed() -> None:
 
 
 def test_the_runs_of_a_container_with_faults_are_not_listed() -> None:
-    """There is more urgent work."""
+    """Only the faults are listed."""
     done = check("Faulty")
 
     assert " run " not in done.stdout
@@ -90,12 +90,12 @@ def test_json_has_the_runs_with_all_of_their_policies() -> None:
 
 
 def test_a_container_without_runs_lists_none() -> None:
-    """Its verdict is as before."""
+    """The verdict has no number of runs."""
     assert check("Plain").stdout == "Plain is valid: 1 component\n"
 
 
 def test_a_terminal_shows_the_runs_below_the_verdict(capsys: pytest.CaptureFixture[str]) -> None:
-    """Each in one line, without markup."""
+    """Each run is one line, without markup."""
     show("Site is valid: 1 component, 1 run", [], ["  run Site.feed[bold]: restarts always, 3 in 600 s"])
 
     assert capsys.readouterr().out.splitlines() == [
@@ -125,7 +125,7 @@ class Web(Container):
 
 
 def test_the_report_of_a_start_has_the_runs(tmp_path: Path) -> None:
-    """It is written when the bus has started: only the run that was awaited has begun."""
+    """The report is written when the bus has STARTED: only the awaited run has begun."""
     web, file = Web(), tmp_path / "start.json"
     write_report(web.attach(), file, "json")
     with running(web):

@@ -75,7 +75,7 @@ def value(samples: list[Sample], **labels: str) -> float:
 
 
 def test_the_metrics_show_the_state_of_the_shop(shop: Shop) -> None:
-    """The starts of all components, the check of the last probe, and the runs."""
+    """The metrics have the starts of all components, the check of the last probe, and the runs."""
     before = shop.scrape()["typedbus_health_check"]
     shop.get("/readyz")
     families = shop.scrape()
@@ -91,7 +91,7 @@ def test_the_metrics_show_the_state_of_the_shop(shop: Shop) -> None:
 
 
 def test_an_order_is_counted_on_its_channels(shop: Shop) -> None:
-    """With the durations of the listeners, and the failure of one of them."""
+    """The metrics have the durations of the listeners, and the failure of one of them."""
 
     def fail(order: Order, receipt: Receipt, /) -> None:
         raise OSError("no paper")
@@ -125,7 +125,7 @@ def queries() -> Iterator[tuple[str, str]]:
 
 @pytest.fixture
 def labels_of(shop: Shop) -> dict[str, set[str]]:
-    """Return the labels of each series of a shop in which everything has happened, with those that Prometheus adds."""
+    """Return the labels of each series, with those that Prometheus adds, of a shop that has series of all families."""
 
     def fail(order: Order, receipt: Receipt, /) -> None:
         raise OSError("no paper")
@@ -138,7 +138,7 @@ def labels_of(shop: Shop) -> dict[str, set[str]]:
 
 
 def test_the_queries_of_the_dashboard_find_the_metrics(labels_of: dict[str, set[str]]) -> None:
-    """Every name and every label in them is one of the shop."""
+    """The shop has every name and every label in the queries."""
     for query, legend in queries():
         selectors = re.findall(r"(typedbus_\w+)(?:\{([^}]*)\})?", query)
         assert selectors != []
@@ -151,7 +151,7 @@ def test_the_queries_of_the_dashboard_find_the_metrics(labels_of: dict[str, set[
 
 
 def test_the_dashboard_shows_all_metrics(labels_of: dict[str, set[str]]) -> None:
-    """Of each family at least one series."""
+    """The queries contain at least one series of each family."""
     text = " ".join(query for query, _ in queries())
     families = {re.sub(r"_(bucket|count|sum|created)$", "", name) for name in labels_of}
 
@@ -159,7 +159,7 @@ def test_the_dashboard_shows_all_metrics(labels_of: dict[str, set[str]]) -> None
 
 
 def test_openmetrics_has_the_same_samples(shop: Shop) -> None:
-    """For a scrape that accepts it."""
+    """A scrape that accepts OpenMetrics receives the same samples as in the text format."""
     shop.order(1)
 
     status, kind, text = shop.get("/metrics", OPEN_METRICS)
@@ -170,5 +170,5 @@ def test_openmetrics_has_the_same_samples(shop: Shop) -> None:
 
 
 def test_the_metrics_can_be_disabled(tmp_path: Path, typedbus_running: RunningFixture) -> None:
-    """By a setting."""
+    """The setting `metrics` disables them."""
     assert served(tmp_path, typedbus_running, has_metrics=False).get("/metrics")[0] == 404

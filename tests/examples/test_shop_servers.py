@@ -184,7 +184,7 @@ def test_a_standalone_site_loses_no_order_when_it_ends(begin: Begin) -> None:
 
 
 def test_a_standalone_site_shows_its_metrics_and_traces(begin: Begin) -> None:
-    """On `/metrics`, and on stderr; each order is counted once, and has a span."""
+    """`/metrics` counts each order once, and stderr has a span for each order."""
     server = begin(*STANDALONE, "--set", "shop.traces=true")
     server.reach_all("STARTED")
     customers = server.begin_customers()

@@ -425,7 +425,7 @@ def test_the_page_shows_the_last_events(shop: Shop) -> None:
 
 
 def test_a_product_that_was_not_reordered_is_looked_for_again(tmp_path: Path, typedbus_running: RunningFixture) -> None:
-    """By a run, which publishes that it is low until it has been reordered."""
+    """The run `restocking` publishes the product on `stock_low` until it is reordered."""
     site = Site()
     soon = Component(Restocking, Hall.database.provided, low=Hall.bus.provided[stock_low], seconds=0.01)
     typedbus_running.enter(site.override(Site.restocking).by(soon))

@@ -52,7 +52,7 @@ def spans_in(text: str) -> Iterator[tuple[str, str | None]]:
 
 
 def test_the_life_of_the_shop_is_traced(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """The transitions with the components in them, and each request with its publishes."""
+    """There are spans of transitions with their components, and of each request with its publishes."""
     serve_order(tmp_path, has_traces=True)
 
     spans = set(spans_in(capsys.readouterr().err))
@@ -70,14 +70,14 @@ def test_the_life_of_the_shop_is_traced(tmp_path: Path, capsys: pytest.CaptureFi
 
 
 def test_a_shop_writes_no_traces_unless_it_is_asked_to(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    """By the setting `traces`."""
+    """The setting `traces` is off by default."""
     serve_order(tmp_path, has_traces=False)
 
     assert capsys.readouterr().err == ""
 
 
 def test_traces_without_opentelemetry_end_the_start(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """With the command that installs it."""
+    """The error has the command that installs OpenTelemetry."""
     monkeypatch.setitem(sys.modules, "opentelemetry.sdk.trace", None)
 
     with pytest.raises(SystemExit) as raised, shop(tmp_path, has_traces=True):

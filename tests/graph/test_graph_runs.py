@@ -67,7 +67,7 @@ class Site(Container):
 
 
 def test_a_node_has_the_runs_of_its_component() -> None:
-    """With their paths and policies, of which that of the component comes first; they are no hooks."""
+    """Runs have their paths and policies, and are not listed as hooks; the policy of the component takes precedence."""
     runs = {node.path: node.runs for node in Graph.of(Site()).nodes}
     hooks = {node.path: node.hooks for node in Graph.of(Site()).nodes}
 
@@ -88,7 +88,7 @@ def test_a_node_has_the_runs_of_its_component() -> None:
 
 @pytest.mark.parametrize("container", [Site, Functions])
 def test_the_paths_are_those_of_the_runs_of_the_bus(container: type[Container]) -> None:
-    """So a program can find the state of a run that it sees in a picture."""
+    """A path in a picture is a key of `Bus.runs`."""
     site = container()
     paths = [run.path for node in Graph.of(site).nodes for run in node.runs]
     bus = site.attach()
@@ -100,7 +100,7 @@ def test_the_paths_are_those_of_the_runs_of_the_bus(container: type[Container]) 
 
 
 def test_boxes_have_a_line_for_each_run_and_policy() -> None:
-    """In each of the formats that are drawn."""
+    """The lines are in each format with boxes."""
     graph = Graph.of(Site())
 
     assert 'n1["consumer<br/>Consumer<br/>start<br/>run consume<br/>restarts never, then unready"]' in graph.mermaid()
@@ -112,7 +112,7 @@ def test_boxes_have_a_line_for_each_run_and_policy() -> None:
 
 
 def test_json_has_the_runs() -> None:
-    """Its keys are the attributes of the records."""
+    """The keys are the attributes of `NodeRun`."""
     node = json.loads(Graph.of(Site()).json())["nodes"][1]
 
     assert node["runs"] == [

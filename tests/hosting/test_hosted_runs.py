@@ -62,7 +62,7 @@ def test_requests_are_refused_after_a_run_has_given_up(capfd: pytest.CaptureFixt
 
 
 def test_connections_are_refused_after_a_run_has_given_up(capfd: pytest.CaptureFixture[str]) -> None:
-    """The same for an ASGI server, whose lifespan ends well."""
+    """An ASGI server refuses connections with 503, and its lifespan ends without an error."""
 
     async def app(scope: Message, receive: Callable[..., Any], send: Callable[..., Any]) -> None:
         assert scope["type"] == "lifespan"
@@ -105,7 +105,7 @@ def test_connections_are_refused_after_a_run_has_given_up(capfd: pytest.CaptureF
 
 @pytest.mark.parametrize(("kind", "event"), [(Tolerant, RunGaveUp), (Patient, RunBroke)])
 def test_requests_are_answered_while_the_bus_goes_on(kind: type[Site], event: type[RunGaveUp | RunBroke]) -> None:
-    """A run that is called again, or that the bus goes on without, ends no request; readiness has the difference."""
+    """Requests succeed if the run is called again or given up; a run that was given up makes the process unready."""
     site = kind()
     app = wsgi.Hosted(page, site)
     with RunRecorder(site.attach()) as events:
@@ -123,7 +123,7 @@ def test_requests_are_answered_while_the_bus_goes_on(kind: type[Site], event: ty
 
 
 def test_running_raises_the_error_of_a_run_at_the_end_of_its_block() -> None:
-    """With the error of the run as its cause."""
+    """The `RunFailed` has the error of the run as its cause."""
     site = Site()
     with RunRecorder(site.attach()) as events, pytest.raises(RunFailed) as failed, running(site):
         site.failing().may_fail.set()

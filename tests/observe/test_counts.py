@@ -125,7 +125,7 @@ def only(stats: ChannelStats) -> tuple[int, dict[str, tuple[int, dict[str, int]]
 def test_each_publish_and_each_call_counts(
     channel: Any, level: Level, listeners: tuple[Callable[..., object], ...], publishes: int
 ) -> None:
-    """Before the publish is unrolled and after it, with plain and with async listeners."""
+    """Publishes count before and after the publish is unrolled, with plain and with async listeners."""
     bus = Bus()
     called = listeners if channel.is_async else [PLAIN.get(one, one) for one in listeners]
     for listener in called:
@@ -149,7 +149,7 @@ def test_each_publish_and_each_call_counts(
 @at_each_level
 @pytest.mark.parametrize("publishes", [1, 2 * HEAT])
 def test_failures_count_by_listener_and_error(channel: Any, level: Level, publishes: int) -> None:
-    """Listeners after the failed one are called, and count; after an exit they are not called."""
+    """Calls of the listeners after the failed one count; after an exit these listeners are not called."""
     bus = Bus()
     for priority, listener in enumerate((echo, fail_on_odd, exit_on_three, double)):
         bus[channel].subscribe(listener, priority=priority)
@@ -180,7 +180,7 @@ def test_failures_count_by_listener_and_error(channel: Any, level: Level, publis
 @on_each_channel
 @at_each_level
 def test_the_other_verbs_count_as_publishes(channel: Any, level: Level) -> None:
-    """`first` ends at the first answer, and so calls fewer listeners."""
+    """`first` calls no listener after the first answer, and so counts fewer calls."""
     bus = Bus()
     for priority, listener in enumerate((echo, double)):
         bus[channel].subscribe(listener, priority=priority)
@@ -200,7 +200,7 @@ def test_the_other_verbs_count_as_publishes(channel: Any, level: Level) -> None:
 @at_each_level
 @pytest.mark.parametrize("channel", [numbered, untyped, everything], ids=lambda channel: channel.name)
 def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
-    """Four threads publish, and new ones take their places, while listeners come and go and figures are read."""
+    """Threads publish, end and are replaced, while listeners are subscribed and cancelled and figures are read."""
     bus = Bus()
     bus[channel].subscribe(echo)
     publish = bus[channel].publish
@@ -263,7 +263,7 @@ def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
 @pytest.mark.parametrize("warm_up", [0, HOT])
 @pytest.mark.parametrize("channel", [awaited, together], ids=lambda channel: channel.name)
 def test_cancellations_count(channel: Any, level: Level, warm_up: int) -> None:
-    """That of the publisher ends the publish; that of a listener alone is its failure."""
+    """A cancelled publisher ends the publish; a listener that alone is cancelled has failed."""
     bus = Bus()
     observation = bus.observe(channel, level=level)
 
@@ -300,7 +300,7 @@ def test_cancellations_count(channel: Any, level: Level, warm_up: int) -> None:
 
 
 def test_a_listener_whose_task_is_cancelled_at_once_leaves_no_coroutine() -> None:
-    """Its coroutine is not created before it runs; otherwise there would be a warning that it was never awaited."""
+    """Its coroutine is not created before the task runs, so there is no warning that it was never awaited."""
     bus = Bus()
     bus[together].subscribe(later)
     bus[together].subscribe(exit_on_three)
@@ -317,7 +317,7 @@ def test_a_listener_whose_task_is_cancelled_at_once_leaves_no_coroutine() -> Non
 
 
 def test_a_publish_after_a_change_of_the_listeners_counts() -> None:
-    """The first one after the change as well."""
+    """The first publish after the change counts as well."""
     bus = Bus()
     bus[numbered].subscribe(echo)
     observation = bus.observe(numbered)
@@ -333,7 +333,7 @@ def test_a_publish_after_a_change_of_the_listeners_counts() -> None:
 
 @at_each_level
 def test_more_listeners_than_are_unrolled_count(level: Level) -> None:
-    """Each publish goes through the loop."""
+    """Such a publish is never unrolled, and calls the listeners in a loop."""
     bus = Bus()
     for _ in range(UNROLLED + 1):
         bus[numbered].subscribe(lambda number: number)
@@ -349,7 +349,7 @@ def test_more_listeners_than_are_unrolled_count(level: Level) -> None:
 
 @at_each_level
 def test_recursive_publishes_count(level: Level) -> None:
-    """Each when it has ended."""
+    """Each publish counts when it has ended."""
     bus = Bus()
     seen: list[int] = []
 
@@ -370,7 +370,7 @@ def test_recursive_publishes_count(level: Level) -> None:
 @at_each_level
 @pytest.mark.parametrize("warm_up", [0, HOT])
 def test_endless_recursion_counts(level: Level, warm_up: int) -> None:
-    """As a failure of the listener in each of the publishes that it leaves."""
+    """The `RecursionError` is a failure of the listener in each publish that it leaves."""
     bus = Bus()
     calls = itertools.count()
     ended = itertools.count()
@@ -398,7 +398,7 @@ def test_endless_recursion_counts(level: Level, warm_up: int) -> None:
 
 
 def test_listeners_have_the_names_of_their_failures() -> None:
-    """With the path of their component."""
+    """A method of a component has the path of the component."""
 
     class Stock:
         @on(numbered)
@@ -421,7 +421,7 @@ def test_listeners_have_the_names_of_their_failures() -> None:
 
 @pytest.mark.parametrize("channel", [START, STOP, EXIT, GRACEFUL, RUN], ids=lambda one: one.name)
 def test_channels_that_the_bus_does_not_publish_on_are_refused(channel: Any) -> None:
-    """The error has the way out, and no channel is observed."""
+    """The error names the remedy, and no channel is observed."""
     bus = Bus()
     with pytest.raises(ObserveError, match=f"^cannot observe channel '{channel.name}': .*; .*(Report|runs)"):
         bus.observe([numbered, channel])
@@ -438,7 +438,7 @@ def test_channels_that_the_bus_does_not_publish_on_are_refused(channel: Any) -> 
 def test_the_bus_s_own_channels_are_observed_by_name(
     channel: Any, arguments: tuple[Any, ...], level: Level, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """A listener of a report that fails is reported as always."""
+    """A failure of a listener on such a channel is reported as without an observation."""
     bus = Bus()
     cls = type(bus[channel])
 

@@ -1,4 +1,4 @@
-"""What an observation holds, and what remains of it."""
+"""What an observation keeps alive, and what remains after its end."""
 
 from __future__ import annotations
 
@@ -37,7 +37,7 @@ from typedbus.testing import FakeClock
 @pytest.mark.parametrize("warm_up", [0, HOT], ids=["cold", "hot"])
 @pytest.mark.parametrize("is_watched", [False, True], ids=["", "watched"])
 def test_a_channel_is_as_before(channel: Any, level: Level, warm_up: int, is_watched: bool) -> None:
-    """Its class, and the functions that a publish calls; one that was unrolled is again."""
+    """Its class and the functions that a publish calls are restored, including an unrolled function."""
     bus = Bus()
     bound: Any = bus[channel]
     bound.subscribe(echo)
@@ -62,7 +62,7 @@ def test_a_channel_is_as_before(channel: Any, level: Level, warm_up: int, is_wat
 
 @at_each_level
 def test_a_closed_observation_keeps_its_figures(level: Level) -> None:
-    """Another one of the channel goes on; each counts from its begin."""
+    """Another observation of the channel continues; each counts from its own beginning."""
     bus = Bus()
     bus[numbered].subscribe(echo)
     first = bus.observe(numbered, level=level)
@@ -85,7 +85,7 @@ def test_a_closed_observation_keeps_its_figures(level: Level) -> None:
 
 
 def test_figures_of_earlier_listeners_remain() -> None:
-    """After those that are subscribed; not in an observation that begins later."""
+    """They come after the listeners that are subscribed; an observation that begins later does not have them."""
     bus = Bus()
     observation = bus.observe(numbered)
     with bus[numbered].subscribe(double):
@@ -99,7 +99,7 @@ def test_figures_of_earlier_listeners_remain() -> None:
 
 @pytest.mark.parametrize("publishes", [1, HOT])
 def test_an_observation_keeps_no_listener(publishes: int) -> None:
-    """One that has been unsubscribed is freed, also before the next publish."""
+    """A listener is freed when it is unsubscribed, before the next publish."""
 
     class Stock:
         def reserve(self, number: int) -> None: ...
@@ -120,7 +120,7 @@ def test_an_observation_keeps_no_listener(publishes: int) -> None:
 
 @at_each_level
 def test_a_bus_is_freed_with_its_observations(level: Level) -> None:
-    """Nothing outside refers to it, neither a thread nor an open observation."""
+    """Neither a thread nor an open observation refers to the bus from outside."""
 
     def observed() -> weakref.ref[Bus]:
         bus = Bus()
@@ -137,7 +137,7 @@ def test_a_bus_is_freed_with_its_observations(level: Level) -> None:
 
 
 def test_threads_and_subscriptions_that_have_ended_leave_totals_only() -> None:
-    """The lists of ended threads are merged, and the sets of lists for earlier listeners."""
+    """The lists of ended threads are merged, and so are the tallies of earlier listeners."""
     bus = Bus()
     bus[numbered].subscribe(echo)
     observation = bus.observe(numbered, level="each")
@@ -157,7 +157,7 @@ def test_threads_and_subscriptions_that_have_ended_leave_totals_only() -> None:
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.parametrize("channel", [numbered, awaited], ids=lambda channel: channel.name)
 def test_a_child_counts_its_own_publishes(channel: Any) -> None:
-    """From the fork on, also if it is forked in a publish, and while threads of the parent publish."""
+    """It counts from the fork on, also if it is forked in a publish and while threads of the parent publish."""
     bus = Bus()
     bus[channel].subscribe(echo)
     before = bus.observe(channel, level="each")
@@ -191,7 +191,7 @@ def test_a_child_counts_its_own_publishes(channel: Any) -> None:
 @at_each_level
 @pytest.mark.skipif(not hasattr(signal, "setitimer"), reason="there are no timers")
 def test_publishes_of_signal_handlers_count(level: Level) -> None:
-    """Wherever they interrupt the publish of the same thread."""
+    """A handler may interrupt a publish of the same thread at any point."""
     bus = Bus()
     bus[numbered].subscribe(echo)
     observation = bus.observe(numbered, level=level)
@@ -225,7 +225,7 @@ def test_publishes_of_signal_handlers_count(level: Level) -> None:
 
 @pytest.mark.parametrize("publishes", [1, HOT])
 def test_durations_are_those_of_the_clock_of_the_bus(publishes: int) -> None:
-    """Each in the bucket of the lowest bound that it does not exceed."""
+    """Each duration is in the bucket of the lowest bound that it does not exceed."""
     clock = FakeClock()
     bus = Bus(clock=clock)
     bus[numbered].subscribe(lambda number: clock.advance(number, sleepers=0))
@@ -249,7 +249,7 @@ def test_durations_are_those_of_the_clock_of_the_bus(publishes: int) -> None:
 
 
 def test_there_is_a_bucket_for_the_longest_durations() -> None:
-    """And the mean of none is 0."""
+    """The mean without durations is 0."""
     clock = FakeClock()
     bus = Bus(clock=clock)
     bus[numbered].subscribe(lambda number: clock.advance(number, sleepers=0))
@@ -264,7 +264,7 @@ def test_there_is_a_bucket_for_the_longest_durations() -> None:
 
 
 def test_listeners_are_timed_in_the_debug_mode_of_the_loop_as_well() -> None:
-    """The report has the name of the listener, and every publish counts."""
+    """The report of asyncio has the name of the listener, and every publish counts."""
     bus = Bus()
     later = AsyncChannel[[int], int]("later")
     lines: list[str] = []
@@ -289,7 +289,7 @@ def test_listeners_are_timed_in_the_debug_mode_of_the_loop_as_well() -> None:
 @at_each_level
 @pytest.mark.parametrize("warm_up", [0, HOT], ids=["cold", "hot"])
 def test_a_listener_that_does_not_accept_the_arguments_gets_the_note(channel: Any, level: Level, warm_up: int) -> None:
-    """As without an observation."""
+    """The note is the same as without an observation."""
 
     def listen() -> None: ...
 
@@ -308,7 +308,7 @@ def test_a_listener_that_does_not_accept_the_arguments_gets_the_note(channel: An
 
 
 def test_an_observation_may_begin_and_end_in_a_listener() -> None:
-    """A publish that began before it does not count; one that ends after it does not either."""
+    """A publish that begins before the observation, or ends after it, does not count."""
     bus = Bus()
     stats: list[Any] = []
 
@@ -327,13 +327,13 @@ def test_an_observation_may_begin_and_end_in_a_listener() -> None:
 
 @pytest.mark.parametrize("given", ["numbered", 3, ["numbered"], Bus()[numbered]], ids=str)
 def test_only_channels_are_observed(given: Any) -> None:
-    """The error shows what was given."""
+    """The error shows the given object."""
     with pytest.raises(ChannelError, match="is not a channel"):
         Bus().observe(given)
 
 
 def test_errors_have_qualified_names() -> None:
-    """Without the module of built-in ones."""
+    """Names of built-in errors have no module."""
 
     class OutOfStock(Exception):
         pass
@@ -354,7 +354,7 @@ def test_errors_have_qualified_names() -> None:
 
 
 def test_records_are_compared_by_their_values() -> None:
-    """They may be kept and compared."""
+    """Equal figures are equal records."""
     bus = Bus()
     first, second = bus.observe(numbered), bus.observe(numbered)
     bus[numbered].publish(2)

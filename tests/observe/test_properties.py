@@ -62,7 +62,7 @@ class Publish:
 
 @attrs.define
 class Figures:
-    """What an observation has counted."""
+    """The counts of an observation."""
 
     publishes: int = 0
     calls: dict[str, int] = attrs.Factory(dict)
@@ -111,7 +111,7 @@ class Model:
 
 
 class Program:
-    """Does the same on a bus."""
+    """Applies the steps to a bus."""
 
     def __init__(self, channel: Any) -> None:
         self.bus = Bus()

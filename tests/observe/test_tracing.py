@@ -38,7 +38,7 @@ class Recorder:
     A tracer, and the trace of all its publishes.
 
     Attributes:
-        notes: What it has received.
+        notes: The calls that it has received, with their arguments.
         is_on: Whether a publish is traced.
         untraced: A channel that is never traced.
     """
@@ -68,7 +68,7 @@ class Recorder:
         self.notes.append(("end", type(error)))
 
     def taken(self) -> list[tuple[Any, ...]]:
-        """Return the notes, and forget them."""
+        """Return the notes, and clear them."""
         notes, self.notes = self.notes, []
         return notes
 
@@ -85,7 +85,7 @@ NOTHING: Final = type(None)
 @pytest.mark.parametrize("warm_up", [0, HOT])
 @pytest.mark.parametrize("are_async", [False, True], ids=["plain", "async"])
 def test_the_course_of_a_publish(channel: Any, level: Any, warm_up: int, are_async: bool) -> None:
-    """The tracer decides first; the loop and the unrolled function report the same."""
+    """The tracer decides before the listeners are called; the loop and the unrolled function report the same calls."""
     if are_async and not channel.is_async:
         return
     bus, tracer = Bus(), Recorder(is_on=False)
@@ -129,7 +129,7 @@ def test_the_course_of_a_publish(channel: Any, level: Any, warm_up: int, are_asy
 
 @on_each_channel
 def test_the_other_verbs_are_traced(channel: Any) -> None:
-    """Each has the calls that it makes, in one trace."""
+    """Each call of a verb is one trace, with the listeners that it calls."""
     bus, tracer = Bus(), Recorder()
     bus[channel].subscribe(echo, priority=10)
     bus[channel].subscribe(double, priority=20)
@@ -148,7 +148,7 @@ def test_the_other_verbs_are_traced(channel: Any) -> None:
 
 @on_each_channel
 def test_watchers_are_part_of_the_trace(channel: Any) -> None:
-    """They run after the decision."""
+    """Watchers run after the decision of the tracer."""
     bus, tracer = Bus(), Recorder()
     trace(bus, tracer, channel)
     bus[channel].watch(lambda *_, **__: tracer.notes.append(("watcher",)))
@@ -161,7 +161,7 @@ def test_watchers_are_part_of_the_trace(channel: Any) -> None:
 
 @pytest.mark.parametrize("channel", [awaited, together], ids=lambda channel: channel.name)
 def test_a_cancelled_publish_ends_its_trace(channel: Any) -> None:
-    """The listener and the publish end with the cancellation; a listener that was not called is not in it."""
+    """The listener and the publish end with the cancellation; a listener that was not called is not in the trace."""
     bus, tracer = Bus(), Recorder()
     trace(bus, tracer, channel)
 
@@ -186,7 +186,7 @@ def test_a_cancelled_publish_ends_its_trace(channel: Any) -> None:
 
 
 def test_an_exit_ends_its_trace() -> None:
-    """At once, as the publish does."""
+    """A `SystemExit` of a listener ends the trace before the next listener."""
     bus, tracer = Bus(), Recorder()
     trace(bus, tracer)
 
@@ -202,7 +202,7 @@ def test_an_exit_ends_its_trace() -> None:
 
 
 def test_a_channel_without_a_decider_is_not_touched() -> None:
-    """Its publishes are unrolled as ever; those of channels that are used later are traced."""
+    """It has no observer; a channel that is used later is traced."""
     bus, tracer = Bus(), Recorder(untraced=numbered)
     tracing = trace(bus, tracer)
 
@@ -219,7 +219,7 @@ def test_a_channel_without_a_decider_is_not_touched() -> None:
 
 
 def test_a_channel_has_one_tracer() -> None:
-    """A second one is refused until the first has ended; nothing of it remains."""
+    """A second tracer is refused until the first has ended, and changes no channel."""
     bus = Bus()
     with trace(bus, Recorder(), numbered):
         with pytest.raises(ObserveError, match="channel 'numbered': it is traced already"):
@@ -235,7 +235,7 @@ def test_a_channel_has_one_tracer() -> None:
 
 @pytest.mark.parametrize("channel", [START, RUN, MAIN, LOG], ids=lambda channel: channel.name)
 def test_the_bus_s_own_channels_are_not_traced(channel: AnyChannel) -> None:
-    """Transitions have events."""
+    """Telemetry of transitions uses the life-cycle events instead."""
     bus, tracer = Bus(), Recorder()
     trace(bus, tracer)
     bus.log("not traced")

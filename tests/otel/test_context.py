@@ -48,7 +48,7 @@ async def current_async(number: int) -> Span:
 
 
 def test_a_listener_sees_the_span_of_the_publisher(bus: Bus, request_span: Span) -> None:
-    """A publish is a call."""
+    """A publish is a call in the context of the publisher."""
     bus[ORDERED].subscribe(current)
 
     assert bus[ORDERED].publish(1) == [request_span]
@@ -72,7 +72,7 @@ def test_a_publish_from_a_thread_has_the_span_of_the_publisher(bus: Bus, request
 def test_async_listeners_see_the_span_of_the_publisher(
     bus: Bus, request_span: Span, channel: AsyncChannel[[int], Span]
 ) -> None:
-    """In the task of the publisher, in tasks of their own and in threads."""
+    """Listeners run in the task of the publisher, in their own tasks or in threads."""
     bus[channel].subscribe(current_async)
     bus[channel].subscribe(in_thread(current))
 
@@ -95,7 +95,7 @@ def task(bus: Bus, call: Callable[[], object]) -> BackgroundTask:
 
 
 def test_the_thread_of_a_background_task_begins_a_new_trace(bus: Bus, request_span: Span) -> None:
-    """It outlives the span in which it was started."""
+    """The thread outlives the span in which it was started."""
     seen: SimpleQueue[Span] = SimpleQueue()
     background = task(bus, lambda: seen.put(get_current_span()))
     background.start()
@@ -106,7 +106,7 @@ def test_the_thread_of_a_background_task_begins_a_new_trace(bus: Bus, request_sp
 
 
 def test_the_calls_of_a_monitor_begin_new_traces(bus: Bus, request_span: Span) -> None:
-    """They outlive the span in which it was started."""
+    """The monitor outlives the span in which it was started."""
     clock, seen = FakeClock(), SimpleQueue[Span]()
     monitor = Monitor(bus, lambda: seen.put(get_current_span()), every=1.0, clock=clock)
     monitor.start()

@@ -36,7 +36,7 @@ class Shop(Container):
 
 
 def test_a_bus_from_before_is_not_instrumented(recorded: Recorded) -> None:
-    """Each bus that is created afterwards is."""
+    """Only buses that are created after `instrument` are."""
     before = Bus()
     instrumentor = TypedbusInstrumentor()
     instrumentor.instrument(tracer_provider=recorded.provider)
@@ -50,7 +50,7 @@ def test_a_bus_from_before_is_not_instrumented(recorded: Recorded) -> None:
 
 
 def test_uninstrumenting_leaves_a_bus_as_it_was(recorded: Recorded) -> None:
-    """It has no listener more, and neither has a bus that is created afterwards."""
+    """The listeners of telemetry are removed, and a bus that is created afterwards has none."""
     instrumentor = TypedbusInstrumentor()
     instrumentor.instrument(tracer_provider=recorded.provider)
     bus = Bus()
@@ -66,7 +66,7 @@ def test_uninstrumenting_leaves_a_bus_as_it_was(recorded: Recorded) -> None:
 
 
 def test_uninstrumenting_within_a_transition_ends_its_span(recorded: Recorded) -> None:
-    """And the span is not current after the transition."""
+    """The span is not current after the transition."""
     instrumentor = TypedbusInstrumentor()
     instrumentor.instrument(tracer_provider=recorded.provider)
     bus = Bus()
@@ -75,14 +75,11 @@ def test_uninstrumenting_within_a_transition_ends_its_span(recorded: Recorded) -
     bus.start()
     recorded.tracer.start_span("after").end()
 
-    assert recorded.tree() == {"typedbus start": {}, "after": {}} or list(recorded.tree()) == [
-        "typedbus start",
-        "after",
-    ]
+    assert list(recorded.tree()) == ["typedbus start", "after"]
 
 
 def test_instrumenting_again_records_to_the_new_provider(recorded: Recorded) -> None:
-    """A bus of the first time is not instrumented again."""
+    """A bus that was instrumented before is not recorded again."""
     other, instrumentor = Recorded(), TypedbusInstrumentor()
     for each in (recorded, other):
         instrumentor.instrument(tracer_provider=each.provider)
@@ -105,7 +102,7 @@ def test_an_instrumented_bus_lives_as_long_as_it_is_referenced(instrumented: Rec
 
 
 def test_an_unknown_argument_is_refused() -> None:
-    """A misspelt argument would change nothing, unnoticed."""
+    """A misspelt argument would otherwise have no effect."""
     with pytest.raises(TypeError, match="tracer_providr"):
         TypedbusInstrumentor().instrument(tracer_providr=None)
 
@@ -113,7 +110,7 @@ def test_an_unknown_argument_is_refused() -> None:
 
 
 def test_the_component_records_what_comes_after_its_construction(capsys: pytest.CaptureFixture[str]) -> None:
-    """The rest of the start in which it was constructed, and all of the exit; and the same in the next run."""
+    """It records the rest of the start in which it was constructed, and the exit; again in the next run."""
     shop = Shop()
     for _ in range(2):
         with running(shop):
@@ -157,7 +154,7 @@ def test_the_component_is_constructed_before_components_that_are_declared_before
 
 
 def test_the_component_takes_precedence_over_the_instrumentor(instrumented: Recorded) -> None:
-    """Nothing is recorded twice; after the exit the bus is that of the instrumentor again."""
+    """Nothing is recorded twice; after the exit the instrumentor records the bus again."""
     shop = Shop()
     with running(shop):
         instrumented.clear()
@@ -173,7 +170,7 @@ def test_the_component_takes_precedence_over_the_instrumentor(instrumented: Reco
 
 
 def test_telemetry_can_be_ended_without_a_container(recorded: Recorded) -> None:
-    """Outside a transition it ends at once."""
+    """A call of `exit` outside a transition ends the recording at once."""
     bus = Bus()
     telemetry = Telemetry(bus, tracer_provider=recorded.provider)
     bus.start()
@@ -204,7 +201,7 @@ def test_a_processor_that_fails_does_not_fail_the_transition(recorded: Recorded)
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 def test_a_child_that_is_forked_in_a_start_has_traces_of_its_own(instrumented: Recorded) -> None:
-    """The span of the parent's start is not ended in the child."""
+    """The child does not end the span of the start of its parent."""
 
     def check() -> None:
         bus.detach()
@@ -239,7 +236,7 @@ class Site(Container):
 
 @pytest.mark.slow
 def test_the_command_of_opentelemetry_instruments_a_site(tmp_path: Path) -> None:
-    """`opentelemetry-instrument typedbus run` exports to the console what it is told to."""
+    """`opentelemetry-instrument typedbus run` writes the spans of the site to the console."""
     (tmp_path / "site_of_test.py").write_text(SITE, encoding="utf-8")
     scripts = Path(sys.executable).parent
     environment = os.environ | {
@@ -280,7 +277,7 @@ def documents(text: str) -> Iterator[dict[str, object]]:
 
 @pytest.mark.slow
 def test_without_opentelemetry_the_import_names_the_extra() -> None:
-    """The error is the command to run."""
+    """The error has the command that installs the extra."""
     code = "import sys; sys.modules['opentelemetry.instrumentation'] = None; import typedbus.otel"
     ended = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=False)
 

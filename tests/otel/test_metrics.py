@@ -91,7 +91,7 @@ class Checked:
 
 
 def test_the_names_and_units_are_those_of_the_page(measured: Measured) -> None:
-    """Seconds, and counts in braces."""
+    """The unit of durations is seconds; the units of counts are in braces."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -123,7 +123,7 @@ def test_the_names_and_units_are_those_of_the_page(measured: Measured) -> None:
 
 
 def test_publishes_and_failures_are_counted(measured: Measured) -> None:
-    """All of them, whatever the sample; a failure with its listener and the class of its error."""
+    """The sample does not matter; a failure has its listener and the class of its error."""
     bus = Bus()
     Telemetry(bus, meter_provider=measured.provider)
     bus[ORDERED].subscribe(note)
@@ -150,7 +150,7 @@ def test_a_failure_is_counted_without_what_the_repr_of_the_listener_contains(mea
 
 
 def test_publishes_are_counted_exactly_in_threads(measured: Measured) -> None:
-    """Each thread counts for itself."""
+    """Four threads publish on one channel."""
     bus = Bus()
     Telemetry(bus, meter_provider=measured.provider)
     bus[ORDERED].subscribe(note)
@@ -169,7 +169,7 @@ def test_publishes_are_counted_exactly_in_threads(measured: Measured) -> None:
 
 
 def test_the_duration_of_one_publish_in_a_sample_is_recorded(measured: Measured) -> None:
-    """The first and then one in 1024, unless the program says otherwise; in buckets from a microsecond."""
+    """By default the first publish and then one in 1024; the buckets begin at a microsecond."""
     bus = Bus()
     Telemetry(bus, meter_provider=measured.provider)
     bus[ORDERED].subscribe(note)
@@ -185,7 +185,7 @@ def test_the_duration_of_one_publish_in_a_sample_is_recorded(measured: Measured)
 
 
 def test_with_spans_of_all_listeners_their_durations_are_recorded(measured: Measured) -> None:
-    """Of the sample of publishes."""
+    """One publish in the sample has a duration for each listener."""
     bus = Bus()
     Telemetry(bus, meter_provider=measured.provider, listeners="all", sample=2)
     bus[ORDERED].subscribe(note)
@@ -198,7 +198,7 @@ def test_with_spans_of_all_listeners_their_durations_are_recorded(measured: Meas
 
 
 def test_the_state_of_the_bus_is_1_for_its_state(measured: Measured) -> None:
-    """0 for the others, so that a chart shows the change."""
+    """It is 0 for the other states, so that a chart shows the change."""
     bus = Bus()
     Telemetry(bus, meter_provider=measured.provider)
     bus.start()
@@ -208,7 +208,7 @@ def test_the_state_of_the_bus_is_1_for_its_state(measured: Measured) -> None:
 
 
 def test_the_durations_of_start_hooks_are_recorded_with_their_outcome(measured: Measured) -> None:
-    """That of a failed hook as well."""
+    """The duration of a failed hook is recorded as well."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -308,7 +308,7 @@ def test_health_that_is_not_enabled_has_no_checks(measured: Measured, caplog: py
 
 
 def test_the_counts_of_several_buses_are_summed_and_never_decrease(measured: Measured) -> None:
-    """A bus that no longer exists, or is no longer measured, keeps its part."""
+    """The counts of a bus that no longer exists, or whose telemetry has ended, are kept."""
     buses = [Bus(), Bus(), Bus()]
     telemetry = [Telemetry(bus, meter_provider=measured.provider) for bus in buses]
     for bus in buses:
@@ -324,7 +324,7 @@ def test_the_counts_of_several_buses_are_summed_and_never_decrease(measured: Mea
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there is no fork")
 def test_a_child_does_not_report_the_counts_of_its_parent(measured: Measured) -> None:
-    """They would be counted twice."""
+    """The counts of the parent would be counted twice."""
     ended, bus = Bus(), Bus()
     Telemetry(ended, meter_provider=measured.provider).exit()
     Telemetry(bus, meter_provider=measured.provider)

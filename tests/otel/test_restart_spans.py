@@ -21,13 +21,13 @@ from typedbus.testing import FakeClock
 
 @attrs.define
 class NoRuns:
-    """The runs of a part that has none."""
+    """The runs of restarted components that have no runs."""
 
     def end(self, nodes: Collection[StartNode], /) -> None:
-        """There is nothing to end."""
+        """Do nothing: no run exists."""
 
     def begin(self, nodes: Collection[StartNode], /) -> None:
-        """There is nothing to begin."""
+        """Do nothing: no run exists."""
 
     def failed(self, error: BaseException, /) -> float | None:
         """Ask for no further attempt."""
@@ -53,7 +53,7 @@ def restart(bus: Bus, path: str = "Shop.database") -> PartialOutcome:
 
 
 def test_a_restart_of_a_part_is_a_trace_of_its_own(instrumented: Recorded) -> None:
-    """It is called after the component that is restarted; its users are stopped before, and started after it."""
+    """The span has the name of the component; users are stopped before the component, and started after it."""
     with running(Shop) as shop:
         instrumented.clear()
         assert restart(shop.bus()) is PartialOutcome.RESTARTED
@@ -75,7 +75,7 @@ def test_a_restart_of_a_part_is_a_trace_of_its_own(instrumented: Recorded) -> No
 
 
 def test_a_restart_of_a_part_that_fails_has_failed(instrumented: Recorded) -> None:
-    """The start that has failed has the exception."""
+    """The span of the start that failed has the exception."""
     with running(Shop) as shop:
         shop.failing().append("start stock")
         assert restart(shop.bus()) is PartialOutcome.GAVE_UP
@@ -111,7 +111,7 @@ class Site(Container):
 def test_each_restart_of_a_run_is_a_trace_of_its_own(
     instrumented: Recorded, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """From the failure to the next call; it is linked to the span in which the component was started."""
+    """Its span lasts from the failure to the next call, and is linked to the span of the start of the component."""
     with running(Site) as site:
         events, consumer = Events(site.bus()), site.consumer()
         site.other().end()
@@ -141,7 +141,6 @@ def test_each_restart_of_a_run_is_a_trace_of_its_own(
 
 
 def test_a_run_that_fails_for_good_has_a_span_with_the_exception(instrumented: Recorded) -> None:
-    """There is no restart to which it could belong."""
     with pytest.raises(RunFailed), running(Site) as site:
         events = Events(site.bus())
         site.other().fail(OSError("broker gone"))
@@ -154,7 +153,7 @@ def test_a_run_that_fails_for_good_has_a_span_with_the_exception(instrumented: R
 
 
 def test_a_restart_that_a_stop_calls_off_ends_with_the_stop(instrumented: Recorded) -> None:
-    """The run is not called again."""
+    """The outcome of its span is cancelled."""
     with running(Site) as site:
         events, consumer = Events(site.bus()), site.consumer()
         site.other().end()
@@ -167,7 +166,7 @@ def test_a_restart_that_a_stop_calls_off_ends_with_the_stop(instrumented: Record
 
 
 def test_a_restart_of_a_part_is_a_part_of_the_restart_of_the_run_that_has_failed(instrumented: Recorded) -> None:
-    """The run takes its component and the users of that with it."""
+    """The spans of the restarted components are below the restart of the run."""
     with running(Site) as site:
         events, consumer = Events(site.bus()), site.consumer()
         site.other().end()
@@ -184,7 +183,7 @@ def test_a_restart_of_a_part_is_a_part_of_the_restart_of_the_run_that_has_failed
 
 
 def test_a_restart_of_a_part_is_no_part_of_the_restart_of_another_component(instrumented: Recorded) -> None:
-    """Whose run fails at the same time."""
+    """The run of the other component fails at the same time."""
     with running(Site) as site:
         events = Events(site.bus())
         site.consumer().fail(OSError("broker gone"))
@@ -200,7 +199,7 @@ def test_a_restart_of_a_part_is_no_part_of_the_restart_of_another_component(inst
 
 
 def test_a_run_that_takes_its_dependents_along_is_one_trace(instrumented: Recorded) -> None:
-    """Their stops and starts are below the restart, which ends when the run is called again."""
+    """The stops and starts of the dependents are below the restart, which ends when the run is called again."""
 
     class Page:
         def __init__(self, consumer: Consumer) -> None:

@@ -50,7 +50,7 @@ class Shop(Container):
 
 
 class Broken(Container):
-    """The stock does not start."""
+    """A shop whose stock does not start."""
 
     bus = Component(Bus)
     notes: Component[list[str]] = Component(list)
@@ -61,7 +61,7 @@ class Broken(Container):
 def test_a_start_and_an_exit_are_two_traces_with_a_span_for_each_step(
     instrumented: Recorded, caplog: pytest.LogCaptureFixture
 ) -> None:
-    """Construction and hooks are children of the transition, in order; each span is ended once."""
+    """The spans of constructions and hooks are children of the transition, in order; each span is ended once."""
     with running(Shop):
         assert instrumented.tree() == {
             "typedbus start": {
@@ -86,7 +86,7 @@ def test_a_start_and_an_exit_are_two_traces_with_a_span_for_each_step(
 
 
 def test_the_spans_have_attributes(instrumented: Recorded) -> None:
-    """Those of a transition are its states, its components and its outcome; a step has its component and its needs."""
+    """A transition has its states, the number of components and its outcome; a step has its component and its needs."""
     with running(Shop):
         pass
 
@@ -112,7 +112,7 @@ def test_the_spans_have_attributes(instrumented: Recorded) -> None:
 
 
 def test_the_scope_names_the_library_its_version_and_the_schema(instrumented: Recorded) -> None:
-    """A backend can tell which library recorded a span, and by which conventions."""
+    """A backend can identify the library that recorded a span, and its semantic conventions."""
     Bus().start()
 
     scope = instrumented.span("typedbus start").instrumentation_scope
@@ -122,7 +122,7 @@ def test_the_scope_names_the_library_its_version_and_the_schema(instrumented: Re
 
 
 def test_a_start_that_fails_has_its_rollback_in_its_trace(instrumented: Recorded) -> None:
-    """The failed hook has the exception; what is stopped again is below a span of its own."""
+    """The failed hook has the exception; the stops of the rollback are below a span of the rollback."""
     with pytest.raises(TransitionFailures), running(Broken):
         pass
 
@@ -167,7 +167,7 @@ def test_the_transition_has_the_status_of_its_failure_but_no_second_event(instru
 
 
 def test_a_constructor_that_fails_has_a_span_with_its_exception(instrumented: Recorded) -> None:
-    """The components before it were constructed, and exit."""
+    """The components that were constructed before it have spans without an error."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -189,19 +189,19 @@ def test_a_constructor_that_fails_has_a_span_with_its_exception(instrumented: Re
 
 
 class Misfit:
-    """Its start hook takes an argument."""
+    """A component whose start hook takes an argument, which is a fault."""
 
     def start(self, hours: int) -> None:
         raise AssertionError
 
 
 def misfit():  # type: ignore[no-untyped-def]  # so that validation does not know the class
-    """Return a component that is found to be faulty when it has been constructed."""
+    """Return a component whose fault is found after its construction."""
     return Misfit()
 
 
 def test_a_fault_that_is_found_in_the_start_is_an_exception_of_the_start(instrumented: Recorded) -> None:
-    """No step has failed: the component was constructed."""
+    """The span of the construction has no error, since the component was constructed."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -220,7 +220,7 @@ def test_a_fault_that_is_found_in_the_start_is_an_exception_of_the_start(instrum
 
 
 def test_the_span_of_a_cancelled_start_has_the_cause(instrumented: Recorded) -> None:
-    """A start that a component cancels with a cause has failed with it."""
+    """A component cancels the start by `request_exit` with a cause."""
 
     class Worker:
         def __init__(self, bus: Bus) -> None:
@@ -247,7 +247,7 @@ def test_the_span_of_a_cancelled_start_has_the_cause(instrumented: Recorded) -> 
 
 
 def test_a_start_that_is_called_off_has_no_error(instrumented: Recorded) -> None:
-    """Another thread wanted the bus to stop."""
+    """A call of `stop` cancels the start without a cause."""
     bus = Bus()
     bus[START].subscribe(bus.stop)
 
@@ -261,7 +261,7 @@ def test_a_start_that_is_called_off_has_no_error(instrumented: Recorded) -> None
 
 
 def test_a_stop_and_the_start_after_it_are_traces_of_their_own(instrumented: Recorded) -> None:
-    """Components are constructed once, and keep their needs."""
+    """The second start constructs no component, and its spans have the needs of the components."""
     with running(Shop) as shop:
         instrumented.clear()
         shop.bus().stop()
@@ -277,7 +277,7 @@ def test_a_stop_and_the_start_after_it_are_traces_of_their_own(instrumented: Rec
 
 
 def test_a_stop_that_becomes_an_exit_is_one_trace(instrumented: Recorded) -> None:
-    """It is called after what it has done in the end."""
+    """The span has the name of the last transition."""
 
     class Last:
         def __init__(self, bus: Bus) -> None:
@@ -298,7 +298,7 @@ def test_a_stop_that_becomes_an_exit_is_one_trace(instrumented: Recorded) -> Non
 
 
 def test_an_exit_that_is_requested_at_the_end_of_a_start_is_a_trace_of_its_own(instrumented: Recorded) -> None:
-    """The start has succeeded, although its transition goes on."""
+    """The span of the start has succeeded, although the bus continues to the exit in the same call."""
 
     def request_exit(event: Moved) -> None:
         if event.after is State.STARTED:
@@ -351,7 +351,7 @@ class Replacement:
 
 
 def test_a_restart_is_exported_before_the_process_is_replaced() -> None:
-    """A batching processor would lose what has not been exported then."""
+    """A batching processor would lose the spans and metrics that it has not exported."""
     exporter, provider = InMemorySpanExporter(), TracerProvider()
     provider.add_span_processor(BatchSpanProcessor(exporter, schedule_delay_millis=3_600_000))
     metrics = MetricsExporter()
@@ -381,7 +381,7 @@ def test_a_restart_is_exported_before_the_process_is_replaced() -> None:
 
 
 def test_a_transition_is_linked_to_the_span_in_which_it_was_called(instrumented: Recorded) -> None:
-    """It is not a part of that span, which may belong to a request."""
+    """It is not a child of that span, which may be that of a request."""
     with instrumented.tracer.start_as_current_span("request") as request:
         Bus().start()
 
@@ -392,7 +392,7 @@ def test_a_transition_is_linked_to_the_span_in_which_it_was_called(instrumented:
 
 
 def test_a_transition_leaves_the_current_span_as_it_was(instrumented: Recorded) -> None:
-    """Also if it is interrupted."""
+    """An interrupted transition restores the current span as well."""
 
     def interrupt() -> None:
         raise KeyboardInterrupt
@@ -409,7 +409,7 @@ def test_a_transition_leaves_the_current_span_as_it_was(instrumented: Recorded) 
 
 
 def test_an_interrupt_between_two_hooks_ends_all_spans(instrumented: Recorded) -> None:
-    """The transition is broken off, and the next one continues; it is another trace."""
+    """The interrupted transition has ended; the next one, which continues it, is another trace."""
 
     def interrupt(event: LifecycleEvent) -> None:
         if event == Moved(State.STARTING, State.STOPPING):
@@ -430,7 +430,7 @@ def test_an_interrupt_between_two_hooks_ends_all_spans(instrumented: Recorded) -
 
 
 def test_between_two_steps_the_span_of_the_transition_is_current(instrumented: Recorded) -> None:
-    """As for what a listener of events records."""
+    """A span that a listener of events creates is a child of the transition."""
     bus = Bus()
     hook = bus[START].subscribe(nothing)
     bus[MOVED].subscribe(lambda event: instrumented.tracer.start_span(f"to {event.after.name}").end())
@@ -443,7 +443,7 @@ def test_between_two_steps_the_span_of_the_transition_is_current(instrumented: R
 
 
 def nothing() -> None:
-    """A hook."""
+    """Do nothing."""
 
 
 class Tracing:
@@ -462,7 +462,7 @@ class Tracing:
 
 
 class AsyncTracing(Tracing):
-    """The same, with async hooks."""
+    """Records a span in each hook, in async hooks."""
 
     async def start(self) -> None:  # type: ignore[override]
         await asyncio.sleep(0)
@@ -486,7 +486,7 @@ def branches(names: tuple[str, ...], site: str) -> Tree:
 def test_what_a_constructor_or_a_hook_records_is_a_part_of_its_span(
     instrumented: Recorded, workers: int, limits: Limits
 ) -> None:
-    """In the thread of the transition and in worker threads."""
+    """Hooks run in the thread of the transition and in worker threads."""
     site = type(
         "Site",
         (Container,),
@@ -499,7 +499,7 @@ def test_what_a_constructor_or_a_hook_records_is_a_part_of_its_span(
 
 
 def test_what_an_async_hook_records_is_a_part_of_its_span(instrumented: Recorded) -> None:
-    """On the event loop of the caller, with a plain hook in the thread of the transition beside it."""
+    """Async hooks run on the event loop of the caller, a plain hook in the thread of the transition."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -538,7 +538,7 @@ def test_the_construction_of_a_resource_is_a_part_of_its_start(instrumented: Rec
 
 
 def test_a_constructor_that_fails_in_a_start_has_the_exception_and_so_has_the_start(instrumented: Recorded) -> None:
-    """As that of a component that needs a resource, which is constructed at its turn."""
+    """A component that needs a resource is constructed in its own start."""
 
     def open_it() -> Iterator[int]:
         yield 1
@@ -559,7 +559,7 @@ def test_a_constructor_that_fails_in_a_start_has_the_exception_and_so_has_the_st
 
 
 def test_a_hook_that_is_not_called_has_a_span_with_the_reason(instrumented: Recorded) -> None:
-    """The hooks before it had used up the time of the start."""
+    """The hook before it has used up the time of the start."""
     clock = TickingClock()
     bus = Bus(clock=clock, limits=Limits(start=1.0))
 
@@ -599,7 +599,7 @@ def test_telemetry_that_begins_in_a_hook_records_the_next_step(
 def test_a_component_that_is_constructed_later_is_a_part_of_the_current_span(
     instrumented: Recorded, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """Outside a recording span it is not recorded, as the bus itself is not."""
+    """Without a recording span, constructions outside a transition are not recorded."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -623,7 +623,7 @@ def test_a_component_that_is_constructed_later_is_a_part_of_the_current_span(
 def test_a_component_that_another_thread_constructs_during_a_transition_is_not_a_part_of_it(
     instrumented: Recorded,
 ) -> None:
-    """It may be needed by a request."""
+    """A request in the other thread may need the component."""
 
     class First:
         def __init__(self) -> None:
@@ -642,7 +642,7 @@ def test_a_component_that_another_thread_constructs_during_a_transition_is_not_a
 
 
 def test_the_duration_of_a_step_is_that_of_the_bus(instrumented: Recorded) -> None:
-    """A span ends when its hook has returned, not when the bus came to publish that."""
+    """No span ends before it begins, and a hook ends before its transition."""
     with running(Shop):
         pass
 
@@ -656,7 +656,7 @@ def test_the_duration_of_a_step_is_that_of_the_bus(instrumented: Recorded) -> No
 
 
 def test_arguments_of_components_are_not_recorded(instrumented: Recorded) -> None:
-    """They may be secrets."""
+    """Arguments may be secrets."""
 
     class Client:
         def __init__(self, password: str) -> None:
@@ -676,7 +676,7 @@ def test_arguments_of_components_are_not_recorded(instrumented: Recorded) -> Non
 
 
 def test_a_transition_that_is_sampled_out_records_nothing(instrumented: Recorded) -> None:
-    """What its hooks trace follows that decision."""
+    """Spans that its hooks create are not recorded either."""
     instrumented.provider.sampler = ALWAYS_OFF
 
     class Site(Container):
@@ -690,7 +690,7 @@ def test_a_transition_that_is_sampled_out_records_nothing(instrumented: Recorded
 
 
 def test_the_bus_of_the_old_api_is_traced_as_well(instrumented: Recorded) -> None:
-    """It is a bus like any other."""
+    """Transitions of `typedbus.wspbus.Bus` have the same spans."""
     bus = typedbus.wspbus.Bus()
     bus.subscribe("start", lambda: None)
     bus.start()
@@ -700,7 +700,7 @@ def test_the_bus_of_the_old_api_is_traced_as_well(instrumented: Recorded) -> Non
 
 
 def test_a_clock_of_a_test_does_not_move_an_end_into_the_future(instrumented: Recorded) -> None:
-    """A hook that advances a fake clock by an hour ends now."""
+    """A hook that advances a fake clock by an hour ends at the current time."""
     clock = TickingClock()
     bus = Bus(clock=clock)
 
@@ -715,7 +715,7 @@ def test_a_clock_of_a_test_does_not_move_an_end_into_the_future(instrumented: Re
 
 
 def test_the_span_of_a_transition_is_not_current_after_it(instrumented: Recorded) -> None:
-    """A second transition in the same thread is another trace, and so is what is recorded in between."""
+    """A span between two transitions in one thread is a trace of its own."""
     bus = Bus()
     bus.start()
     instrumented.tracer.start_span("between").end()

@@ -141,7 +141,7 @@ def test_a_check_is_named_by_its_component_and_has_a_limit_of_its_own(hanging: H
 
 
 def test_the_last_probe_is_kept_without_a_call_of_its_checks(bus: Bus) -> None:
-    """Of each channel: for metrics, which must not probe by themselves."""
+    """`last_alive` and `last_ready` return the last probe of their channel, and call no check."""
     answers = iter([Check(True), Check(False, "no connection")])
     bus[READY].subscribe(lambda: next(answers))
     health = Health(bus, limit=LONG)
@@ -761,7 +761,7 @@ def test_a_process_with_a_check_that_hangs_exits_in_order(tmp_path: Path) -> Non
 
 @pytest.mark.filterwarnings("ignore::pytest.PytestUnhandledThreadExceptionWarning")
 def test_a_thread_of_the_bus_that_dies_does_not_change_the_probes(bus: Bus) -> None:
-    """The bus knows nothing of its work: work that must be watched is a run."""
+    """The bus does not watch the work of a thread; only runs have checks."""
     health = Health(bus)
 
     def die() -> None:

@@ -1,4 +1,4 @@
-"""The checks of runs, which need no code in their components."""
+"""The health checks of runs, which need no code in components."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ def site_of(policy: Restart, *attempts: Attempt) -> tuple[Container, FakeClock, 
 
 
 def test_a_run_is_a_check_of_its_own() -> None:
-    """On both channels, named by the path of the run, after the checks of listeners."""
+    """Both channels have a check named by the path of the run, after the checks of listeners."""
     site, _, health, events = site_of(FIVE)
     site.attach()[READY].subscribe(lambda: Check(True))
     with events, running(site):
@@ -46,7 +46,7 @@ def test_a_run_is_a_check_of_its_own() -> None:
 
 
 def test_a_run_that_waits_is_not_ready_and_alive() -> None:
-    """Its check has the pause and the error; when it is called again, it is ready."""
+    """Its check has the pause and the error; after its next call the run is ready."""
     site, clock, health, events = site_of(FIVE, OSError("broker gone"))
     with events, running(site):
         events.wait(RunBroke)
@@ -64,7 +64,7 @@ def test_a_run_that_waits_is_not_ready_and_alive() -> None:
 
 
 def test_a_run_that_has_failed_is_not_ready_for_good() -> None:
-    """The process goes on without it if its policy says so."""
+    """With then="unready" the bus continues without the run."""
     site, clock, health, events = site_of(Restart("never", then="unready"), OSError("broker gone"))
     with events, running(site):
         events.wait(RunGaveUp)
@@ -78,7 +78,7 @@ def test_a_run_that_has_failed_is_not_ready_for_good() -> None:
 
 
 def test_a_run_whose_work_is_done_is_ready() -> None:
-    """An import that has ended is no reason to send requests elsewhere."""
+    """A run that returned, such as an import, does not make the process unready."""
     site, _, health, events = site_of(FIVE, lambda stopping: None)
     with events, running(site):
         events.wait(RunEnded)
@@ -107,7 +107,7 @@ class Feed:
 
 
 def test_an_awaited_run_that_is_called_again_is_not_ready_until_it_reports_that() -> None:
-    """The start has awaited the first call; the second one has not come so far."""
+    """The first call was ready, and the second call has not reported it."""
     clock = FakeClock()
 
     class Site(Container):
@@ -129,7 +129,7 @@ def test_an_awaited_run_that_is_called_again_is_not_ready_until_it_reports_that(
 
 
 def test_a_run_that_is_silent_for_too_long_is_not_alive() -> None:
-    """The check has the stack of its thread; a beat makes the process well again."""
+    """The check has the stack of its thread; after the next beat the process is alive."""
     released, beaten = threading.Event(), threading.Event()
 
     def hang(stopping: Stopping) -> None:
@@ -165,7 +165,7 @@ class AsyncFeed:
 
 
 def test_the_check_of_an_async_run_has_the_stack_of_its_task() -> None:
-    """The thread of the event loop is well, and waits."""
+    """The stack of the thread would only show the event loop."""
     clock = FakeClock()
 
     class Site(Container):
@@ -200,7 +200,7 @@ class BlockingFeed:
 
 
 def test_the_check_of_an_async_run_that_blocks_its_loop_has_the_stack_of_the_loop() -> None:
-    """The task does not wait for anything, so it has no stack of its own."""
+    """A task that blocks the loop has no stack of its own."""
     clock = FakeClock()
 
     class Site(Container):
@@ -263,7 +263,7 @@ class Page:
 
 
 def test_a_process_is_not_ready_while_a_component_and_its_dependents_restart() -> None:
-    """At each step; it is alive, and ready when all of them work again."""
+    """It is alive at each step, and ready when all of them work again."""
     clock, probes = FakeClock(), dict[str, Probe]()
 
     class Site(Container):
@@ -294,7 +294,7 @@ def test_a_process_is_not_ready_while_a_component_and_its_dependents_restart() -
 
 
 def test_the_runs_of_a_bus_that_is_not_started_are_not_checked() -> None:
-    """The state of the bus says enough."""
+    """The probe has the reason of the bus only."""
     site, _, health, _ = site_of(FIVE)
     with running(site):
         site.attach().stop()
@@ -319,7 +319,7 @@ def record_of(state: RunState, *, next_at: float | None = None, error: str | Non
     ],
 )
 def test_a_run_that_does_not_work_is_not_ready(record: RunRecord, detail: str) -> None:
-    """While a restart takes its component along, for instance; the process is alive."""
+    """The process is alive."""
     runs = {"Site.run": record}
 
     assert ready_checks(runs, now=2.0) == [Checked("Site.run", False, detail, 0.0)]
@@ -327,7 +327,7 @@ def test_a_run_that_does_not_work_is_not_ready(record: RunRecord, detail: str) -
 
 
 def test_a_silent_run_whose_thread_has_just_ended_has_no_stack() -> None:
-    """The text does not announce one."""
+    """The text does not announce a stack."""
     policy = Restart(silent=30.0)
     record = RunRecord("Site.run", RunState.RUNNING, 0.0, 1, 0, None, None, None, policy, True, 31.0, str)
     text = "it has not called stopping.beat() for 31.0 s; its limit is 30 s"

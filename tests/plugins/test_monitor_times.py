@@ -164,7 +164,7 @@ def test_the_pause_is_bounded_after_any_number_of_failures(bus: Bus, work: Work,
 
 
 def test_a_base_exception_ends_the_thread(bus: Bus, monitor: Monitor, work: Work, clock: FakeClock) -> None:
-    """`SystemExit` ends the thread, and the function is not called again."""
+    """`SystemExit` ends the thread, and is the last error of the monitor."""
     work.raises = SystemExit(3)
     monitor.start()
     clock.advance(10)

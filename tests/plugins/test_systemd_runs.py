@@ -41,7 +41,7 @@ def manager() -> Iterator[Manager]:
 
 
 def test_runs_that_do_not_work_are_in_the_status(manager: Manager) -> None:
-    """Until they work again, also after a reload; a run that begins in the start is no news."""
+    """The status has them until they work again, also after a reload."""
     clock = FakeClock()
 
     class Site(Container):
@@ -70,7 +70,7 @@ def test_runs_that_do_not_work_are_in_the_status(manager: Manager) -> None:
 
 
 def test_a_long_error_of_a_run_is_cut_off_in_the_status(manager: Manager) -> None:
-    """The manager receives the other notifications in the same datagram."""
+    """The other notifications in the same datagram are received."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -92,7 +92,7 @@ def test_a_long_error_of_a_run_is_cut_off_in_the_status(manager: Manager) -> Non
 
 
 def test_a_run_that_begins_with_the_start_has_no_status(manager: Manager) -> None:
-    """The bus has STARTED, and that is the status."""
+    """The only status is "started"."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -109,7 +109,7 @@ def test_a_run_that_begins_with_the_start_has_no_status(manager: Manager) -> Non
 
 
 def test_the_restart_of_a_component_is_no_status(manager: Manager) -> None:
-    """The bus stays STARTED; nothing would replace the status of the last component that starts again."""
+    """The bus stays STARTED, so no event would replace the status of the last component that starts again."""
     bus = Bus()
     Systemd(bus, environ=manager.environ)
     bus.start()
@@ -123,7 +123,7 @@ def test_the_restart_of_a_component_is_no_status(manager: Manager) -> None:
 
 
 def test_no_watchdog_notification_is_sent_while_a_run_is_silent_for_too_long(manager: Manager) -> None:
-    """The log has the stack of the run, once; when it beats again, a notification is sent at the next tick."""
+    """The stack of the run is logged once; after a beat of the run a notification is sent at the next tick."""
     clock, released, beaten = FakeClock(), threading.Event(), threading.Event()
 
     def hang(stopping: Stopping) -> None:

@@ -82,7 +82,7 @@ def begun(bus: Bus, task: Monitor | BackgroundTask) -> None:
 
 
 def test_a_task_that_fails_is_called_again(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
-    """After the pauses of its policy; the bus continues."""
+    """The calls come after the pauses of its policy, and the bus continues."""
     work = Work(OSError("no broker"), OSError("no broker"))
     task = BackgroundTask(bus, work, name="consuming", restart=SECOND)
     begun(bus, task)
@@ -104,7 +104,7 @@ def test_a_task_that_fails_is_called_again(bus: Bus, clock: FakeClock, events: R
 
 
 def test_a_task_that_fails_too_often_exits_the_bus(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
-    """With `RunFailed`, raised from the last error."""
+    """The cause of the exit is a `RunFailed`, raised from the last error."""
     errors = [OSError("first"), OSError("second")]
     task = BackgroundTask(bus, Work(*errors), name="consuming", restart=Restart(most=1, first=1, jitter=0))
     begun(bus, task)
@@ -119,7 +119,7 @@ def test_a_task_that_fails_too_often_exits_the_bus(bus: Bus, clock: FakeClock, e
 
 
 def test_failures_of_long_ago_do_not_count(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
-    """A task that fails once in a while is called again for ever."""
+    """A task whose failures are further apart than the window is always called again."""
     may_fail: SimpleQueue[None] = SimpleQueue()
 
     def work(stopping: Stopping) -> None:
@@ -140,7 +140,7 @@ def test_failures_of_long_ago_do_not_count(bus: Bus, clock: FakeClock, events: R
 
 
 def test_a_fatal_error_is_not_tried_again(bus: Bus) -> None:
-    """The bus exits at once."""
+    """The bus exits at the first such error."""
     error = PermissionError("no such user")
 
     def work(stopping: threading.Event) -> None:
@@ -157,7 +157,7 @@ def test_a_fatal_error_is_not_tried_again(bus: Bus) -> None:
 
 @pytest.mark.parametrize("moment", ["at once", "later"])
 def test_the_site_continues_without_a_task(bus: Bus, events: RunRecorder, moment: str) -> None:
-    """With then="unready", also if it fails while the bus starts."""
+    """With then="unready" the bus continues, also if the task fails while the bus starts."""
     is_started = threading.Event()
 
     def work(stopping: threading.Event) -> None:
@@ -186,7 +186,7 @@ def test_the_site_continues_without_a_task(bus: Bus, events: RunRecorder, moment
 
 
 def test_a_return_is_a_failure_of_a_task_that_always_runs(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
-    """Unless the task was asked to end."""
+    """A return after the stop is no failure."""
     calls: SimpleQueue[None] = SimpleQueue()
 
     def work(stopping: threading.Event) -> None:
@@ -207,7 +207,7 @@ def test_a_return_is_a_failure_of_a_task_that_always_runs(bus: Bus, clock: FakeC
 
 
 def test_a_return_ends_a_task_that_is_called_again_after_failures(bus: Bus, events: RunRecorder) -> None:
-    """Its work is done: it is ready, and there is no warning."""
+    """The task has ended: it is ready, and no warning is logged."""
     with Recorder(bus[LOG]) as messages:
         begun(bus, BackgroundTask(bus, lambda stopping: None, name="importing", restart=Restart()))
         events.wait(RunEnded)
@@ -218,7 +218,7 @@ def test_a_return_ends_a_task_that_is_called_again_after_failures(bus: Bus, even
 
 
 def test_a_stop_ends_a_pause_at_once(bus: Bus, events: RunRecorder) -> None:
-    """The clock does not move; a start afterwards calls the function again."""
+    """The stop returns without an advance of the clock; a start afterwards calls the function again."""
     work = Work(OSError())
     begun(bus, BackgroundTask(bus, work, name="consuming", restart=SECOND))
     events.wait(RunBroke)
@@ -233,7 +233,7 @@ def test_a_stop_ends_a_pause_at_once(bus: Bus, events: RunRecorder) -> None:
 
 
 def test_runs_have_the_path_of_their_component() -> None:
-    """In the records and in the events; the objects after an exit take the places of those before."""
+    """Records and events have the path; the objects that are constructed after an exit have the same paths."""
 
     class Site(Container):
         bus = Component(Bus)
@@ -260,7 +260,7 @@ def test_runs_have_the_path_of_their_component() -> None:
 
 
 def test_runs_of_one_name_outside_a_container_are_told_apart(bus: Bus) -> None:
-    """As long as both are begun; one that was ended gives its path to another."""
+    """Their paths differ while both have begun; a run that has ended gives its path to another."""
     first, second, third = (BackgroundTask(bus, Work(), name="consuming") for _ in range(3))
     first.start()
     second.start()
@@ -275,7 +275,7 @@ def test_runs_of_one_name_outside_a_container_are_told_apart(bus: Bus) -> None:
 
 
 def test_a_failed_task_of_an_earlier_start_is_not_shown(bus: Bus, events: RunRecorder) -> None:
-    """The next start may be ready, although the object still exists."""
+    """The next start can be ready, although the object of the task still exists."""
 
     def fail(stopping: Stopping) -> None:
         raise OSError("no data")
@@ -292,7 +292,7 @@ def test_a_failed_task_of_an_earlier_start_is_not_shown(bus: Bus, events: RunRec
 
 
 def test_a_task_that_is_no_longer_used_has_no_record(bus: Bus) -> None:
-    """The bus does not keep it alive."""
+    """The bus does not keep the task alive."""
     task = BackgroundTask(bus, Work(), name="consuming")
     task.start()
     task.stop()
@@ -305,7 +305,7 @@ def test_a_task_that_is_no_longer_used_has_no_record(bus: Bus) -> None:
 
 
 async def running_loop() -> asyncio.AbstractEventLoop:
-    """Return the event loop on which it is awaited."""
+    """Return the running event loop."""
     return asyncio.get_running_loop()
 
 
@@ -313,7 +313,7 @@ async def running_loop() -> asyncio.AbstractEventLoop:
 def test_an_async_function_is_a_task_on_the_loop_of_the_bus(
     bus: Bus, events: RunRecorder, end: Callable[[Bus], None]
 ) -> None:
-    """A stop asks it to end, and waits for that."""
+    """A stop asks the function to end, and waits for its end."""
     loops: list[asyncio.AbstractEventLoop] = []
     notes: list[str] = []
 
@@ -336,7 +336,7 @@ def test_an_async_function_is_a_task_on_the_loop_of_the_bus(
 
 
 def test_an_async_function_is_called_again_after_a_failure(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
-    """After the pause of its policy."""
+    """The next call comes after the pause of its policy."""
     errors = [OSError("no feed")]
     follows = threading.Event()
 
@@ -354,7 +354,7 @@ def test_an_async_function_is_called_again_after_a_failure(bus: Bus, clock: Fake
 
 
 def test_an_async_function_that_fails_exits_the_bus(bus: Bus) -> None:
-    """As a plain one does, with its own error."""
+    """The cause of the exit is the error of the function, as for a plain function."""
     error, may_fail = OSError("no feed"), asyncio.Event()
 
     async def follow(stopping: Stopping) -> None:
@@ -378,7 +378,7 @@ def test_an_async_function_that_fails_exits_the_bus(bus: Bus) -> None:
 
 @pytest.mark.parametrize("stops", ["another thread", "itself"])
 def test_an_error_after_the_stop_exits_the_bus(bus: Bus, stops: str) -> None:
-    """It is the cause of the exit, and not a failure of the stop."""
+    """The error is the cause of the exit, and not a failure of the stop."""
     error = OSError("not flushed")
 
     def work(stopping: Stopping) -> None:
@@ -399,7 +399,7 @@ def test_an_error_after_the_stop_exits_the_bus(bus: Bus, stops: str) -> None:
 
 
 def test_an_error_after_the_stop_does_not_exit_a_site_that_does_without_the_task(bus: Bus, events: RunRecorder) -> None:
-    """It is logged, with its traceback."""
+    """The error is logged, with its traceback."""
 
     def work(stopping: Stopping) -> None:
         stopping.wait()
@@ -416,7 +416,7 @@ def test_an_error_after_the_stop_does_not_exit_a_site_that_does_without_the_task
 
 
 def test_an_async_function_that_does_not_end_is_cancelled() -> None:
-    """After its patience, with a warning; the stop does not fail if it then ends within as long again."""
+    """After its patience it is cancelled, with a warning; the stop succeeds if it ends within the patience again."""
     bus, began = Bus(), threading.Event()
 
     async def sleep(stopping: Stopping) -> None:
@@ -435,7 +435,7 @@ def test_an_async_function_that_does_not_end_is_cancelled() -> None:
 
 
 def test_a_task_may_fail_with_an_error_without_a_text(bus: Bus) -> None:
-    """It is the cause of the exit nevertheless."""
+    """The error is the cause of the exit."""
 
     class Mute(Exception):
         def __repr__(self) -> str:
@@ -452,7 +452,7 @@ def test_a_task_may_fail_with_an_error_without_a_text(bus: Bus) -> None:
 
 
 def test_a_task_restarts_with_the_component_that_it_needs() -> None:
-    """When a run of that component takes its dependents along; the task is the same object, and is called again."""
+    """A run of that component takes its dependents along; the task is the same object, and is called again."""
     may_fail = threading.Event()
 
     class Pool:
@@ -486,7 +486,7 @@ def test_a_task_restarts_with_the_component_that_it_needs() -> None:
 
 
 def test_a_monitor_without_a_policy_runs_as_long_as_it_fails(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
-    """It delays its calls itself: a failure does not end the run."""
+    """The monitor delays its calls itself, so a failure does not end the run."""
     failed = threading.Event()
 
     def fail() -> None:
@@ -503,7 +503,7 @@ def test_a_monitor_without_a_policy_runs_as_long_as_it_fails(bus: Bus, clock: Fa
 
 
 def test_a_policy_decides_about_a_monitor_that_fails(bus: Bus, clock: FakeClock, events: RunRecorder) -> None:
-    """Instead of its own delay: the next call comes after the pause, then at its period; at last the bus exits."""
+    """The next call comes after the pause of the policy, later calls at the period; in the end the bus exits."""
     times: SimpleQueue[float] = SimpleQueue()
     failing = [False, True, True]
 
@@ -538,7 +538,7 @@ def test_a_policy_decides_about_a_monitor_that_fails(bus: Bus, clock: FakeClock,
 
 
 def test_each_call_of_a_monitor_is_a_beat(bus: Bus, clock: FakeClock) -> None:
-    """A call that hangs is silent; a monitor that waits for the next call is not."""
+    """A call that hangs is silent; a monitor that waits for its next call is not silent."""
     hangs, returning = threading.Event(), threading.Event()
     called: SimpleQueue[None] = SimpleQueue()
 
@@ -568,13 +568,13 @@ def test_each_call_of_a_monitor_is_a_beat(bus: Bus, clock: FakeClock) -> None:
 
 
 def test_a_monitor_that_would_always_be_silent_is_refused(bus: Bus) -> None:
-    """At construction."""
+    """The constructor raises the error."""
     with pytest.raises(RestartPolicyError, match="silent=10 is not longer than every=10"):
         Monitor(bus, print, every=10, name="pinging", restart=Restart(silent=10))
 
 
 def test_a_forked_process_has_no_call_of_its_parent(bus: Bus) -> None:
-    """The task can be started there."""
+    """The child can start the task."""
     work = Work()
     task = BackgroundTask(bus, work, name="consuming")
     task.start()
@@ -595,7 +595,7 @@ def test_a_forked_process_has_no_call_of_its_parent(bus: Bus) -> None:
 
 
 def test_a_policy_that_takes_dependents_is_refused(bus: Bus) -> None:
-    """Nothing depends on a function."""
+    """No component depends on a function."""
     policy = Restart(takes="dependents")
 
     with pytest.raises(RestartPolicyError, match="needs a run that is a method of a component"):
@@ -605,7 +605,7 @@ def test_a_policy_that_takes_dependents_is_refused(bus: Bus) -> None:
 
 
 def test_a_policy_that_is_no_policy_is_refused(bus: Bus) -> None:
-    """As by the mark, in the line of the mistake."""
+    """The constructor raises the error, as the mark does."""
     with pytest.raises(RestartPolicyError, match=r"restart='always' is not a Restart; write restart=Restart\(...\)"):
         BackgroundTask(bus, Work(), restart="always")  # type: ignore[arg-type]  # the fault
     with pytest.raises(RestartPolicyError, match=r"restart='always' is not a Restart; write restart=Restart\(...\)"):

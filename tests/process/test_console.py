@@ -389,7 +389,7 @@ def test_a_slow_start_has_a_status_line(plug: Callable[..., Terminal]) -> None:
 
 @pytest.mark.slow
 def test_a_run_that_delays_a_stop_is_in_the_status_line(plug: Callable[..., Terminal]) -> None:
-    """Before the hooks of the stop, none of which has been called."""
+    """The status line has the run before the first hook of the stop is called."""
     terminal = plug()
 
     class Consumer:

@@ -72,7 +72,7 @@ def begin(tmp_path: Path) -> Iterator[Begin]:
 
 
 def test_a_run_that_gives_up_ends_a_program_with_its_error(begin: Begin) -> None:
-    """In order, with status 70; the traceback at the end is that of the last error, with the run."""
+    """The bus exits in order, with status 70; the traceback at the end is that of the last error, with the run."""
     program = begin("raise SystemExit(run(Shop))")
 
     assert program.end() == 70
@@ -86,7 +86,7 @@ def test_a_run_that_gives_up_ends_a_program_with_its_error(begin: Begin) -> None
 
 
 def test_an_operator_error_of_a_run_is_printed_without_a_traceback(begin: Begin) -> None:
-    """The environment has to be corrected, and not the code."""
+    """The line has the run and the text of the error."""
     program = begin("raise SystemExit(run(Site))")
 
     assert program.end() == 70
@@ -96,7 +96,7 @@ def test_an_operator_error_of_a_run_is_printed_without_a_traceback(begin: Begin)
 
 
 def test_a_forced_end_shows_the_stack_of_an_async_run(begin: Begin) -> None:
-    """A run that does not end is why the process was ended by force; its thread is that of an event loop."""
+    """The stack of the thread would only show the event loop."""
     program = begin("raise SystemExit(run(Prices))")
     program.reach("ticks")
     program.send(signal.SIGTERM)
@@ -108,7 +108,7 @@ def test_a_forced_end_shows_the_stack_of_an_async_run(begin: Begin) -> None:
 
 
 def test_a_run_that_delays_a_stop_is_named_in_plain_lines() -> None:
-    """Once, with its path, after a second."""
+    """The line has the path of the run, and is written once, after a second."""
     reading, writing = os.pipe()
     with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:
         lines: list[str] = []
@@ -138,7 +138,7 @@ def test_a_run_that_delays_a_stop_is_named_in_plain_lines() -> None:
 
 
 def test_a_run_that_was_left_behind_is_not_named_any_longer() -> None:
-    """The stop does not wait for it, but for the hook that comes after it."""
+    """The stop then waits for the next hook, which is named."""
     reading, writing = os.pipe()
     released = threading.Event()
     with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:

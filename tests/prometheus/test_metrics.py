@@ -46,7 +46,7 @@ def exposition(registry: CollectorRegistry, *names: str) -> list[str]:
 
 
 def test_the_state_of_the_bus_is_one_of_all_states() -> None:
-    """The texts are those of the page of `Metrics`."""
+    """The series of this state is 1, those of the other states are 0."""
     bus = Bus()
     metrics = Metrics(bus)
     metrics.start()
@@ -65,7 +65,7 @@ def test_the_state_of_the_bus_is_one_of_all_states() -> None:
 
 
 def test_each_start_of_a_component_is_in_a_histogram() -> None:
-    """With cumulative buckets, of which each includes its bound."""
+    """The buckets are cumulative, and each includes its bound."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -95,7 +95,7 @@ def test_each_start_of_a_component_is_in_a_histogram() -> None:
 
 
 def test_a_bus_without_a_container_has_metrics() -> None:
-    """Its listeners of `START` are counted by their names, since the last exit."""
+    """Its listeners of `START` are counted by their names; the counts begin again after an exit."""
     bus = Bus()
     metrics = Metrics(bus)
     bus[LIFECYCLE].subscribe(metrics.record_event)
@@ -120,7 +120,7 @@ def open_file() -> None:
 
 
 class Snapshot:
-    """A component that keeps the metrics of a registry as they are when it is stopped."""
+    """A component that reads the metrics of a registry when it is stopped."""
 
     def __init__(self, registry: CollectorRegistry) -> None:
         self.registry = registry
@@ -131,7 +131,7 @@ class Snapshot:
 
 
 def test_a_start_that_is_rolled_back_has_its_failure() -> None:
-    """Beside the components that had started; a component that was not reached has no series."""
+    """Components that had started have theirs as well; a component that was not reached has no series."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -160,7 +160,7 @@ def test_a_start_that_is_rolled_back_has_its_failure() -> None:
 
 
 def test_the_checks_of_the_last_probe_are_collected_without_a_probe() -> None:
-    """A check that fails is 0; there is nothing before the first probe."""
+    """A check that failed is 0; before the first probe it has no series."""
     answers = iter([True, False])
 
     class Database:
@@ -200,7 +200,7 @@ def test_the_checks_of_the_last_probe_are_collected_without_a_probe() -> None:
 
 
 def test_checks_of_one_name_are_one_series() -> None:
-    """Which passed if all of them did: Prometheus refuses a scrape with a series that occurs twice."""
+    """The series is 1 if all of them passed: Prometheus refuses a scrape with a series that occurs twice."""
     bus = Bus()
     answers = iter([True, False, True])
     for _ in range(3):
@@ -218,7 +218,7 @@ def test_checks_of_one_name_are_one_series() -> None:
 
 
 def test_metrics_start_before_the_components_of_a_container() -> None:
-    """And stop after them, so that the publishes of their hooks are counted."""
+    """They stop after the other components, so that publishes in the hooks of these are counted."""
     notes: list[str] = []
 
     class Noted(Metrics):
@@ -243,7 +243,7 @@ def test_metrics_start_before_the_components_of_a_container() -> None:
 
 
 def test_a_registry_has_the_metrics_from_the_start_to_the_stop() -> None:
-    """A registry of the application has its other metrics all the time."""
+    """The other metrics of a registry of the application remain."""
     registry = CollectorRegistry()
     Counter("orders", "Orders.", registry=registry)
 
@@ -294,7 +294,7 @@ def test_health_that_is_not_enabled_has_no_checks() -> None:
 
 
 def test_a_conflict_of_names_fails_the_start() -> None:
-    """With the names; the other metrics stay."""
+    """The error has the names, and the metrics in the registry stay."""
     registry = CollectorRegistry()
     first, second = (Metrics(Bus(), registry=registry) for _ in range(2))
     first.start()
@@ -313,7 +313,7 @@ def test_a_conflict_of_names_fails_the_start() -> None:
 
 
 def test_a_metric_of_the_application_with_a_name_of_the_bus_is_a_conflict() -> None:
-    """That name alone is reported."""
+    """The error has this name only."""
     registry = CollectorRegistry()
     Counter("typedbus_health_check", "Another.", registry=registry)
 
@@ -326,7 +326,7 @@ def test_a_metric_of_the_application_with_a_name_of_the_bus_is_a_conflict() -> N
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
 def test_a_forked_child_has_none_of_the_counts_of_its_parent() -> None:
-    """Its bus has EXITED."""
+    """The only series of the child is the state of its bus, EXITED."""
     clock = FakeClock()
 
     class Shop(Container):
@@ -386,7 +386,7 @@ def metrics() -> Iterator[Metrics]:
 
 
 def test_the_format_is_the_one_that_the_client_accepts(metrics: Metrics) -> None:
-    """The text format, or OpenMetrics."""
+    """The formats are the text format and OpenMetrics."""
     text = get(metrics, {})
     open_metrics = get(metrics, {"accept": "application/openmetrics-text; version=1.0.0"})
 
@@ -398,7 +398,7 @@ def test_the_format_is_the_one_that_the_client_accepts(metrics: Metrics) -> None
 
 
 def test_a_scrape_may_name_the_series_that_it_wants(metrics: Metrics) -> None:
-    """As with other collectors of prometheus-client."""
+    """The parameter is ``name[]``, as for other collectors of prometheus-client."""
     _, _, body = get(metrics, {}, "name[]=typedbus_health_check")
     _, _, states = get(metrics, {}, "name[]=typedbus_bus_state")
 
@@ -407,12 +407,12 @@ def test_a_scrape_may_name_the_series_that_it_wants(metrics: Metrics) -> None:
 
 
 def test_metrics_are_only_read(metrics: Metrics) -> None:
-    """Another method is refused."""
+    """A POST request is refused with 405."""
     assert get(metrics, {}, method="POST")[0].startswith("405")
 
 
 def test_an_asgi_application_answers_the_same(metrics: Metrics) -> None:
-    """And the lifespan of a server, and a WebSocket."""
+    """It also answers the lifespan of a server, and closes a WebSocket."""
     sent: list[Mapping[str, object]] = []
 
     async def call(scope: Mapping[str, object], *received: str) -> list[Mapping[str, object]]:
@@ -460,7 +460,7 @@ def test_both_applications_answer_a_method_other_than_get_alike(metrics: Metrics
 
 
 def test_an_asgi_server_serves_the_metrics() -> None:
-    """Compressed, for a client that accepts it."""
+    """The answer is compressed if the client accepts that."""
 
     class Shop(Container):
         bus = Component(Bus)

@@ -57,7 +57,7 @@ def fail(number: int, /) -> None:
 
 
 def test_a_publish_is_counted(bus: Bus) -> None:
-    """On each channel, also on one without a publish."""
+    """A channel without a publish has the count 0."""
     bus[order_placed].subscribe(book)
     metrics = started(bus, "count")
     bus[order_placed].publish(1)
@@ -77,7 +77,7 @@ def test_a_publish_is_counted(bus: Bus) -> None:
 
 
 def test_a_failing_listener_is_counted_by_the_type_of_its_error(bus: Bus) -> None:
-    """Beside the publish, which was made; a listener without failures has no series."""
+    """The publish is counted as well; a listener without failures has no series."""
     bus[order_placed].subscribe(book)
     bus[order_placed].subscribe(fail)
     metrics = started(bus, "count")
@@ -92,7 +92,7 @@ def test_a_failing_listener_is_counted_by_the_type_of_its_error(bus: Bus) -> Non
 
 
 def test_the_buckets_of_a_publish_are_cumulative(bus: Bus) -> None:
-    """Each includes its bound, the last is the count, and the sum is in seconds."""
+    """Each bucket includes its bound, the last equals the count, and the sum is in seconds."""
     clock = bus.clock
     assert isinstance(clock, FakeClock)
     seconds = [0.0, 0.000001, 0.002, 0.3, 9.0]
@@ -114,7 +114,7 @@ def test_the_buckets_of_a_publish_are_cumulative(bus: Bus) -> None:
 
 
 def test_the_histograms_are_those_of_the_observation(bus: Bus) -> None:
-    """Of publishes and listeners: buckets, count and sum."""
+    """Buckets, count and sum of publishes and of listeners are equal to those of an observation."""
     bus[order_placed].subscribe(book)
     bus[order_placed].subscribe(fail)
     metrics = started(bus, "each")
@@ -140,7 +140,7 @@ def test_the_histograms_are_those_of_the_observation(bus: Bus) -> None:
 
 
 def test_levels_leave_out_what_they_do_not_measure(bus: Bus) -> None:
-    """Families are there nevertheless, without samples."""
+    """Durations have no samples below the level that measures them."""
     bus[order_placed].subscribe(book)
     found = {}
     for level in ("count", "time", "each"):
@@ -180,7 +180,7 @@ def print_nothing(sku: str, /) -> None:
 
 
 def test_a_label_has_no_argument_and_no_address(bus: Bus) -> None:
-    """As the repr of a partial function has: the labels are few, and no value leaves the process."""
+    """The repr of a partial function contains both; without them the labels are few and contain no secrets."""
 
     class Writer:
         def __call__(self, number: int, /) -> None:
@@ -203,7 +203,7 @@ def test_a_label_has_no_argument_and_no_address(bus: Bus) -> None:
 
 
 def test_a_stop_ends_the_observation(bus: Bus) -> None:
-    """A later publish is not counted, and the next start counts from 0; the bus keeps an observation that has not ended."""
+    """A publish between a stop and the next start is not counted, and the next start counts from 0."""
     bus[order_placed].subscribe(book)
     metrics = started(bus, "count")
     bus[order_placed].publish(1)
@@ -222,7 +222,7 @@ def test_a_stop_ends_the_observation(bus: Bus) -> None:
 
 
 def test_a_scrape_during_publishes_is_consistent(bus: Bus) -> None:
-    """From four threads: counts never go down, and the last scrape has them all."""
+    """Four threads publish: no count decreases between scrapes, and the last scrape has all publishes."""
     bus[order_placed].subscribe(book)
     metrics = started(bus, "each")
 
@@ -245,7 +245,7 @@ def test_a_scrape_during_publishes_is_consistent(bus: Bus) -> None:
 
 
 def test_checks_are_no_publishes(bus: Bus) -> None:
-    """`Health` calls them by itself."""
+    """`Health` calls the listeners of its channels without a publish."""
     bus[READY].subscribe(lambda: Check(is_ok=True))
     metrics = started(bus, "each")
     Health(bus).ready()
@@ -254,7 +254,7 @@ def test_checks_are_no_publishes(bus: Bus) -> None:
 
 
 def test_an_unknown_level_fails_the_start(bus: Bus) -> None:
-    """The registry is as before."""
+    """Nothing remains registered."""
     metrics = Metrics(bus, level="all")  # type: ignore[arg-type]  # checked at run time
 
     with pytest.raises(ObserveError):
@@ -265,7 +265,7 @@ def test_an_unknown_level_fails_the_start(bus: Bus) -> None:
 
 @pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
 def test_a_forked_child_does_not_count_the_publishes_of_its_parent(bus: Bus) -> None:
-    """Of a bus that has started, and of one that has not."""
+    """This holds for a bus that has started, and for a bus that has not."""
     bus[order_placed].subscribe(book)
     metrics = started(bus, "time")
     bus[order_placed].publish(1)

@@ -36,7 +36,7 @@ class Shop(Container):
 
 
 def test_a_restarted_run_is_counted() -> None:
-    """And its state is one of all states."""
+    """The series of its state is 1, and those of the other states are 0."""
     with running(Shop()) as shop:
         assert shop.consumer().runs_again.wait(LIMIT)
         text = generate_latest(shop.metrics().registry).decode()

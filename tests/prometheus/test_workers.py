@@ -30,7 +30,7 @@ def folder(tmp_path: Path) -> Path:
 
 @contextlib.contextmanager
 def running(folder: Path, command: str, *options: str) -> Iterator[Program]:
-    """Run the *command*, which the page shows, in *folder*, with *options* for the test."""
+    """Run *command*, which the page shows, in *folder*, with *options* for the test."""
     assert f"\n$ {command}\n" in PAGE
     program = Program(
         sys.executable, "-m", *command.split(), *options, cwd=folder, env={**os.environ, "PYTHONUNBUFFERED": "1"}
@@ -57,7 +57,7 @@ def samples_of(text: str) -> dict[tuple[str, ...], float]:
 
 
 def test_the_command_of_the_page_serves_the_metrics(folder: Path) -> None:
-    """At the address that the page gives, which is another one here."""
+    """The test replaces the address that the page gives."""
     port = free_port()
     shop = folder / "shop.py"
     assert "curl http://127.0.0.1:9464/metrics\n" in PAGE
@@ -73,7 +73,7 @@ def test_the_command_of_the_page_serves_the_metrics(folder: Path) -> None:
 
 
 def test_each_worker_has_a_port_with_its_own_counts(folder: Path) -> None:
-    """Together they have counted each publish once."""
+    """The sum of the counts of the workers is the number of publishes."""
     bind = f"127.0.0.1:{free_port()}"
     command = "gunicorn --config python:typedbus.hosting.gunicorn --workers 2 workers:application"
     targets = folder / "targets"

@@ -50,7 +50,7 @@ def reported() -> Iterator[Report]:
 
 
 def test_runs_are_listed_with_their_components(reported: Report) -> None:
-    """Each with the time of its first call; the one that the start awaits, with the time until it was ready."""
+    """Each run has the time of its first call; a run that the start awaits also has the time until it was ready."""
     record = reported.record()
 
     assert {component.path: component.runs for component in record.components} == {
@@ -63,12 +63,12 @@ def test_runs_are_listed_with_their_components(reported: Report) -> None:
 
 
 def test_the_wait_for_a_run_is_a_part_of_the_start(reported: Report) -> None:
-    """So the critical path has it."""
+    """The critical path includes the wait."""
     assert [(link.path, link.start_seconds) for link in reported.record().critical_path.links] == [("Site.feed", 2.0)]
 
 
 def test_runs_have_a_part_of_the_table_and_of_the_json(reported: Report) -> None:
-    """A time that is missing is a dash, or null."""
+    """A missing time is a dash in the table, and null in JSON."""
     lines = reported.table().splitlines()
     first = lines.index("runs")
     feed = next(one for one in json.loads(reported.json())["components"] if one["path"] == "Site.feed")
@@ -86,7 +86,7 @@ def test_runs_have_a_part_of_the_table_and_of_the_json(reported: Report) -> None
 
 
 def test_a_run_that_has_not_begun_is_listed_as_well() -> None:
-    """For example while its start is under way."""
+    """A report during the start has such a run, without times."""
     reports: list[Report] = []
 
     class Database:
@@ -109,7 +109,7 @@ def test_a_run_that_has_not_begun_is_listed_as_well() -> None:
 
 
 def test_only_the_first_call_of_a_run_counts() -> None:
-    """Until the next start, from which on the times are those of that start."""
+    """The next start replaces the times."""
     bus, clock = Bus(), FakeClock()
     report = Report(clock.now)
     bus[LIFECYCLE].subscribe(report.record_event)
@@ -134,7 +134,7 @@ def test_only_the_first_call_of_a_run_counts() -> None:
     ("after", "outcome"), [(State.STARTED, Outcome.STARTED), (State.STOPPING, Outcome.NOT_STARTED)]
 )
 def test_a_run_outside_every_container_is_a_part_of_the_start(after: State, outcome: Outcome) -> None:
-    """It has started when the bus has."""
+    """It has started if the bus has started."""
     report = Report(lambda: 0.0, lambda: ["module.consume"])
     report.record_event(Moved(State.STOPPED, State.STARTING))
     report.record_event(Moved(State.STARTING, after))

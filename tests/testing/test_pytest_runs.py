@@ -67,7 +67,7 @@ def run_until(typedbus_running, container, kind):
 
 
 def test_a_run_that_broke_is_an_error_of_the_teardown(run: Run) -> None:
-    """With its path, its errors and their tracebacks, although the run works again."""
+    """The error has the path of the run, its errors and their tracebacks, although the run works again."""
     result = run("""
 from typedbus.events import RunBegan
 
@@ -91,7 +91,7 @@ def test_it_runs(typedbus_running):
 
 
 def test_an_error_without_a_text_is_reported_as_well(run: Run) -> None:
-    """The report does not fail because of it."""
+    """The report has the class of the error."""
     result = run("""
 class Mute(OSError):
     def __repr__(self):
@@ -116,7 +116,7 @@ def test_it_breaks(typedbus_running):
 
 
 def test_the_mark_allows_runs_to_break(run: Run) -> None:
-    """All of them, or those of the named components and containers; other runs may not break."""
+    """A mark without paths allows all runs, a mark with paths those of the named components and containers."""
     result = run("""
 @pytest.mark.typedbus_may_break
 def test_all(typedbus_running):
@@ -174,7 +174,7 @@ async def test_it_may(typedbus_running):
 
 
 def test_a_run_that_gives_up_is_reported_once(run: Run) -> None:
-    """By the cause of the exit, which has the error of the run; not a second time."""
+    """The cause of the exit has the error of the run, so there is no `RunsBroke`."""
     result = run("""
 def test_it_fails(typedbus_running):
     run_until(typedbus_running, Loader(), RunGaveUp)
@@ -188,7 +188,7 @@ def test_it_fails(typedbus_running):
 
 
 def test_errors_before_a_run_gives_up_are_reported_with_the_last(run: Run) -> None:
-    """They are those of its window, and have no tracebacks of their own."""
+    """The earlier errors of the window are in the report of the last error, without tracebacks."""
     result = run("""
 class Shop(Container):
     bus = Component(Bus)
@@ -205,7 +205,7 @@ def test_it_fails(typedbus_running):
 
 
 def test_a_run_without_which_the_bus_goes_on_is_reported(run: Run) -> None:
-    """Nothing else is an error then."""
+    """The only error is the `RunsBroke`."""
     result = run("""
 class Site(Container):
     bus = Component(Bus)
@@ -223,7 +223,7 @@ def test_it_goes_on(typedbus_running):
 
 
 def test_the_mark_allows_a_run_to_end_the_bus(run: Run) -> None:
-    """The cause of the exit is no error of the teardown then; another failure of the exit is."""
+    """The teardown does not raise the cause of the exit, but raises another failure of the exit."""
     result = run("""
 class Stubborn:
     def stop(self):
@@ -250,7 +250,7 @@ def test_it_fails_to_stop(typedbus_running):
 
 
 def test_the_mark_allows_a_run_to_fail_when_it_must_end(run: Run) -> None:
-    """The failures of other components in the same stop are raised."""
+    """The teardown raises the failures of other components in the same stop."""
     result = run("""
 class Careless:
     @on(RUN)
@@ -299,7 +299,7 @@ def test_others_may_not(typedbus_running):
 
 
 def test_a_run_that_fails_the_start_fails_the_test_in_spite_of_the_mark(run: Run) -> None:
-    """There is no container to test."""
+    """The mark does not apply to a failed start, since the test cannot begin."""
     result = run("""
 class Feed:
     @on(RUN, awaited=True)
@@ -322,7 +322,7 @@ def test_it_does_not_start(typedbus_running):
 
 
 def test_a_failed_start_reports_its_run_once(run: Run) -> None:
-    """A run that the start awaits is its failure."""
+    """The failure of an awaited run is the failure of the start, and no `RunsBroke`."""
     result = run("""
 from typedbus import TransitionFailures
 
@@ -347,7 +347,7 @@ def test_it_does_not_start(typedbus_running):
 
 
 def test_a_run_that_does_not_end_is_reported_by_its_path(run: Run) -> None:
-    """With its stack; it is not a thread of the test."""
+    """The error has the stack of the run; its thread is not reported a second time."""
     result = run("""
 from typedbus import TransitionFailures, running
 
@@ -395,7 +395,7 @@ def test_it_goes_on():
 
 
 def test_a_task_of_a_run_that_does_not_end_is_reported_by_its_path(run: Run) -> None:
-    """Although the event loop of its bus ends."""
+    """The task is reported although the event loop of its bus ends."""
     result = run("""
 import asyncio
 
@@ -438,7 +438,7 @@ def test_it_hangs(typedbus_leaks):
     ("arguments", "given"), [("5", "5"), ("'Shop.consumer', None", "None"), ("path='Shop'", "path='Shop'")]
 )
 def test_an_invalid_mark_is_refused(run: Run, arguments: str, given: str) -> None:
-    """Its test does not run."""
+    """The collection fails, and the test does not run."""
     result = run(f"""
 @pytest.mark.typedbus_may_break({arguments})
 def test_it(typedbus_running): ...
@@ -462,7 +462,7 @@ def test_it(typedbus_running): ...
     ids=lambda error: type(error).__name__,
 )
 def test_errors_can_be_pickled(error: Exception) -> None:
-    """With all of their attributes."""
+    """The copies have all attributes."""
     there = pickle.loads(pickle.dumps(error))
 
     assert type(there) is type(error)

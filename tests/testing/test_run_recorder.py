@@ -20,7 +20,7 @@ def publish(bus: Bus, *events: RunEvent) -> None:
 
 
 def test_each_wait_returns_a_later_event_of_the_run() -> None:
-    """Whether it came before the wait or comes during it; the events of other runs are not passed over."""
+    """The event may come before the wait or during it; events of other runs can still be awaited."""
     bus = Bus()
     with RunRecorder(bus) as runs:
         publish(bus, RunBegan("a", 1), RunBegan("b", 1), RunEnded("a", 1.0), RunBegan("a", 2))
@@ -34,7 +34,7 @@ def test_each_wait_returns_a_later_event_of_the_run() -> None:
 
 
 def test_a_recorder_records_for_the_length_of_its_block() -> None:
-    """An event before or after it is not awaited."""
+    """Events before and after the block are not recorded."""
     bus = Bus()
     publish(bus, RunBegan("a", 1))
     with RunRecorder(bus) as runs:
@@ -46,7 +46,7 @@ def test_a_recorder_records_for_the_length_of_its_block() -> None:
 
 
 def test_an_event_that_does_not_come_is_an_error_with_those_that_came() -> None:
-    """An earlier event of the kind does not count twice."""
+    """`wait` does not return an earlier event of the kind again."""
     bus = Bus()
     with RunRecorder(bus) as runs, pytest.raises(NoRunEvent) as late:
         publish(bus, RunBegan("a", 1))
@@ -60,7 +60,7 @@ def test_an_event_that_does_not_come_is_an_error_with_those_that_came() -> None:
 
 
 def test_a_run_is_followed_with_a_fake_clock() -> None:
-    """No pause takes real time."""
+    """The pauses of the policy take no real time."""
     clock, begun = FakeClock(), threading.Event()
 
     class Shop(Container):
