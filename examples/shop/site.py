@@ -32,7 +32,7 @@ class Site(Hall):
     """
     The hall with its own server: ``typedbus run examples.shop.site:Site --config examples/shop/shop.toml``.
 
-    It is one process, so its page of metrics has those of the whole shop.
+    It is one process, so its page of metrics has the metrics of the whole shop.
     """
 
     metrics = Component(Metrics, Hall.bus.provided, health=Hall.health.lazy, level="each").enabled(

@@ -40,7 +40,7 @@ class TracedFront:
         self._tracer = None if provider is None else provider.get_tracer("examples.shop")
 
     def __call__(self, environ: WSGIEnvironment, start_response: StartResponse) -> Iterable[bytes]:
-        """Answer a request; publishes in it have spans below that of the request."""
+        """Answer a request; the spans of its publishes are children of the span of the request."""
         if self._tracer is None:
             return self._front(environ, start_response)
         with self._tracer.start_as_current_span(f"{environ['REQUEST_METHOD']} {environ.get('PATH_INFO', '')}"):
