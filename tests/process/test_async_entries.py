@@ -55,9 +55,11 @@ class Connection:
 
     async def hook(self, name):
         await asyncio.sleep(0)
-        say(f"{name} connection")
         if name == hanging:
+            # Called when this task waits: a signal that arrives earlier would find it running.
+            asyncio.get_running_loop().call_soon(say, f"{name} connection")
             await asyncio.Event().wait()
+        say(f"{name} connection")
         while f"stubborn {name}" == hanging:
             try:
                 await asyncio.Event().wait()
