@@ -261,7 +261,7 @@ def test_the_other_verbs_are_traced_as_a_publish(bus: Bus, recorded: Recorded) -
 def test_failures_that_attempt_returns_are_recorded_as_those_of_a_publish(
     bus: Bus, recorded: Recorded, listeners: ListenerSpans
 ) -> None:
-    """On each kind of channel: their events in the spans of the listeners if there are any, and the rest in the publish."""
+    """The spans of the listeners have the exceptions; without such spans the span of the publish has them."""
 
     def fail(item: str) -> None:
         raise OSError(f"no {item}")
@@ -299,7 +299,7 @@ def test_failures_that_attempt_returns_are_recorded_as_those_of_a_publish(
 
 
 def test_an_exception_of_no_listener_is_an_event_of_the_publish(bus: Bus, recorded: Recorded) -> None:
-    """It would be recorded nowhere else."""
+    """A watcher has no span, so the span of the publish has the exception."""
 
     @bus[ORDERED].watch
     def interrupt(item: str) -> None:

@@ -268,7 +268,7 @@ def test_a_registry_has_the_metrics_from_the_start_to_the_stop() -> None:
 
 
 def test_a_stop_without_a_start_does_nothing() -> None:
-    """As that of an observation; the registry keeps what others have registered."""
+    """A stop may come before the start or twice."""
     metrics = Metrics(Bus())
     metrics.stop()
     metrics.start()
@@ -279,7 +279,7 @@ def test_a_stop_without_a_start_does_nothing() -> None:
 
 
 def test_health_that_is_not_enabled_has_no_checks() -> None:
-    """The rest is collected."""
+    """The other metrics are collected."""
 
     class Shop(Container):
         bus = Component(Bus)
@@ -440,7 +440,7 @@ def test_an_asgi_application_answers_the_same(metrics: Metrics) -> None:
 
 @pytest.mark.parametrize("method", ["HEAD", "POST", "OPTIONS"])
 def test_both_applications_answer_a_method_other_than_get_alike(metrics: Metrics, method: str) -> None:
-    """Without the metrics."""
+    """Both answer with the same status, the allowed methods and an empty body."""
     sent: list[Mapping[str, object]] = []
 
     async def receive() -> Mapping[str, object]:

@@ -128,18 +128,18 @@ class _PublishSpan:
     #: Whether exceptions are recorded in spans of listeners.
     _has_listener_spans = False
 
-    def __init__(self, traced: _Traced, around: Context, timing: _Timing | None) -> None:
+    def __init__(self, traced: _Traced, outer_context: Context, timing: _Timing | None) -> None:
         self.channel: Final = traced.channel
         self._traced = traced
-        self._around = around
+        self._outer_context = outer_context
         self._timing = timing
         self._called = 0
         self._failed = 0
         #: Whether an exception is recorded as an event, here or in the span of a listener.
         self._has_event = False
         name = traced.channel.name
-        self._span = traced.tracer.start_span(f"publish {name}", around, attributes={"typedbus.channel": name})
-        self._context = set_value(_TRACE, self, set_span_in_context(self._span, around))
+        self._span = traced.tracer.start_span(f"publish {name}", outer_context, attributes={"typedbus.channel": name})
+        self._context = set_value(_TRACE, self, set_span_in_context(self._span, outer_context))
         attach(self._context)
 
     def listener_began(self, listener: TracedListener, /) -> object:
@@ -156,7 +156,7 @@ class _PublishSpan:
 
     def ended(self, error: BaseException | None, /) -> None:
         """End the span."""
-        attach(self._around)
+        attach(self._outer_context)
         span = self._span
         span.set_attribute("typedbus.listeners", self._called)
         if error is not None:
@@ -193,8 +193,8 @@ class _SlowListeners(_PublishSpan):
 
     _has_listener_spans = True
 
-    def __init__(self, traced: _Traced, around: Context, timing: _Timing | None) -> None:
-        super().__init__(traced, around, timing)
+    def __init__(self, traced: _Traced, outer_context: Context, timing: _Timing | None) -> None:
+        super().__init__(traced, outer_context, timing)
         #: The difference between the time of day and the clock, in nanoseconds.
         self._offset = time.time_ns() - traced.clock()
 
@@ -220,10 +220,10 @@ class _SlowListeners(_PublishSpan):
 
 @attrs.frozen(eq=False)
 class _ListenerCall:
-    """A call of a listener under way: its span, the context around it, and the value of the base class for it."""
+    """A call of a listener under way: its span, the context around it, and the result of the base class."""
 
     span: Span
-    around: Context
+    outer_context: Context
     timing: object
 
 
@@ -233,18 +233,18 @@ class _AllListeners(_PublishSpan):
     _has_listener_spans = True
 
     def listener_began(self, listener: TracedListener, /) -> _ListenerCall:
-        around, timing = get_current(), super().listener_began(listener)
+        outer_context, timing = get_current(), super().listener_began(listener)
         name = f"{self.channel.name} {listener.name}"
-        span = self._traced.tracer.start_span(name, around, attributes=self._attributes(listener))
-        attach(set_span_in_context(span, around))
-        return _ListenerCall(span, around, timing)
+        span = self._traced.tracer.start_span(name, outer_context, attributes=self._attributes(listener))
+        attach(set_span_in_context(span, outer_context))
+        return _ListenerCall(span, outer_context, timing)
 
-    def listener_ended(self, listener: TracedListener, began: _ListenerCall, error: BaseException | None, /) -> None:
-        attach(began.around)
+    def listener_ended(self, listener: TracedListener, call: _ListenerCall, error: BaseException | None, /) -> None:
+        attach(call.outer_context)
         if error is not None:
-            record_failure(began.span, error)
-        began.span.end()
-        super().listener_ended(listener, began.timing, error)
+            record_failure(call.span, error)
+        call.span.end()
+        super().listener_ended(listener, call.timing, error)
 
 
 def attributes_watcher(

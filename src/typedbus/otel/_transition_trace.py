@@ -61,7 +61,7 @@ class _Step:
 
     span: Span
     began: int
-    around: Context
+    outer_context: Context
 
 
 @attrs.frozen(eq=False)
@@ -116,18 +116,18 @@ class TransitionTrace:
             name, attributes = f"restart {path}", {"typedbus.component": path}
         self._tracer = settings.tracer()
         self._known = known
-        self._around = get_current()
-        caller = get_current_span(self._around).get_span_context()
+        self._outer_context = get_current()
+        caller = get_current_span(self._outer_context).get_span_context()
         self.root: Span = self._tracer.start_span(
             name,
             # Baggage of the caller is kept.
-            set_span_in_context(restart or INVALID_SPAN, self._around),
+            set_span_in_context(restart or INVALID_SPAN, self._outer_context),
             attributes=attributes,
             links=[Link(caller)] if caller.is_valid else [],
         )
         if self._is_start and not transition.is_partial:
             known.starts[""] = self.root.get_span_context()
-        self._context = set_span_in_context(self.root, self._around)
+        self._context = set_span_in_context(self.root, self._outer_context)
         self._rollback: Span | None = None
         #: The steps under way, by verb and path.
         self._steps: dict[tuple[str, str], _Step] = {}
@@ -149,7 +149,7 @@ class TransitionTrace:
             case Constructed(path, seconds):
                 step = self._steps.pop(("construct", path), None)
                 if step is not None:
-                    attach(step.around)
+                    attach(step.outer_context)
                     self._constructed[path] = step.span, _end_of(step, seconds)
                     if path in self._known.needs:
                         # A resource, or a component that needs one, is subscribed before its construction.
@@ -175,23 +175,23 @@ class TransitionTrace:
             case _:
                 pass
 
-    def _begin(self, verb: str, path: str, around: Context) -> None:
-        """Begin the span of a step, and make it current; the context *around* is current again at the end."""
+    def _begin(self, verb: str, path: str, outer_context: Context) -> None:
+        """Begin the span of a step, and make it current; *outer_context* is current again at its end."""
         began = time.time_ns()
         self._paths.add(path)
         attributes: dict[str, str | tuple[str, ...]] = {"typedbus.component": path}
         if needs := self._known.needs.get(path):
             attributes["typedbus.needs"] = needs
-        span = self._tracer.start_span(f"{verb} {path}", around, attributes=attributes, start_time=began)
-        self._steps[verb, path] = _Step(span, began, around)
+        span = self._tracer.start_span(f"{verb} {path}", outer_context, attributes=attributes, start_time=began)
+        self._steps[verb, path] = _Step(span, began, outer_context)
         if verb == "start":
             self._known.starts[path] = span.get_span_context()
-        attach(set_span_in_context(span, around))
+        attach(set_span_in_context(span, outer_context))
 
     def _returned(self, verb: str, path: str, seconds: float, outcome: str) -> None:
         step = self._steps.pop((verb, path), None)
         if step is not None:
-            attach(step.around)
+            attach(step.outer_context)
             step.span.set_attribute("typedbus.outcome", outcome)
             step.span.end(_end_of(step, seconds))
 
@@ -208,7 +208,7 @@ class TransitionTrace:
             self._begin(verb, path, self._context)
             steps = [self._steps.pop((verb, path))]
         for step in steps:
-            attach(step.around)
+            attach(step.outer_context)
             step.span.set_attribute("typedbus.outcome", "cancelled" if is_cancelled else "failed")
             if not is_cancelled:
                 record_failure(step.span, error)
@@ -238,7 +238,7 @@ class TransitionTrace:
     def end(self, reached: State, *, is_restart: bool) -> None:
         """End the span of the transition, which has ended in the state *reached*, and the spans that are left."""
         transition, root = self.transition, self.root
-        attach(self._around)  # first, since a span processor may fail
+        attach(self._outer_context)  # first, since a span processor may fail
         self._end_the_rest()
         if transition.is_partial:
             self._end_partial()
