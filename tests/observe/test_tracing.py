@@ -84,7 +84,7 @@ NOTHING: Final = type(None)
 @pytest.mark.parametrize("level", [None, "count", "time", "each"])
 @pytest.mark.parametrize("warm_up", [0, HOT])
 @pytest.mark.parametrize("are_async", [False, True], ids=["plain", "async"])
-def test_the_course_of_a_publish(channel: Any, level: Any, warm_up: int, are_async: bool) -> None:
+def test_a_trace_receives_each_call_of_a_publish(channel: Any, level: Any, warm_up: int, are_async: bool) -> None:
     """The tracer decides before the listeners are called; the loop and the unrolled function report the same calls."""
     if are_async and not channel.is_async:
         return

@@ -41,7 +41,7 @@ BOUNDS = tuple(1e-6 * 4**power for power in range(12))
 
 
 class Measured:
-    """A provider of meters, and what it has collected."""
+    """A meter provider, and the metrics that it has collected."""
 
     def __init__(self) -> None:
         self._reader = InMemoryMetricReader()
@@ -90,7 +90,7 @@ class Checked:
         return Check(False, "no disk")
 
 
-def test_the_names_and_units_are_those_of_the_page(measured: Measured) -> None:
+def test_the_names_and_units_are_those_of_the_documentation(measured: Measured) -> None:
     """The unit of durations is seconds; the units of counts are in braces."""
 
     class Site(Container):
@@ -139,7 +139,7 @@ def test_publishes_and_failures_are_counted(measured: Measured) -> None:
 
 
 def test_a_failure_is_counted_without_what_the_repr_of_the_listener_contains(measured: Measured) -> None:
-    """A partial function has no name; what it was given may be a secret, or differ in each process."""
+    """The name of a partial function is its repr, whose arguments may be secrets or differ in each process."""
     bus = Bus()
     Telemetry(bus, meter_provider=measured.provider)
     bus[ORDERED].subscribe(functools.partial(lambda password, item: fail(item), "hunter2"))

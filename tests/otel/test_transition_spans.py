@@ -483,7 +483,7 @@ def branches(names: tuple[str, ...], site: str) -> Tree:
 
 @pytest.mark.parametrize("workers", [1, 3])
 @pytest.mark.parametrize("limits", [Limits(), Limits(hook=10.0, start=10.0)], ids=["unlimited", "limited"])
-def test_what_a_constructor_or_a_hook_records_is_a_part_of_its_span(
+def test_spans_in_a_constructor_or_a_hook_are_below_its_span(
     instrumented: Recorded, workers: int, limits: Limits
 ) -> None:
     """Hooks run in the thread of the transition and in worker threads."""
@@ -498,7 +498,7 @@ def test_what_a_constructor_or_a_hook_records_is_a_part_of_its_span(
     assert instrumented.tree() == branches(("a", "b", "c"), "Site")
 
 
-def test_what_an_async_hook_records_is_a_part_of_its_span(instrumented: Recorded) -> None:
+def test_spans_in_an_async_hook_are_below_its_span(instrumented: Recorded) -> None:
     """Async hooks run on the event loop of the caller, a plain hook in the thread of the transition."""
 
     class Site(Container):
@@ -689,7 +689,7 @@ def test_a_transition_that_is_sampled_out_records_nothing(instrumented: Recorded
     assert instrumented.spans == []
 
 
-def test_the_bus_of_the_old_api_is_traced_as_well(instrumented: Recorded) -> None:
+def test_a_bus_of_wspbus_is_traced(instrumented: Recorded) -> None:
     """Transitions of `typedbus.wspbus.Bus` have the same spans."""
     bus = typedbus.wspbus.Bus()
     bus.subscribe("start", lambda: None)

@@ -33,14 +33,14 @@ class Manager:
         while (message := self.socket.recv(65536)) != b"end":
             self.inbox.put(message.decode())
 
-    def say(self, message: bytes) -> None:
+    def send(self, message: bytes) -> None:
         with socket.socket(socket.AF_UNIX, socket.SOCK_DGRAM) as sender:
             sender.sendto(message, self.bound)
 
     @property
     def messages(self) -> list[str]:
         """All messages since the last call, with semicolons between their lines."""
-        self.say(b"all")
+        self.send(b"all")
         return [message.replace("\n", "; ") for message in iter(self.next, "all")]
 
     def next(self) -> str:
@@ -56,6 +56,6 @@ class Manager:
                 return messages
 
     def close(self) -> None:
-        self.say(b"end")
+        self.send(b"end")
         self.thread.join()
         self.socket.close()

@@ -189,8 +189,8 @@ def test_graceful_is_a_reload(manager: Manager) -> None:
     """RELOADING comes with the time and before all listeners, READY after them, whatever fails."""
     bus = Bus()
     systemd(bus, manager)
-    bus[GRACEFUL].subscribe(lambda: manager.say(b"first"), priority=-(10**6))
-    bus[GRACEFUL].subscribe(lambda: manager.say(b"last"), priority=10**6)
+    bus[GRACEFUL].subscribe(lambda: manager.send(b"first"), priority=-(10**6))
+    bus[GRACEFUL].subscribe(lambda: manager.send(b"last"), priority=10**6)
     bus.graceful()
     before = manager.messages
     bus[GRACEFUL].subscribe(fail)

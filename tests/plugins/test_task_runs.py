@@ -259,7 +259,7 @@ def test_runs_have_the_path_of_their_component() -> None:
     assert len(kept) == 6
 
 
-def test_runs_of_one_name_outside_a_container_are_told_apart(bus: Bus) -> None:
+def test_runs_of_one_name_outside_a_container_have_different_paths(bus: Bus) -> None:
     """Their paths differ while both have begun; a run that has ended gives its path to another."""
     first, second, third = (BackgroundTask(bus, Work(), name="consuming") for _ in range(3))
     first.start()

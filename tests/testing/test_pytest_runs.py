@@ -1,4 +1,4 @@
-"""The pytest plugin and the runs of containers: every test here runs pytest with tests of its own."""
+"""The pytest plugin and the runs of containers: each test here runs pytest on a test file."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import pickle
 import pytest
 from tests.testing.plugin_runs import AUTO, Run, text_of
 
-# Loaded here, since what is loaded first in a run of pytest inside this process is forgotten with it.
+# Imported here: modules that a nested run of pytest imports are removed from `sys.modules` at its end.
 import typedbus._base.restart
 import typedbus._bus.async_methods
 import typedbus._bus.runs.supervisor

@@ -37,7 +37,7 @@ class TelemetryError(StructuredError, ValueError):
     Attributes:
         name: The argument.
         given: Its value.
-        expected: What it may be.
+        expected: The values that are accepted.
     """
 
     name: str

@@ -227,7 +227,7 @@ class TransitionTrace:
             self._rollback.end()
             self._rollback = None
 
-    def _end_the_rest(self) -> None:
+    def _end_open_spans(self) -> None:
         """End the spans of components that were constructed but not subscribed, and of interrupted steps."""
         for path in list(self._constructed):
             self._end_construction(path)
@@ -239,7 +239,7 @@ class TransitionTrace:
         """End the span of the transition, which has ended in the state *reached*, and the spans that are left."""
         transition, root = self.transition, self.root
         attach(self._outer_context)  # first, since a span processor may fail
-        self._end_the_rest()
+        self._end_open_spans()
         if transition.is_partial:
             self._end_partial()
             return

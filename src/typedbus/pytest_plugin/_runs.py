@@ -179,7 +179,7 @@ def paths_left(event_loop: EventLoop | None = None) -> set[str]:
     Return the paths of the runs that were left behind; their threads and tasks have these names.
 
     Args:
-        event_loop: The event loop of a bus, for its runs alone; None for those of all buses.
+        event_loop: The event loop of a bus, for the runs of this bus only; None for the runs of all buses.
     """
     buses = [bus for bus in list(BUSES) if event_loop is None or parts_of(bus).event_loop is event_loop]
     records = [record for bus in buses for record in bus.runs.values()]
