@@ -22,6 +22,8 @@ LIMIT = 10.0
 
 # The lines of the bus at which a thread waits for another one.
 _WAITING = re.compile(r"(inbox|queue|waiter|woken)\.(acquire|get)\(")
+#: And those at which it waits for a lock, which others hold for a moment.
+LOCKING = re.compile(r"with [\w.]*lock:")
 
 
 class HookRecorder:
@@ -103,17 +105,17 @@ class ThreadCall(threading.Thread):
         assert frame is None or not self.is_alive(), "".join(traceback.format_stack(frame))
         return self
 
-    def waiting(self) -> Self:
-        """Return this as soon as the call waits for another thread, in the bus."""
-        until_waiting(self)
+    def waiting(self, line: re.Pattern[str] = _WAITING) -> Self:
+        """Return this as soon as the call waits for another thread, at such a *line* of the bus."""
+        until_waiting(self, line)
         return self
 
 
-def until_waiting(thread: threading.Thread) -> None:
-    """Return as soon as *thread* waits for another thread, in the bus."""
+def until_waiting(thread: threading.Thread, line: re.Pattern[str] = _WAITING) -> None:
+    """Return as soon as *thread* waits for another thread, at such a *line* of the bus."""
     moment, deadline = threading.Event(), time.monotonic() + LIMIT
     before, here = None, (0, 0, "")
-    while before != here or not _WAITING.search(here[2]):
+    while before != here or not line.search(here[2]):
         assert time.monotonic() < deadline, f"the thread does not wait; it is at {here[2]!r}"
         moment.wait(0.0005)
         frame, before = sys._current_frames().get(thread.ident or 0), here

@@ -7,12 +7,14 @@ import gc
 import math
 import os
 import signal
+import sys
 import threading
+import types
 import weakref
 from typing import Any
 
 import pytest
-from tests.doubles import ThreadCall
+from tests.doubles import LOCKING, ThreadCall
 from tests.observe.test_counts import (
     HOT,
     at_each_level,
@@ -28,6 +30,7 @@ from tests.observe.test_counts import (
 from tests.processes import in_child
 
 from typedbus import LOG, AsyncChannel, Bus, ChannelError, ChannelFailures
+from typedbus._channels.observing.tallies import Totals
 from typedbus.observe import BUCKETS, Durations, Level
 from typedbus.testing import FakeClock
 
@@ -186,6 +189,32 @@ def test_a_child_counts_its_own_publishes(channel: Any) -> None:
         over.set()
         thread.finished()
     assert before.stats()[channel].publishes > HOT
+
+
+def test_an_observation_may_end_while_its_thread_reads_figures() -> None:
+    """A finaliser or a signal handler may close it at any point, also while another thread begins one."""
+    bus = Bus()
+    bus[numbered].subscribe(echo)
+    bus[numbered].publish(2)
+    observation, closed = bus.observe(numbered), bus.observe(numbered)
+    beginning: list[ThreadCall] = []
+
+    def close(frame: types.FrameType, event: str, _: object) -> None:
+        if not beginning and event == "call" and frame.f_code is Totals.copy.__code__:
+            beginning.append(ThreadCall(lambda: bus.observe(numbered)).waiting(LOCKING))
+            closed.close()
+
+    def read() -> None:
+        sys.setprofile(close)
+        try:
+            observation.stats()
+        finally:
+            sys.setprofile(None)
+
+    reading = ThreadCall(read).finished()
+
+    assert reading.error is None
+    assert beginning[0].finished().error is None
 
 
 @at_each_level

@@ -27,10 +27,12 @@ class Counts:
         publishes: The numbers of the publishes that no unrolled function counts, by thread.
     """
 
-    def __init__(self, bound: AnyBoundChannel, clock: Clock) -> None:
+    def __init__(self, bound: AnyBoundChannel, clock: Clock, lock: threading.RLock) -> None:
         self.clock: Final = clock
         self._bound = bound
-        self._lock = threading.RLock()
+        # That of the bus. A finaliser or a signal handler may observe the bus while its thread holds this lock: with a lock
+        # of their own here, two threads could wait for each other.
+        self._lock = lock
         # The totals of tallies that can no longer change, and the other tallies; replaced together, as in `Tally`.
         self._state: tuple[Totals, tuple[Tally, ...]] = Totals(), ()
         #: The number of failures by the names of listener and error.

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import threading
 import weakref
 from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
@@ -63,7 +64,7 @@ class Meter:
         self._levels: dict[object, Level] = {}
         self._level: Level | None = None
         self._decide: Decide | None = None
-        self._count_from_zero()
+        self._count_from_zero(bound._lock)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         _METERS.add(self)
         _count_anew_in_children()
 
@@ -136,8 +137,8 @@ class Meter:
         publish, *verbs = (entry(shape, verb, is_async=is_async, is_traced=is_traced, names=names) for verb in VERBS)
         return publish, ObservedVerbs(*verbs)
 
-    def _count_from_zero(self) -> None:
-        self.counts = Counts(self.bound, self._clock)
+    def _count_from_zero(self, lock: threading.RLock) -> None:
+        self.counts = Counts(self.bound, self._clock, lock)
         #: The globals of generated functions.
         self._names: dict[str, object] = NAMES | {
             "_tb_cells": self.counts.publishes,
@@ -150,8 +151,13 @@ class Meter:
         }
 
     def count_anew(self) -> None:
-        """Begin at zero in a forked child, with new locks: a thread of the parent may hold the present ones."""
-        self._count_from_zero()
+        """Begin at zero in a forked child."""
+        lock = self.bound._lock  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        if lock.acquire(blocking=False):
+            lock.release()
+        else:  # a thread of the parent holds it
+            lock = threading.RLock()
+        self._count_from_zero(lock)
         if self.bound._observer is self:  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
             self._attach(self)
 
