@@ -6,12 +6,13 @@ import functools
 import gc
 import sys
 import threading
+import types
 from typing import Any
 
 import pytest
 from opentelemetry.sdk.metrics import MeterProvider
 from opentelemetry.sdk.metrics.export import InMemoryMetricReader
-from tests.doubles import HookRecorder
+from tests.doubles import LOCKING, HookRecorder, ThreadCall
 from tests.processes import in_child
 from tests.runs.shops import Events, Worker
 
@@ -30,6 +31,7 @@ from typedbus import (
     on,
     running,
 )
+from typedbus._channels.observing.tallies import Totals
 from typedbus.events import RunBroke
 from typedbus.otel import Telemetry
 from typedbus.plugins.health import READY, Check, Health
@@ -305,6 +307,35 @@ def test_health_that_is_not_enabled_has_no_checks(measured: Measured, caplog: py
     with running(Site):
         assert measured.values("typedbus.health.check") == {}
     assert caplog.records == []
+
+
+def test_a_bus_may_end_while_another_is_collected(measured: Measured) -> None:
+    """The garbage collector may find the bus in a thread for which the collection waits."""
+    buses = [Bus(), Bus()]
+    for bus in buses:
+        Telemetry(bus, meter_provider=measured.provider)
+        bus[ORDERED].publish("ink")
+    collecting: list[ThreadCall] = []
+
+    def end(frame: types.FrameType, event: str, _: object) -> None:
+        if not collecting and event == "call" and frame.f_code is Totals.copy.__code__:
+            collecting.append(ThreadCall(lambda: measured.values("typedbus.publish.count")).waiting(LOCKING))
+            buses.pop()
+            gc.collect()
+
+    def read() -> None:
+        with buses[0].observe(ORDERED) as observation:
+            sys.setprofile(end)
+            try:
+                observation.stats()
+            finally:
+                sys.setprofile(None)
+
+    del bus
+    reading = ThreadCall(read).finished()
+
+    assert reading.error is None
+    assert collecting[0].finished().result == {("ordered",): 2}
 
 
 def test_the_counts_of_several_buses_are_summed_and_never_decrease(measured: Measured) -> None:

@@ -66,6 +66,7 @@ class Instruments:
         self._sources: weakref.WeakSet[Source] = weakref.WeakSet()
         # Reentrant: the garbage collector may call `retire` for a bus at any point, also while the lock is held.
         self._lock = threading.RLock()
+        self._retirements = 0
         #: The figures of retired sources: a counter must not decrease.
         self._publishes: Counter[Attributes] = Counter()
         self._failures: Counter[Attributes] = Counter()
@@ -114,6 +115,7 @@ class Instruments:
     def retire(self, source: Source, stats: Mapping[AnyChannel, ChannelStats]) -> None:
         """Stop reading *source*, and keep *stats*, its last figures."""
         with self._lock:
+            self._retirements += 1
             self._sources.discard(source)
             self._publishes.update(_publishes_in(stats))
             self._failures.update(_failures_in(stats))
@@ -134,19 +136,27 @@ class Instruments:
         self, retired: Counter[Attributes], count: Callable[[Mapping[AnyChannel, ChannelStats]], Counter[Attributes]]
     ) -> Iterable[Observation]:
         with self._lock:
-            total = Counter(retired)
-            for source in list(self._sources):
-                total.update(count(source.stats()))
+            while True:
+                retirements = self._retirements
+                total, sources = Counter(retired), list(self._sources)
+                # The garbage collector may have retired a source between the two copies.
+                if retirements == self._retirements:
+                    break
+        # A source has a lock of its own, and the thread that holds it may be about to retire another one.
+        for source in sources:
+            total.update(count(source.stats()))
         return _observations(total)
 
-    def _count_states(self, _: CallbackOptions) -> Iterable[Observation]:
+    def _present(self) -> list[Source]:
         with self._lock:
-            states = Counter(source.state for source in list(self._sources))
+            return list(self._sources)
+
+    def _count_states(self, _: CallbackOptions) -> Iterable[Observation]:
+        states = Counter(source.state for source in self._present())
         return [Observation(states[state], {"typedbus.state": state.name}) for state in State]
 
     def _count_run_states(self, _: CallbackOptions) -> Iterable[Observation]:
-        with self._lock:
-            states = Counter(run for source in list(self._sources) for run in source.runs())
+        states = Counter(run for source in self._present() for run in source.runs())
         return [
             Observation(states[path, state], {"typedbus.component": path, "typedbus.state": state.name})
             for path in {path: None for path, _ in states}
@@ -154,8 +164,7 @@ class Instruments:
         ]
 
     def _read_checks(self, _: CallbackOptions) -> Iterable[Observation]:
-        with self._lock:
-            probes = [probe for source in list(self._sources) for probe in source.probes()]
+        probes = [probe for source in self._present() for probe in source.probes()]
         return [
             Observation(int(is_ok), {"typedbus.channel": channel, "typedbus.check": check})
             for (channel, check), is_ok in passed_checks(probes).items()
