@@ -151,6 +151,16 @@ def test_a_failure_is_counted_without_what_the_repr_of_the_listener_contains(mea
     assert measured.values("typedbus.publish.failures") == {("OSError", "ordered", "functools.partial"): 1}
 
 
+def test_channels_of_one_name_are_counted_together(measured: Measured) -> None:
+    """Names need not be unique on a bus."""
+    bus = Bus()
+    Telemetry(bus, meter_provider=measured.provider)
+    bus[ORDERED].publish("ink")
+    bus[Channel[[str], None](ORDERED.name)].publish("ink")
+
+    assert measured.values("typedbus.publish.count") == {("ordered",): 2}
+
+
 def test_publishes_are_counted_exactly_in_threads(measured: Measured) -> None:
     """Four threads publish on one channel."""
     bus = Bus()

@@ -172,7 +172,10 @@ class Instruments:
 
 
 def _publishes_in(stats: Mapping[AnyChannel, ChannelStats]) -> Counter[Attributes]:
-    return Counter({(("typedbus.channel", channel.name),): each.publishes for channel, each in stats.items()})
+    publishes: Counter[Attributes] = Counter()
+    for channel, each in stats.items():
+        publishes[("typedbus.channel", channel.name),] += each.publishes
+    return publishes
 
 
 def _failures_in(stats: Mapping[AnyChannel, ChannelStats]) -> Counter[Attributes]:
