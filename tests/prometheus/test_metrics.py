@@ -350,6 +350,32 @@ def test_a_forked_child_has_none_of_the_counts_of_its_parent() -> None:
     assert len(in_parent) > 1
 
 
+@pytest.mark.skipif(sys.platform == "win32", reason="there are no forks")
+def test_a_forked_child_starts_in_the_registry_of_its_parent() -> None:
+    """As a worker does that is forked from a program which has started; the registry of the process has one place."""
+    registry = CollectorRegistry()
+
+    class Shop(Container):
+        bus = Component(Bus)
+        metrics = Component(Metrics, bus.provided, registry=registry)
+
+    started = 'typedbus_bus_state{state="STARTED"} 1.0'
+    with running(Shop()) as shop:
+
+        def check() -> None:
+            for child in shop, Shop():
+                with running(child):
+                    assert exposition(registry, "} 1.0")[0] == started
+                    with pytest.raises(MetricsConflict):
+                        Metrics(Bus(), registry=registry).start()
+                assert exposition(registry) == []
+
+        in_child(check)
+        assert exposition(registry, "} 1.0")[0] == started
+        with pytest.raises(MetricsConflict):
+            Metrics(Bus(), registry=registry).start()
+
+
 @pytest.mark.slow
 def test_the_import_without_its_library_names_the_extra_to_install() -> None:
     """The error has the command that installs the extra."""

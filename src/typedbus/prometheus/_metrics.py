@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Iterator, Sequence
 from typing import Final
 from wsgiref.types import StartResponse, WSGIApplication, WSGIEnvironment
@@ -15,6 +16,7 @@ from typedbus._base.structured import StructuredError
 from typedbus._bus.builtin import LIFECYCLE, START, STOP
 from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
+from typedbus._os.forks import after_fork, keeps_buses
 from typedbus._telemetry import ended_start
 from typedbus.observe import Level, Observation
 from typedbus.plugins._asgi_scopes import Receive, Scope, Send, end_other
@@ -111,6 +113,9 @@ class Metrics:
         Raises:
             MetricsConflict: The registry has metrics of the same names.
         """
+        for inherited in list(_INHERITED):
+            if inherited.registry is self.registry:
+                inherited.stop()
         try:
             self.registry.register(self)
         except ValueError as error:
@@ -120,10 +125,13 @@ class Metrics:
         except BaseException:
             self.registry.unregister(self)
             raise
+        _STARTED.add(self)
 
     @on(STOP)
     def stop(self) -> None:
         """Unregister from the registry, and end the observation; does nothing before `start`."""
+        _STARTED.discard(self)
+        _INHERITED.discard(self)
         observation, self._observation = self._observation, None
         if observation is not None:
             self.registry.unregister(self)
@@ -155,6 +163,20 @@ class Metrics:
             # `Health` calls the listeners of these channels without a publish.
             yield from publish_families({channel: stats[channel] for channel in stats if channel not in (ALIVE, READY)})
             yield from bus_families(state, dict(self._starts), last_probes(self.health), self.bus.runs.values())
+
+
+_STARTED: Final[weakref.WeakSet[Metrics]] = weakref.WeakSet()
+#: Those that were started in the parent of this process, and leave their registry to the first that starts here.
+_INHERITED: Final[weakref.WeakSet[Metrics]] = weakref.WeakSet()
+
+
+def _inherit() -> None:
+    if not keeps_buses():
+        _INHERITED.update(_STARTED)
+        _STARTED.clear()
+
+
+after_fork(_inherit)
 
 
 def _names_in(registry: CollectorRegistry) -> Iterator[str]:
