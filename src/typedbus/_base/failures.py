@@ -51,9 +51,9 @@ def describe(listener: object) -> str:
 
 def label_of(name: str) -> str:
     """
-    Return *name*, which `describe` may have returned, without the addresses and arguments that a repr contains.
+    Return *name* up to its first space or parenthesis, so without the addresses and arguments that a repr may contain.
 
-    Telemetry names listeners so: a label must have few values, and no argument may leave the process in it.
+    Telemetry uses the result: a label must have few values, and no argument may leave the process in it.
     """
     head = re.split(r"[\s(]", name, maxsplit=1)[0]
     return name if head == name else head.lstrip("<") or "listener"
