@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import http.client
 import re
 import signal
@@ -396,9 +397,13 @@ except KeyboardInterrupt:
 
         program.send(signal.SIGINT)
         program.reach("stopping")
-        if times == 2:
+        if times == 1:
+            assert connection.getresponse().status == 200
+        else:
             program.send(signal.SIGINT)
-        assert connection.getresponse().status == (200 if times == 1 else 500)
+            # asyncio.run cancels all tasks at once: the server may close the connection before the request fails.
+            with contextlib.suppress(http.client.RemoteDisconnected):
+                assert connection.getresponse().status == 500
         connection.close()
         status = program.end()
 
