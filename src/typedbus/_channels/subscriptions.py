@@ -34,11 +34,11 @@ from typedbus._channels.roles import FailureSink, Observer, Substitute
 
 if TYPE_CHECKING:
     from typedbus._base.restart import Restart
-    from typedbus._channels.observing.meter import ObservedVerbs
+    from typedbus._channels.entries import EntryVerbs
     from typedbus._channels.verbs import Unrolled
-    from typedbus._channels.watching import Watch, WatchedVerbs
+    from typedbus._channels.watching import Watch
 
-    Verbs: TypeAlias = Unrolled | WatchedVerbs | ObservedVerbs
+    Verbs: TypeAlias = Unrolled | EntryVerbs
     Entries: TypeAlias = tuple[Callable[..., Any] | None, Verbs | None]
     Watches: TypeAlias = tuple[tuple[Watch, Callable[..., object]], ...]
 
@@ -308,7 +308,7 @@ class AnyBoundChannel(Generic[Declaration_co]):
             self._failures.listener_failed(self.channel, blame[0], listener, error)
 
     def _change_watches(
-        self, change: Callable[[Watches], Watches], watched: tuple[Callable[..., Any], WatchedVerbs]
+        self, change: Callable[[Watches], Watches], watched: tuple[Callable[..., Any], EntryVerbs]
     ) -> None:
         """Replace the watches by the result of *change*; while there are any, publishes call the functions *watched*."""
         with self._lock:

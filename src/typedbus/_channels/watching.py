@@ -9,7 +9,7 @@ through the loop, which is not unrolled while the channel is watched.
 from __future__ import annotations
 
 import functools
-import types
+import textwrap
 from collections.abc import Awaitable, Callable, Mapping
 from typing import TYPE_CHECKING, Any, Final, Self
 
@@ -22,37 +22,18 @@ from typedbus._base.record import Record
 from typedbus._base.signatures import function_of
 from typedbus._channels.channel import AnyChannel, P, R
 from typedbus._channels.codegen import UNKNOWN, Shape, compiled, function_with
+from typedbus._channels.entries import ASYNC_ENTRY, VERBS, WATCHED_CALL, EntryVerbs
 
 if TYPE_CHECKING:
     from typedbus._channels.async_channel import AsyncChannel
     from typedbus._channels.channel import Channel
     from typedbus._channels.subscriptions import AnyBoundChannel, Watches
 
-# {loop} is the method that calls the listeners, {end} its further arguments. The listeners of a publish are those of its
-# beginning, so they are read before a watcher can change them.
+# The listeners of a publish are those of its beginning, so they are read before a watcher can change them.
 _SYNC: Final = """\
 def {verb}(_tb_self, {received}):
     _tb_listeners = _tb_self._warm_up()
-    for _tb_watch, _tb_watcher in _tb_self._watches:
-        try:
-            _tb_watcher({call})
-        except RecursionError:
-            raise
-        except Exception as _tb_error:
-            _tb_self._watcher_failed(_tb_watch, _tb_error)
-    return _tb_self.{loop}({received}_tb_listeners{end})
-"""
-
-_ASYNC: Final = """\
-def {verb}(_tb_self, {received}):
-    return _tb_after_watchers(
-        _tb_self,
-        _tb_self._watches,
-        lambda _tb_watcher: _tb_watcher({call}),
-        lambda _tb_listeners: _tb_self.{loop}({received}_tb_listeners{end}),
-        _tb_self._warm_up(),
-    )
-"""
+""" + textwrap.indent(WATCHED_CALL, " " * 4)
 
 
 async def _after_watchers(
@@ -67,7 +48,7 @@ async def _after_watchers(
     return await publish(listeners)
 
 
-_NAMES: Final[dict[str, object]] = {"_tb_after_watchers": _after_watchers}
+_NAMES: Final[dict[str, object]] = {"_tb_publish": _after_watchers}
 
 
 class Watch:
@@ -133,25 +114,15 @@ class Published(Record):
     kwargs: Mapping[str, Any]
 
 
-@attrs.frozen
-class WatchedVerbs:
-    """The functions that `first`, `fold` and `attempt` of a watched channel call; see `verbs.Unrolled`."""
-
-    first: Callable[..., Any]
-    fold: Callable[..., Any]
-    attempt: Callable[..., Any]
-
-
 @functools.cache
-def _watched(shape: Shape, is_async: bool) -> tuple[Callable[..., Any], WatchedVerbs]:
+def _watched(shape: Shape, is_async: bool) -> tuple[Callable[..., Any], EntryVerbs]:
     """Return the function that `publish` of a watched channel calls, and those that its other verbs call."""
-    text = _ASYNC if is_async else _SYNC
-
-    def function(verb: str, loop: str, end: str) -> types.FunctionType:
-        return function_with(compiled(text, shape, verb=verb, loop=loop, end=end), _NAMES)
-
-    verbs = (function(verb, f"_loop_of_{verb}", ", None, 0, []") for verb in ("first", "fold", "attempt"))
-    return function("publish", "_loop", ""), WatchedVerbs(*verbs)
+    text = ASYNC_ENTRY if is_async else _SYNC
+    publish, *verbs = (
+        function_with(compiled(text, shape, verb=verb, loop=loop, end=end), _NAMES)
+        for verb, (loop, end) in VERBS.items()
+    )
+    return publish, EntryVerbs(*verbs)
 
 
 def watch(bound: AnyBoundChannel, watcher: Any) -> Watch:

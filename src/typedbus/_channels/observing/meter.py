@@ -9,11 +9,10 @@ from bisect import bisect_left
 from collections.abc import Awaitable, Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TypeAlias, cast
 
-import attrs
-
 from typedbus._base.channel_errors import ObserveError
 from typedbus._channels.channel import R
 from typedbus._channels.codegen import UNKNOWN, Shape
+from typedbus._channels.entries import VERBS, EntryVerbs
 from typedbus._channels.observing.classes import observe, release
 from typedbus._channels.observing.counts import Clock, Counts
 from typedbus._channels.observing.listeners import (
@@ -26,7 +25,7 @@ from typedbus._channels.observing.listeners import (
 )
 from typedbus._channels.observing.stats import ChannelStats
 from typedbus._channels.observing.tallies import Layout, Totals, add_duration
-from typedbus._channels.observing.texts import LEVELS, NAMES, VERBS, Level, entry, unrolled
+from typedbus._channels.observing.texts import LEVELS, NAMES, Level, entry, unrolled
 from typedbus._channels.observing.tracing import Decide, PublishTrace
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
 from typedbus._os.forks import after_fork, keeps_buses
@@ -35,15 +34,6 @@ if TYPE_CHECKING:
     from typedbus._channels.subscriptions import Entries, Watches
 
 Listeners: TypeAlias = tuple[Callable[..., Any], ...]
-
-
-@attrs.frozen
-class ObservedVerbs:
-    """The functions that `first`, `fold` and `attempt` of an observed channel call; see `verbs.Unrolled`."""
-
-    first: Callable[..., Any]
-    fold: Callable[..., Any]
-    attempt: Callable[..., Any]
 
 
 class Meter:
@@ -135,7 +125,7 @@ class Meter:
         is_async, is_traced = self.bound.channel.is_async, self._decide is not None
         names = self._names | {"_tb_decide": self._decide}
         publish, *verbs = (entry(shape, verb, is_async=is_async, is_traced=is_traced, names=names) for verb in VERBS)
-        return publish, ObservedVerbs(*verbs)
+        return publish, EntryVerbs(*verbs)
 
     def _count_from_zero(self, lock: threading.RLock) -> None:
         self.counts = Counts(self.bound, self._clock, lock)
@@ -145,7 +135,7 @@ class Meter:
             "_tb_clock": self._clock,
             "_tb_add_duration": add_duration,
             "_tb_bisect": bisect_left,
-            "_tb_observed": self._publish,
+            "_tb_publish": self._publish,
             "_tb_ended": self.counts.publish_ended,
             "_tb_traced": self._trace_awaited if self.bound.channel.is_async else self._trace,
         }

@@ -19,6 +19,7 @@ from typedbus._base.coroutines import returns_coroutine
 from typedbus._channels.async_codegen import AWAITED, INSPECTED, as_async, is_awaitable
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.codegen import Shape, compiled
+from typedbus._channels.entries import ASYNC_ENTRY, VERBS, WATCHED_CALL
 from typedbus._channels.observing.counts import PUBLISHES
 from typedbus._channels.observing.stats import BUCKETS
 from typedbus._channels.observing.tallies import HISTOGRAM, Layout
@@ -61,42 +62,18 @@ def {verb}(_tb_self, {received}_tb_listeners):
     _tb_numbers = _tb_cells.numbers
     _tb_began = _tb_clock()
     try:
-        for _tb_watch, _tb_watcher in _tb_self._watches:
-            try:
-                _tb_watcher({call})
-            except RecursionError:
-                raise
-            except Exception as _tb_error:
-                _tb_self._watcher_failed(_tb_watch, _tb_error)
-        return _tb_self.{loop}({received}_tb_listeners{end})
+{watched_call}
     finally:
         try:
             _tb_add_duration(_tb_numbers, {histogram}, _tb_clock() - _tb_began)
         except RecursionError:
             _tb_numbers[{untimed}] += 1
-"""
+""".replace("{watched_call}", textwrap.indent(WATCHED_CALL, " " * 8).rstrip())
 
 _DECIDE: Final = """\
 _tb_trace = _tb_decide()
 if _tb_trace is not None:
     return ({wait} _tb_traced("{verb}", _tb_trace, _tb_listeners, (_tb_self, {received})))"""
-
-_ASYNC_ENTRY: Final = """\
-def {verb}(_tb_self, {received}):
-    return _tb_observed(
-        _tb_self,
-        _tb_self._watches,
-        lambda _tb_watcher: _tb_watcher({call}),
-        lambda _tb_listeners: _tb_self.{loop}({received}_tb_listeners{end}),
-        _tb_self._warm_up(),
-    )
-"""
-
-VERBS: Final[Mapping[str, tuple[str, str]]] = {
-    "publish": ("_loop", ""),
-    **{verb: (f"_loop_of_{verb}", ", None, 0, []") for verb in ("first", "fold", "attempt")},
-}
-"""The method that calls the listeners, by the verb, and its further arguments."""
 
 
 def entry(shape: Shape, verb: str, *, is_async: bool, is_traced: bool, names: dict[str, object]) -> types.FunctionType:
@@ -114,7 +91,7 @@ def _entry(shape: Shape, verb: str, is_async: bool, is_traced: bool) -> types.Co
     loop, end = VERBS[verb]
     decide = textwrap.indent(_DECIDE.replace("{wait} ", ""), " " * 8) if is_traced else ""
     return compiled(
-        _ASYNC_ENTRY if is_async else _SYNC_ENTRY.replace("{decide}\n", decide + "\n"),
+        ASYNC_ENTRY if is_async else _SYNC_ENTRY.replace("{decide}\n", decide + "\n"),
         shape,
         verb=verb,
         loop=loop,
