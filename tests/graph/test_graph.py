@@ -433,7 +433,7 @@ def test_nested_containers_have_nested_frames() -> None:
         ContainerNode("App.infra", "App"),
     )
     assert node_of(graph, "App.middle.infra.bus").container == "App.middle.infra"
-    assert re.findall(r"subgraph g\d|end|n\d(?=\[)", graph.mermaid()) == [
+    assert re.findall(r"(?m)subgraph g\d|\bend$|n\d(?=\[)", graph.mermaid()) == [
         "n5", "subgraph g1", "n2", "subgraph g2", "n0", "n1", "end", "end", "subgraph g3", "n3", "n4", "end",
     ]  # fmt: skip
 
