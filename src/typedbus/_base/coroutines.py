@@ -10,6 +10,9 @@ from typing import Any, Final
 CO_COROUTINE: Final = 0x80
 """The flag in `inspect`, whose import takes longer than that of the rest of the package."""
 
+CO_GENERATORS: Final = 0x20 | 0x200
+"""CO_GENERATOR and CO_ASYNC_GENERATOR of `inspect`."""
+
 _MARKS: Final = frozenset({"_is_coroutine_marker", "_is_coroutine"})
 
 

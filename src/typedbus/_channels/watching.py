@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final, Self
 import attrs
 
 from typedbus._base.channel_errors import WatcherError
-from typedbus._base.coroutines import is_async_callable
+from typedbus._base.coroutines import CO_GENERATORS, is_async_callable
 from typedbus._base.failures import describe, place_of
 from typedbus._base.record import Record
 from typedbus._base.signatures import function_of
@@ -172,14 +172,10 @@ def check_watcher(watcher: object, channel: str) -> None:
             "which may put the arguments into a queue for a task",
         )
     function = function_of(watcher)
-    if function is not None and function.__code__.co_flags & _GENERATORS:
+    if function is not None and function.__code__.co_flags & CO_GENERATORS:
         raise WatcherError(
             channel, watcher, "it is a generator function, so a call would not run its body; pass a plain function"
         )
-
-
-_GENERATORS: Final = 0x20 | 0x200
-"""CO_GENERATOR and CO_ASYNC_GENERATOR of `inspect`; see `coroutines.CO_COROUTINE`."""
 
 
 def synchronise(bound: AnyBoundChannel, watches: Mapping[Watch, None]) -> None:

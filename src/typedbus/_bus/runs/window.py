@@ -3,14 +3,11 @@
 from __future__ import annotations
 
 import contextlib
-import inspect
 import random
 from collections.abc import Callable
-from typing import Final
 
+from typedbus._base.coroutines import CO_GENERATORS
 from typedbus._base.restart import Restart
-
-_GENERATORS: Final = inspect.CO_GENERATOR | inspect.CO_ASYNC_GENERATOR
 
 
 class Window:
@@ -71,7 +68,7 @@ def release_locals(error: BaseException) -> None:
         trace = link.__traceback__
         while trace is not None:
             # A generator may be suspended, and clearing its frame would close it.
-            if not trace.tb_frame.f_code.co_flags & _GENERATORS:
+            if not trace.tb_frame.f_code.co_flags & CO_GENERATORS:
                 with contextlib.suppress(RuntimeError):  # the frame is executing
                     trace.tb_frame.clear()
             trace = trace.tb_next
