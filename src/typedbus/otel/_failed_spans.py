@@ -5,6 +5,7 @@ from __future__ import annotations
 from opentelemetry.trace import Span, Status, StatusCode
 
 from typedbus._base.failures import ChannelFailures
+from typedbus._base.static import annotated_name
 
 
 def record_failure(span: Span, error: BaseException, *, has_event: bool = True) -> None:
@@ -28,6 +29,5 @@ def record_returned_failures(span: Span, failed: int) -> None:
 
 def _set_failed(span: Span, cls: type[BaseException], description: str) -> None:
     # The same name as `exception.type` in the event.
-    name = cls.__qualname__ if cls.__module__ == "builtins" else f"{cls.__module__}.{cls.__qualname__}"
-    span.set_attribute("error.type", name)
+    span.set_attribute("error.type", annotated_name(cls))
     span.set_status(Status(StatusCode.ERROR, description))

@@ -6,6 +6,7 @@ import threading
 from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final
 
+from typedbus._base.static import annotated_name
 from typedbus._channels.observing.tallies import Cells, Layout, Tally, Totals, add_duration
 
 if TYPE_CHECKING:
@@ -91,8 +92,6 @@ class Counts:
         """Count a failure of the listener *name*."""
         if not isinstance(error, Exception):
             error = self._bound._own_cancellation(error) or error  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
-        kind = type(error)
-        module = "" if kind.__module__ == "builtins" else f"{kind.__module__}."
-        key = name, module + kind.__qualname__
+        key = name, annotated_name(type(error))
         with self._lock:
             self._failures[key] = self._failures.get(key, 0) + 1
