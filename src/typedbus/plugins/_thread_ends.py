@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 import threading
 
 from typedbus._base.structured import StructuredError
+from typedbus._bus.hook_worker import stack_of_thread
 
 
 class NotEnded(StructuredError, TimeoutError):
@@ -46,10 +46,6 @@ def join(thread: threading.Thread, patience: float) -> None:
     thread.join(min(patience, threading.TIMEOUT_MAX))
     if not thread.is_alive():
         return
-    import traceback  # only needed for an error that is not expected
-
-    frames = sys._current_frames()  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]  # documented
-    frame = frames.get(thread.ident or 0)
     # The thread may have ended since the check above.
-    if frame is not None:
-        raise NotEnded(thread.name, patience, "".join(traceback.format_stack(frame)))
+    if stack := stack_of_thread(thread.ident):
+        raise NotEnded(thread.name, patience, stack)
