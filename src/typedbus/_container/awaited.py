@@ -11,6 +11,7 @@ from typedbus._bus.builtin import RUN
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._bus.hooks import WaitingListener
 from typedbus._channels.channel import Hook
+from typedbus._container.declared_runs import run_name
 
 
 class AwaitedRun(WaitingListener):
@@ -28,7 +29,7 @@ class AwaitedRun(WaitingListener):
         self, bus: Bus, owner: object, hook: Hook[object], listener: Callable[[], Callable[..., object] | None]
     ) -> None:
         self.__self__ = owner
-        self.__name__ = hook.attribute or getattr(hook.method, "__name__", "run")
+        self.__name__ = run_name(hook)
         self.place = place_of(hook.method)
         self._bus = bus
         self._hook = hook

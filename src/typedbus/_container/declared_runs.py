@@ -30,10 +30,15 @@ class DeclaredRun:
     is_awaited: bool
 
 
+def run_name(hook: Hook[object]) -> str:
+    """Return the name of the method of the run *hook*, or that of its function, if no method is known."""
+    return hook.attribute or getattr(hook.method, "__name__", "run")
+
+
 def declared_runs(component: Component[object], hooks: Sequence[Hook[object]]) -> list[DeclaredRun]:
     """Return the runs among *hooks*, those of *component*."""
     runs = [hook for hook in hooks if hook.channel is RUN]
-    names = [hook.attribute or getattr(hook.method, "__name__", "run") for hook in runs]
+    names = list(map(run_name, runs))
     return [
         DeclaredRun(
             component.path if len(runs) == 1 else f"{component.path}.{name}",
