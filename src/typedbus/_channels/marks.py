@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Awaitable, Callable
+from collections.abc import Awaitable, Callable, Iterator
 from typing import TYPE_CHECKING, Any, Concatenate, Final, Literal, overload
 
 from typedbus._base.channel_errors import ChannelError, ListenerError, NotAMethod
@@ -26,14 +26,17 @@ MARK: Final = "__typedbus_channels__"
 
 def mark_on(listener: Callable[..., object], channel: AnyChannel) -> Hook[object] | None:
     """Return the mark on *listener* for *channel*, or None."""
-    marks: tuple[Hook[object], ...] = getattr(listener, MARK, ())
-    return next((mark for mark in marks if mark.channel is channel), None)
+    return next(_marks_on(listener, channel), None)
 
 
 def marked_inline(listener: Callable[..., object], channel: AnyChannel) -> bool:
     """Return whether a mark on *listener* makes it inline: called in the thread of the transition."""
+    return any(mark.inline for mark in _marks_on(listener, channel))
+
+
+def _marks_on(listener: Callable[..., object], channel: AnyChannel) -> Iterator[Hook[object]]:
     marks: tuple[Hook[object], ...] = getattr(listener, MARK, ())
-    return bool(marks) and any(mark.inline and mark.channel is channel for mark in marks)
+    return (mark for mark in marks if mark.channel is channel)
 
 
 if TYPE_CHECKING:  # the decorator imports asyncio when it is called
