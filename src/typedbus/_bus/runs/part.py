@@ -45,10 +45,8 @@ class RestartedRuns:
             if subscription.node not in nodes:
                 continue
             self._runs.keep(run)
-            if run.session is self._session:
-                run.suspend()
-                continue
-            self._end(run)
+            if run.session is not self._session:
+                self._end(run)
             run.suspend()
 
     def _end(self, run: Run) -> None:

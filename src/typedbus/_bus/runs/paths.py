@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterable
 
 from typedbus._channels.subscriptions import Subscription
@@ -10,11 +11,11 @@ from typedbus._channels.subscriptions import Subscription
 def paths_of(subscriptions: Iterable[Subscription]) -> list[tuple[str, Subscription]]:
     """Return the path of each run and its subscription: that of a component with one run, else the listener's name."""
     subscriptions = tuple(subscriptions)
-    nodes = [id(subscription.node) for subscription in subscriptions if subscription.node is not None]
+    runs_of = Counter(id(subscription.node) for subscription in subscriptions if subscription.node is not None)
     paths: list[tuple[str, Subscription]] = []
     used: set[str] = set()
     for subscription in subscriptions:
-        is_only = nodes.count(id(subscription.node)) == 1
+        is_only = runs_of[id(subscription.node)] == 1
         path = distinct(subscription.path if is_only else subscription.name, used)
         used.add(path)
         paths.append((path, subscription))
