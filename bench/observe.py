@@ -10,9 +10,6 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
-import itertools
-import platform
-import time
 from collections.abc import Callable
 from typing import Any
 
@@ -20,6 +17,7 @@ import attrs
 
 from rounds import Measured, measure, pin
 from scenarios import Timed
+from tables import print_interpreter, print_table, timed
 from typedbus import AsyncChannel, Bus, Channel
 from typedbus._bus.bus import parts_of
 from verbs import listeners
@@ -27,14 +25,6 @@ from verbs import listeners
 ROUNDS = 100
 SECONDS = 0.002
 COUNTS = {"one": 1, "ten": 10, "a hundred": 100}
-
-_TIMED = """\
-{define} timed(number):
-    began = clock()
-    for _ in repeat(None, number):
-        {statement}
-    return clock() - began
-"""
 
 
 class Span:
@@ -126,7 +116,7 @@ ROWS = (
 )
 
 
-def timed(row: Row, count: int, *, is_async: bool, loop: asyncio.AbstractEventLoop) -> Timed:
+def loop_of(row: Row, count: int, *, is_async: bool, loop: asyncio.AbstractEventLoop) -> Timed:
     """Return a loop of publishes to *count* listeners, as *row* describes."""
     bus = Bus()
     bound: Any = bus[AsyncChannel[[int], int]("measured")] if is_async else bus[Channel[[int], int]("measured")]
@@ -134,12 +124,8 @@ def timed(row: Row, count: int, *, is_async: bool, loop: asyncio.AbstractEventLo
     for listen in listeners(count, "value", result, is_async=is_async):
         bound.subscribe(listen)
     row.begin(bus)
-    names: dict[str, Any] = {"channel": bound, "clock": time.thread_time, "repeat": itertools.repeat}
     statement = f"{'await ' if is_async else ''}channel.{row.verb}(1)"
-    text = _TIMED.format(define="async def" if is_async else "def", statement=statement)
-    exec(compile(text, f"<{row.name}>", "exec"), names)
-    run = names["timed"]
-    return Timed(row.name, (lambda number: loop.run_until_complete(run(number))) if is_async else run)
+    return timed(row.name, statement, {"channel": bound}, loop)
 
 
 def table(*, is_async: bool) -> dict[str, dict[str, Measured]]:
@@ -147,7 +133,7 @@ def table(*, is_async: bool) -> dict[str, dict[str, Measured]]:
     loop = asyncio.new_event_loop()
     figures = {}
     for title, count in COUNTS.items():
-        contenders = [timed(row, count, is_async=is_async, loop=loop) for row in ROWS]
+        contenders = [loop_of(row, count, is_async=is_async, loop=loop) for row in ROWS]
         figures[title] = measure(contenders, ROWS[0].name, ROUNDS, SECONDS)
     loop.close()
     return figures
@@ -156,18 +142,9 @@ def table(*, is_async: bool) -> dict[str, dict[str, Measured]]:
 def main() -> None:
     """Print the tables."""
     pin(to_one=True)
-    print(f"{platform.python_implementation()} {platform.python_version()}, microseconds (ratio to the first row)\n")
+    print_interpreter("the first row")
     for heading, is_async in (("Listeners", False), ("Async listeners", True)):
-        figures = table(is_async=is_async)
-        print(f"| {heading} | {' | '.join(COUNTS)} |")
-        print(f"| --- |{' ---: |' * len(COUNTS)}")
-        for row in ROWS:
-            cells = [
-                f"{measured[row.name].least / 1e3:.2f} ({measured[row.name].ratio:.2f})"
-                for measured in figures.values()
-            ]
-            print(f"| {row.name} | {' | '.join(cells)} |")
-        print()
+        print_table(heading, table(is_async=is_async))
 
 
 if __name__ == "__main__":

@@ -8,7 +8,6 @@ listeners do nothing, and the SDK keeps no spans: the table shows the overhead o
 from __future__ import annotations
 
 import itertools
-import platform
 import time
 
 from opentelemetry.context import attach, get_current
@@ -20,6 +19,7 @@ from opentelemetry.trace import set_span_in_context
 
 from rounds import measure, pin
 from scenarios import Timed
+from tables import print_interpreter, print_table
 from typedbus import Bus, Channel
 from typedbus.otel import Telemetry
 
@@ -77,13 +77,9 @@ def rows(count: int) -> list[Timed]:
 def main() -> None:
     """Print the table."""
     pin(to_one=True)
-    print(f"{platform.python_implementation()} {platform.python_version()}, microseconds (ratio to `{BASELINE}`)\n")
-    measured = {count: measure(rows(count), BASELINE, ROUNDS, SECONDS) for count in COUNTS}
-    print(f"| one publish to | {' | '.join(map(str, COUNTS))} |")
-    print(f"| --- |{' ---: |' * len(COUNTS)}")
-    for name in measured[COUNTS[0]]:
-        cells = [f"{each[name].least / 1e3:.2f} ({each[name].ratio:.2f})" for each in measured.values()]
-        print(f"| {name} | {' | '.join(cells)} |")
+    print_interpreter(f"`{BASELINE}`")
+    figures = {str(count): measure(rows(count), BASELINE, ROUNDS, SECONDS) for count in COUNTS}
+    print_table("one publish to", figures)
 
 
 if __name__ == "__main__":

@@ -10,10 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import importlib
-import itertools
 import logging
-import platform
-import time
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -21,6 +18,7 @@ import attrs
 
 from rounds import Measured, measure, pin
 from scenarios import Timed
+from tables import print_interpreter, print_table, timed
 from typedbus import AsyncChannel, Bus, Channel
 
 ROUNDS = 60
@@ -32,13 +30,6 @@ Listeners = Sequence[Callable[..., Any]]
 _LISTENER = """\
 {define} listen({parameters}):
     return {result}
-"""
-_TIMED = """\
-{define} timed(number):
-    began = clock()
-    for _ in repeat(None, number):
-        {statement}
-    return clock() - began
 """
 
 
@@ -244,20 +235,11 @@ TABLES = (
 )
 
 
-def timed(row: Row, count: int, result: str, loop: asyncio.AbstractEventLoop) -> Timed:
+def loop_of(row: Row, count: int, result: str, loop: asyncio.AbstractEventLoop) -> Timed:
     """Return *row* with so many listeners, as a loop to measure."""
     is_async = row.statement.startswith("await")
     channel = row.make(listeners(count, row.parameters, result, is_async=is_async))
-    names: dict[str, Any] = {
-        "SENDER": SENDER,
-        "channel": channel,
-        "clock": time.thread_time,
-        "repeat": itertools.repeat,
-    }
-    text = _TIMED.format(define="async def" if is_async else "def", statement=row.statement)
-    exec(compile(text, f"<{row.name}>", "exec"), names)
-    run = names["timed"]
-    return Timed(row.name, (lambda number: loop.run_until_complete(run(number))) if is_async else run)
+    return timed(row.name, row.statement, {"SENDER": SENDER, "channel": channel}, loop)
 
 
 def table(rows: Sequence[Row], result: str) -> dict[str, dict[str, Measured]]:
@@ -265,7 +247,7 @@ def table(rows: Sequence[Row], result: str) -> dict[str, dict[str, Measured]]:
     loop = asyncio.new_event_loop()
     figures = {}
     for title, count in COUNTS.items():
-        contenders = [timed(row, count, result, loop) for row in rows]
+        contenders = [loop_of(row, count, result, loop) for row in rows]
         figures[title] = measure(contenders, rows[0].name, ROUNDS, SECONDS)
     loop.close()
     return figures
@@ -274,18 +256,9 @@ def table(rows: Sequence[Row], result: str) -> dict[str, dict[str, Measured]]:
 def main() -> None:
     """Print the tables."""
     pin(to_one=True)
-    print(f"{platform.python_implementation()} {platform.python_version()}, microseconds (ratio to `publish`)\n")
+    print_interpreter("`publish`")
     for heading, result, rows in TABLES:
-        figures = table(rows, result)
-        print(f"| {heading} | {' | '.join(COUNTS)} |")
-        print(f"| --- |{' ---: |' * len(COUNTS)}")
-        for row in rows:
-            cells = [
-                f"{measured[row.name].least / 1e3:.2f} ({measured[row.name].ratio:.2f})"
-                for measured in figures.values()
-            ]
-            print(f"| {row.name} | {' | '.join(cells)} |")
-        print()
+        print_table(heading, table(rows, result))
 
 
 if __name__ == "__main__":
