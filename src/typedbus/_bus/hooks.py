@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextvars
 import threading
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
 import attrs
 
@@ -14,6 +14,17 @@ from typedbus._channels.channel import AnyChannel
 
 if TYPE_CHECKING:
     from typedbus._bus.asyncio_loop import AsyncioLoop
+
+CHECK_INTERVAL: Final = 0.1
+"""
+Seconds between two checks while other code may change something without a notification.
+
+This is whether the start has been cancelled, while an inline hook waits for an earlier call; and whether an event loop
+that belongs to the caller still runs, while async hooks or runs are awaited on it.
+"""
+
+GRACE: Final = 1.0
+"""How many seconds an async hook or run that has overrun may take to end after it was cancelled."""
 
 
 class ScheduledHook(Protocol):

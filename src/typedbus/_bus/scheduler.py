@@ -26,7 +26,7 @@ import time
 from collections import Counter, deque
 from collections.abc import Sequence
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from typedbus._base.channel_errors import ListenerError
 from typedbus._base.clock import Clock, Inbox, Waking
@@ -37,20 +37,13 @@ from typedbus._bus.event_loop import EventLoop
 from typedbus._bus.hook_graph import HookGraph
 from typedbus._bus.hook_job import HookJob, staged
 from typedbus._bus.hook_worker import HookWorkers, raised_by
-from typedbus._bus.hooks import Abandoned, PhaseCallbacks, PhaseLimit, ScheduledHook
+from typedbus._bus.hooks import CHECK_INTERVAL, GRACE, Abandoned, PhaseCallbacks, PhaseLimit, ScheduledHook
 from typedbus._bus.overruns import Overruns
 from typedbus._bus.time_budget import TimeBudget
 
 if TYPE_CHECKING:
     from typedbus._bus.asyncio_loop import AsyncioLoop
     from typedbus._bus.loop_call import LoopCall
-
-#: Seconds between two checks whether the start has been cancelled, while an inline hook waits for an earlier call, and
-#: whether an event loop that belongs to the caller still runs, while async hooks run on it.
-_CHECK_INTERVAL: Final = 0.1
-
-#: How many seconds an async hook that has overrun may take to end after it was cancelled.
-_GRACE: Final = 1.0
 
 
 class HookScheduler:
@@ -303,7 +296,7 @@ class HookScheduler:
         """Wait in this thread until *predecessor* is over, at most *seconds*, or until the scheduler is cancelled."""
         until = None if seconds is None else time.monotonic() + seconds
         while self._callbacks.goes_on():
-            left = _CHECK_INTERVAL if until is None else min(_CHECK_INTERVAL, until - time.monotonic())
+            left = CHECK_INTERVAL if until is None else min(CHECK_INTERVAL, until - time.monotonic())
             if predecessor.is_over.wait(max(0.0, left)) or (until is not None and time.monotonic() >= until):
                 return
 
@@ -351,12 +344,12 @@ class HookScheduler:
                     self._break_off()
 
     def _wait_briefly(self, inbox: Inbox, left: float | None) -> None:
-        """Wait on *inbox* for `_CHECK_INTERVAL`, at most for *left* seconds of the clock."""
+        """Wait on *inbox* for `CHECK_INTERVAL`, at most for *left* seconds of the clock."""
         if left is not None:
-            self._clock.wait(inbox, min(left, _CHECK_INTERVAL))
+            self._clock.wait(inbox, min(left, CHECK_INTERVAL))
             return
         try:
-            inbox.get(timeout=_CHECK_INTERVAL)
+            inbox.get(timeout=CHECK_INTERVAL)
         except Empty:
             return
 
@@ -387,7 +380,7 @@ class HookScheduler:
                 self._give_up([job])
                 continue
             now = self._clock.now()
-            job.grace = now + self._budget.grace(job.hook, min(_GRACE, job.allowed), job.began, now)
+            job.grace = now + self._budget.grace(job.hook, min(GRACE, job.allowed), job.began, now)
             job.call.cancel()
 
     def _give_up(self, jobs: Sequence[HookJob]) -> None:

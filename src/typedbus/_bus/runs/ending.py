@@ -4,23 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from queue import Empty, SimpleQueue
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING
 
 from typedbus._base.clock import Inbox
 from typedbus._base.errors import HookTimeout, LoopError
 from typedbus._base.sync import simple_queue
 from typedbus._bus.builtin import RUN, WARNING
+from typedbus._bus.hooks import CHECK_INTERVAL, GRACE
 
 if TYPE_CHECKING:
     from typedbus._bus.machine import StateMachine
     from typedbus._bus.runs.run import Run
     from typedbus._bus.runs.sessions import Session
-
-#: How many seconds a task may take to end after it was cancelled.
-_GRACE: Final = 1.0
-
-#: Seconds between two checks whether an event loop that belongs to the caller still runs.
-_CHECK_INTERVAL: Final = 0.1
 
 
 class Ending:
@@ -89,7 +84,7 @@ class Ending:
         """
         if not self._await(session, patience) and session.on is not None:
             session.cancel()
-            if self._await(session, min(_GRACE, patience)):
+            if self._await(session, min(GRACE, patience)):
                 self._machine.registry.log(
                     f"run {run.path} was cancelled, because it had not ended {patience:g} s after it was asked to end",
                     WARNING,
@@ -131,6 +126,6 @@ class Ending:
             return
         # The owner of the loop may end it at any time, without a notification.
         try:
-            inbox.get(timeout=min(left, _CHECK_INTERVAL))
+            inbox.get(timeout=min(left, CHECK_INTERVAL))
         except Empty:
             return
