@@ -63,7 +63,7 @@ def test_the_command_of_the_page_serves_the_metrics(folder: Path) -> None:
     assert "curl http://127.0.0.1:9464/metrics\n" in PAGE
     shop.write_text(shop.read_text(encoding="utf-8").replace("127.0.0.1:9464", f"127.0.0.1:{port}"), encoding="utf-8")
     with running(folder, "typedbus run shop:Site") as program:
-        program.reach(str(port))
+        program.reach("STARTED")
         status, text = get(f"127.0.0.1:{port}")
 
     assert status == 200

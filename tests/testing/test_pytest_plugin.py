@@ -507,6 +507,16 @@ def test_it_goes_on():
     result.stdout.fnmatch_lines(["*(2 sub-exceptions)", "*ThreadsLeft: the test left 1 thread(s)*", "*HookTimeout: *"])
 
 
+def test_a_thread_that_ends_shortly_after_the_test_is_no_leak(run: Run) -> None:
+    """Closing a connection of aiosqlite, for example, ends a thread that cannot be joined."""
+    result = run("""
+def test_it_leaves_a_thread_that_ends(typedbus_leaks):
+    threading.Timer(0.1, str).start()
+""")
+
+    result.assert_outcomes(passed=1)
+
+
 def test_threads_of_the_bus_are_waited_for(run: Run) -> None:
     """As in `block`: such a thread is notified of the stop, and ends later."""
     result = run("""

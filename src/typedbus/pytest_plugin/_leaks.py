@@ -4,8 +4,8 @@ it, and signal handlers.
 
 The check runs between the fixtures of the test and the wider fixtures: those of a
 class, a module or a session are set up before and torn down after it, and may
-keep threads and listeners. There is no grace period: if the test did not wait for
-a thread, it is chance whether the thread still runs when the check looks.
+keep threads and listeners. A thread may end shortly after the test: a connection of
+aiosqlite, for example, ends its thread when it is closed, and has no way to join it.
 
 Tasks are looked for at the exit of each bus: pytest-asyncio, anyio and the bus itself
 cancel the tasks of a loop when it ends, which is often before the end of the test.
@@ -16,6 +16,7 @@ from __future__ import annotations
 import signal
 import sys
 import threading
+import time
 import traceback
 import types
 import weakref
@@ -38,6 +39,9 @@ if TYPE_CHECKING:
     from typedbus._channels.watching import Watch
     from typedbus._container.container import Container
     from typedbus._container.scope import Scope
+
+#: How long the threads of a test may take to end after it, in seconds.
+_GRACE: Final = 1.0
 
 Lasting: TypeAlias = "weakref.WeakKeyDictionary[Bus | Container, None]"
 
@@ -191,15 +195,7 @@ def typedbus_leaks(request: pytest.FixtureRequest) -> Iterator[None]:
     buses = dict.fromkeys(bus_of_thread[thread] for thread in new if thread in bus_of_thread)
     if buses:
         leaks.append(BusesLeft(tuple((parts_of(bus).event_loop.name, bus.state.name) for bus in buses)))
-    frames = sys._current_frames()  # noqa: SLF001  # documented, and the only way to another thread's stack  # pyright: ignore[reportPrivateUsage]
-    # A thread that was not started by `threading` stays in its list after its end.
-    running = [
-        (thread.name, "".join(traceback.format_stack(frame)))
-        for thread in new
-        if (frame := frames.get(thread.ident or 0)) is not None
-        and thread not in bus_of_thread
-        and not _is_idle(thread, frame)
-    ]
+    running = _stacks([thread for thread in new if thread not in bus_of_thread])
     leaks += _running_leaks(running, tasks, runs | paths_left())
     scopes = [scope for scope in _open_scopes([*lasting, *containers]) if scope not in scopes_before]
     del request.node.stash[CONTAINERS]
@@ -243,6 +239,23 @@ def _running_leaks(
         yield TasksLeft(left)
     if left := tuple(one for one in (*threads, *tasks) if one[0] in runs):
         yield RunsLeft(left)
+
+
+def _stacks(threads: Collection[threading.Thread]) -> list[tuple[str, str]]:
+    """Return the name and the stack of each of *threads* that is at work, and remains so for the period of grace."""
+    end = time.monotonic() + _GRACE
+    while True:
+        frames = sys._current_frames()  # noqa: SLF001  # documented, and the only way to another thread's stack  # pyright: ignore[reportPrivateUsage]
+        # A thread that was not started by `threading` stays in its list after its end.
+        running = [
+            (thread, frame)
+            for thread in threads
+            if (frame := frames.get(thread.ident or 0)) is not None and not _is_idle(thread, frame)
+        ]
+        if not running or time.monotonic() > end:
+            return [(thread.name, "".join(traceback.format_stack(frame))) for thread, frame in running]
+        del frames, running  # the frames hold the local variables of the threads
+        time.sleep(0.005)
 
 
 def _is_idle(thread: threading.Thread, frame: types.FrameType) -> bool:
