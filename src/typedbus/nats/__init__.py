@@ -1,0 +1,55 @@
+"""
+Channels across processes and machines, on NATS with JetStream.
+
+Ports send: `event` stores the arguments of a publish in a stream, `signal` sends them at most once, `ask` returns one
+answer and `gather` many. A `Consumer` and a `Responder` call the ordinary listeners of the channel in
+another process.
+"""
+
+from __future__ import annotations
+
+try:
+    from typedbus.nats._errors import (
+        Busy,
+        Denied,
+        Disconnected,
+        LinkClosed,
+        NoListener,
+        NotConnected,
+        NotStored,
+        OutcomeUnknown,
+        RemoteError,
+        RemoteTimeout,
+        SchemaFault,
+        ServerTooOld,
+        StreamFault,
+        WindowFull,
+    )
+except ModuleNotFoundError as _missing:
+    if (_missing.name or "").partition(".")[0] not in ("nats", "msgspec"):
+        raise
+    raise ImportError(
+        f'typedbus.nats needs nats-py and msgspec: pip install "typedbus[nats]" ({_missing.name} is missing)',
+        name=_missing.name,
+    ) from _missing
+
+from typedbus._base.exports import export
+
+__all__ = (
+    "Busy",
+    "Denied",
+    "Disconnected",
+    "LinkClosed",
+    "NoListener",
+    "NotConnected",
+    "NotStored",
+    "OutcomeUnknown",
+    "RemoteError",
+    "RemoteTimeout",
+    "SchemaFault",
+    "ServerTooOld",
+    "StreamFault",
+    "WindowFull",
+)
+
+export(globals())

@@ -1,0 +1,269 @@
+"""The exceptions of links and ports."""
+
+from __future__ import annotations
+
+from typing import NoReturn
+
+from typedbus._base.structured import StructuredError
+
+
+class NotConnected(StructuredError, ConnectionError):
+    """
+    Raised by the start of a `Link` that could not connect in time.
+
+    Attributes:
+        servers: The addresses that were tried, without user names, passwords and tokens.
+        seconds: How long the link tried.
+        reason: The last error.
+    """
+
+    servers: tuple[str, ...]
+    seconds: float
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"no connection to {', '.join(self.servers)} within {self.seconds:g} s: {self.reason}; "
+            "start the server, correct the address or the credentials, or pass require_at_start=False to connect later"
+        )
+
+
+class ServerTooOld(StructuredError, ConnectionError):
+    """
+    Raised by the start of a `Link` to a server older than 2.10.23, which may lose a stream when its process is killed.
+
+    Attributes:
+        server: The address of the server.
+        version: Its version.
+    """
+
+    server: str
+    version: str
+
+    def __str__(self) -> str:
+        return f"the server {self.server} has version {self.version}; typedbus.nats needs nats-server 2.10.23 or later"
+
+
+class StreamFault(StructuredError, ValueError):
+    """
+    Raised by the start of a `Link` for a stream that a port or a consumer cannot use.
+
+    Attributes:
+        stream: The name of the stream.
+        problem: What is wrong with it, and the remedy.
+    """
+
+    stream: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"stream {self.stream!r}: {self.problem}"
+
+
+class SchemaFault(StructuredError, TypeError):
+    """
+    Raised where a port or a consumer is created for a channel whose arguments or result cannot be sent.
+
+    Attributes:
+        channel: The name of the channel.
+        path: The parameter, and the fields below it, such as ``order.lines[].price``.
+        problem: Why a value there cannot be sent, and the remedy.
+    """
+
+    channel: str
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        place = f", at {self.path}" if self.path else ""
+        return f"channel {self.channel!r} cannot be sent to other processes{place}: {self.problem}"
+
+
+class LinkClosed(StructuredError, RuntimeError):
+    """
+    Raised by a port whose `Link` has not started or has stopped.
+
+    Attributes:
+        name: The channel of the port.
+    """
+
+    name: str
+
+    def __str__(self) -> str:
+        return f"nothing was sent on {self.name!r}: its link has not started, or has stopped; publish between START and STOP"
+
+
+class WindowFull(StructuredError, RuntimeError):
+    """
+    Raised by an event port that has as many events in flight as its window allows. The event was not sent.
+
+    Attributes:
+        channel: The channel of the port.
+        window: How many events may be in flight.
+    """
+
+    channel: str
+    window: int
+
+    def __str__(self) -> str:
+        return (
+            f"{self.window} events on {self.channel!r} wait for the acknowledgement of the server; nothing was sent: "
+            "await publish(...), which waits for its turn, or enlarge the window of the port"
+        )
+
+
+class NotStored(StructuredError, RuntimeError):
+    """
+    Raised for an event that the stream has refused. It is not in the stream, and a retry would be refused as well.
+
+    Attributes:
+        channel: The channel of the port.
+        message_id: The id of the event.
+        reason: Why the stream refused it.
+    """
+
+    channel: str
+    message_id: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"the event {self.message_id} on {self.channel!r} was not stored: {self.reason}"
+
+
+class OutcomeUnknown(StructuredError, TimeoutError):
+    """
+    Raised for an event without an acknowledgement within the deadline of its port. It may be in the stream.
+
+    Publish it again with the same id, `EventPort.keyed`: within the window of the stream it is stored once.
+
+    Attributes:
+        channel: The channel of the port.
+        message_id: The id of the event.
+        seconds: How long the port waited.
+    """
+
+    channel: str
+    message_id: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return (
+            f"the server has not acknowledged the event {self.message_id} on {self.channel!r} within {self.seconds:g} s; it may "
+            f"have been stored: publish it again with port.keyed({self.message_id!r})"
+        )
+
+
+class _Failure(StructuredError):
+    """A failure that `ask` and `gather` return in place of an answer."""
+
+    @property
+    def value(self) -> NoReturn:
+        """Raise this failure."""
+        raise self
+
+
+class Denied(_Failure, PermissionError):
+    """
+    The server does not let this user publish on the subject of a port. Nothing was delivered.
+
+    Attributes:
+        channel: The channel of the port.
+        subject: The subject on which the user may not publish.
+    """
+
+    channel: str
+    subject: str
+
+    def __str__(self) -> str:
+        return f"nothing was sent on {self.channel!r}: the server denies this user to publish on the subject {self.subject!r}"
+
+
+class Disconnected(_Failure, ConnectionError):
+    """
+    The link has no connection, or lost it before an answer came; in that case a listener may have been called.
+
+    Attributes:
+        channel: The channel of the port.
+        was_sent: Whether the message had been handed to the connection.
+        reason: The last error of the connection.
+    """
+
+    channel: str
+    was_sent: bool
+    reason: str
+
+    def __str__(self) -> str:
+        sent = (
+            "the connection was lost before an answer came"
+            if self.was_sent
+            else "nothing was sent, there is no connection"
+        )
+        return f"{self.channel!r}: {sent}: {self.reason}"
+
+
+class NoListener(_Failure, LookupError):
+    """
+    No process has a listener for the channel. Nothing was delivered.
+
+    Attributes:
+        channel: The channel of the port.
+    """
+
+    channel: str
+
+    def __str__(self) -> str:
+        return f"no process listens to {self.channel!r}: start one with a Responder for the channel"
+
+
+class RemoteTimeout(_Failure, TimeoutError):
+    """
+    No answer came in time. A listener may have been called.
+
+    Attributes:
+        channel: The channel of the port.
+        seconds: How long the port waited.
+    """
+
+    channel: str
+    seconds: float
+
+    def __str__(self) -> str:
+        return f"no answer on {self.channel!r} within {self.seconds:g} s; the listener may have been called"
+
+
+class RemoteError(_Failure, RuntimeError):
+    """
+    A listener in another process raised an exception. It arrives as data, not as the exception itself.
+
+    Attributes:
+        channel: The channel of the port.
+        kind: The name of the class of the exception.
+        message: Its text.
+        origin: The process that answered.
+    """
+
+    channel: str
+    kind: str
+    message: str
+    origin: str
+
+    def __str__(self) -> str:
+        return f"the listener of {self.channel!r} in {self.origin} raised {self.kind}: {self.message}"
+
+
+class Busy(_Failure, RuntimeError):
+    """
+    The process that received the question has too many questions waiting. No listener was called.
+
+    Attributes:
+        channel: The channel of the port.
+        origin: The process that refused.
+    """
+
+    channel: str
+    origin: str
+
+    def __str__(self) -> str:
+        return (
+            f"{self.origin} has too many questions on {self.channel!r} waiting, and called no listener; ask again later"
+        )
