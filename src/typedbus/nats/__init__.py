@@ -25,6 +25,19 @@ try:
         StreamFault,
         WindowFull,
     )
+    from typedbus.nats._events import (
+        LINK,
+        Connected,
+        ConnectionLost,
+        DeadLettered,
+        LinkEvent,
+        Retried,
+        SchemaMismatch,
+        SignalsDropped,
+        Unresolved,
+    )
+    from typedbus.nats._link import TLS, Link, Server
+    from typedbus.nats._streams import Stream
 except ModuleNotFoundError as _missing:
     if (_missing.name or "").partition(".")[0] not in ("nats", "msgspec"):
         raise
@@ -36,19 +49,32 @@ except ModuleNotFoundError as _missing:
 from typedbus._base.exports import export
 
 __all__ = (
+    "LINK",
+    "TLS",
     "Busy",
+    "Connected",
+    "ConnectionLost",
+    "DeadLettered",
     "Denied",
     "Disconnected",
+    "Link",
     "LinkClosed",
+    "LinkEvent",
     "NoListener",
     "NotConnected",
     "NotStored",
     "OutcomeUnknown",
     "RemoteError",
     "RemoteTimeout",
+    "Retried",
     "SchemaFault",
+    "SchemaMismatch",
+    "Server",
     "ServerTooOld",
+    "SignalsDropped",
+    "Stream",
     "StreamFault",
+    "Unresolved",
     "WindowFull",
 )
 

@@ -1,0 +1,111 @@
+"""The parts of a link from its start to its stop, which ports and consumers use."""
+
+from __future__ import annotations
+
+import asyncio
+import os
+import socket
+from collections.abc import Callable
+
+import attrs
+
+from typedbus._base.failures import error_text
+from typedbus._bus.builtin import ERROR
+from typedbus._bus.bus import Bus
+from typedbus.nats._connection import Connection, Options, Subscription, Watcher
+from typedbus.nats._errors import NotConnected
+from typedbus.nats._events import LINK, Connected, ConnectionLost, LinkEvent
+from typedbus.nats._handover import Handover
+from typedbus.nats._replies import Replies
+
+
+def process_name(name: str) -> str:
+    """Return the name of this process among all: *name* or "python", the host and the pid, in printable ASCII."""
+    text = f"{name or 'python'}@{socket.gethostname()}:{os.getpid()}"
+    return "".join(character if "!" <= character <= "~" else "?" for character in text)
+
+
+@attrs.define(eq=False)
+class Session:
+    """
+    A connection with its replies and its watchers. All methods but `Handover.call` are called on the event loop.
+
+    Args:
+        bus: Receives the events of the connection on `LINK`.
+        options: How to connect.
+        origin: The name of this process in the headers of its messages.
+
+    Attributes:
+        connection: Sends and receives.
+        replies: The replies that are expected.
+        handover: Calls functions on the event loop from other threads.
+        loop: The event loop.
+    """
+
+    bus: Bus
+    options: Options = attrs.field(repr=False)
+    origin: str
+    loop: asyncio.AbstractEventLoop = attrs.field(init=False, repr=False, factory=asyncio.get_running_loop)
+    connection: Connection = attrs.field(init=False, repr=False)
+    replies: Replies = attrs.field(init=False, repr=False)
+    handover: Handover = attrs.field(init=False, repr=False)
+    _replies: Subscription | None = attrs.field(init=False, repr=False, default=None)
+    _watchers: list[Watcher] = attrs.field(init=False, repr=False, factory=list)
+
+    def __attrs_post_init__(self) -> None:
+        self.connection = Connection(self.options, self)
+        self.replies = Replies(self.connection.new_inbox())
+        self.handover = Handover(self.loop)
+
+    async def open(self, within: float, *, required: bool) -> None:
+        """
+        Connect.
+
+        Raises:
+            NotConnected: There is no connection after *within* seconds, and it is *required*.
+            ServerTooOld: The server is older than 2.10.23.
+        """
+        try:
+            self._replies = await self.connection.subscribe(f"{self.replies.prefix}.*", self.replies.receive)
+            is_connected = await self.connection.open(within)
+        except BaseException:
+            await self.connection.close(0)
+            raise
+        if required and not is_connected:
+            await self.connection.close(0)
+            raise NotConnected(self.options.addresses, within, self.connection.last_error)
+
+    async def close(self, within: float) -> None:
+        """Send what is queued, and close the connection, after *within* seconds at the latest."""
+        await self.connection.close(within)
+
+    def watch(self, watcher: Watcher) -> Callable[[], None]:
+        """Notify *watcher* of changes of the connection, until the function that is returned is called."""
+        self._watchers.append(watcher)
+        return lambda: self._watchers.remove(watcher)
+
+    def report(self, event: LinkEvent) -> None:
+        """Publish *event* on `LINK`; the failure of a listener is logged."""
+        try:
+            self.bus[LINK].publish(event)
+        except Exception as error:
+            self.bus.log(f"a listener of 'link' failed: {error_text(error)}", ERROR)
+
+    def connected(self, server: str) -> None:
+        """Notify the watchers."""
+        self.bus.log(f"connected to {server}")
+        self.report(Connected(server))
+        for watcher in tuple(self._watchers):
+            watcher.connected(server)
+
+    def disconnected(self, reason: str) -> None:
+        """Notify the watchers."""
+        self.bus.log(f"the connection to {', '.join(self.options.addresses)} is lost: {reason}", ERROR)
+        self.report(ConnectionLost(reason))
+        for watcher in tuple(self._watchers):
+            watcher.disconnected(reason)
+
+    def denied(self, subject: str) -> None:
+        """Notify the watchers."""
+        for watcher in tuple(self._watchers):
+            watcher.denied(subject)
