@@ -11,6 +11,7 @@ from __future__ import annotations
 try:
     from typedbus.nats._errors import (
         Busy,
+        DecodeFailed,
         Denied,
         Disconnected,
         LinkClosed,
@@ -55,6 +56,7 @@ __all__ = (
     "Connected",
     "ConnectionLost",
     "DeadLettered",
+    "DecodeFailed",
     "Denied",
     "Disconnected",
     "Link",

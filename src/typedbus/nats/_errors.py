@@ -79,6 +79,22 @@ class SchemaFault(StructuredError, TypeError):
         return f"channel {self.channel!r} cannot be sent to other processes{place}: {self.problem}"
 
 
+class DecodeFailed(StructuredError, ValueError):
+    """
+    Raised for a message that is not one of its channel: damaged, or of a sender with another declaration.
+
+    Attributes:
+        channel: The name of the channel.
+        problem: What is wrong, with the path of the value, such as ``$.order.lines[1].quantity``.
+    """
+
+    channel: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"a message on {self.channel!r} cannot be decoded: {self.problem}"
+
+
 class LinkClosed(StructuredError, RuntimeError):
     """
     Raised by a port whose `Link` has not started or has stopped.
