@@ -94,6 +94,7 @@ bench: .venv/bench
 	$(BIN)/python bench/wspbus.py
 	$(BIN)/python bench/scopes.py
 	$(BIN)/python bench/telemetry.py
+	$(BIN)/python bench/nats_compare.py
 	$(BIN)/python bench/compare.py
 
 .venv/demo: pyproject.toml
