@@ -12,7 +12,7 @@ import socket
 import subprocess
 import sys
 import urllib.request
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Iterator, Sequence
 from pathlib import Path
 from typing import Any, Self
 
@@ -47,10 +47,24 @@ def unused_port() -> int:
                 return int(listener.getsockname()[1])
 
 
+@attrs.frozen
+class Place:
+    """
+    Where a server runs.
+
+    Args:
+        host: The address that it listens on.
+        command: The command that runs the server there, as ``ip netns exec`` does; none runs it in the test's own network.
+    """
+
+    host: str = "127.0.0.1"
+    command: tuple[str, ...] = ()
+
+
 @attrs.define(eq=False)
 class NatsServer:
     """
-    A ``nats-server`` on 127.0.0.1, with JetStream; a context manager that starts and kills it.
+    A ``nats-server`` with JetStream; a context manager that starts and kills it.
 
     Every start of the same object has the same port and the same store. What `config` and `jetstream` contain is read
     at each start.
@@ -61,6 +75,7 @@ class NatsServer:
         jetstream: Lines for the block of JetStream, such as ``sync_interval: always`` or ``max_file_store: 1MB``.
         port: The port; a free one is taken by default.
         name: The name of the server.
+        place: Where it runs; on 127.0.0.1 by default.
     """
 
     folder: Path
@@ -68,12 +83,13 @@ class NatsServer:
     jetstream: str = attrs.field(default="", kw_only=True)
     port: int = attrs.field(factory=unused_port, kw_only=True)
     name: str = attrs.field(default="test", kw_only=True)
+    place: Place = attrs.field(factory=Place, kw_only=True)
     child: subprocess.Popen[bytes] | None = attrs.field(init=False, default=None)
 
     @property
     def url(self) -> str:
         """The address of the server."""
-        return f"nats://127.0.0.1:{self.port}"
+        return f"nats://{self.place.host}:{self.port}"
 
     @property
     def log(self) -> str:
@@ -97,7 +113,7 @@ class NatsServer:
         self.folder.mkdir(parents=True, exist_ok=True)
         with (self.folder / "log").open("ab") as log:
             self.child = subprocess.Popen(
-                [binary(), "-c", self._configuration()],
+                [*self.place.command, binary(), "-c", self._configuration()],
                 stdin=subprocess.DEVNULL,
                 stdout=log,
                 stderr=log,
@@ -107,7 +123,7 @@ class NatsServer:
     def _configuration(self) -> Path:
         path = self.folder / "server.conf"
         path.write_text(
-            f"server_name: {self.name}\nlisten: 127.0.0.1:{self.port}\n"
+            f"server_name: {self.name}\nlisten: {self.place.host}:{self.port}\n"
             f"jetstream {{\n  store_dir: {json.dumps(str(self.folder / 'store'))}\n  {self.jetstream}\n}}\n{self.config}\n",
             encoding="utf-8",
         )
@@ -118,7 +134,7 @@ class NatsServer:
         assert self.child is not None, "the server does not run"
         assert self.child.poll() is None, f"nats-server ended with {self.child.returncode}:\n{self.log}"
         try:
-            with socket.create_connection(("127.0.0.1", self.port), timeout=1.0) as client:
+            with socket.create_connection((self.place.host, self.port), timeout=1.0) as client:
                 return client.recv(4) == b"INFO"
         except OSError:
             return False
@@ -167,19 +183,19 @@ class NatsServer:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, size: int = 3) -> Iterator[list[NatsServer]]:
-    """Give *size* servers with routes to each other, when their JetStream has a leader; kill them at the end."""
-    routes = [unused_port() for _ in range(size)]
-    monitors = [unused_port() for _ in range(size)]
-    addresses = ", ".join(f'"nats://127.0.0.1:{route}"' for route in routes)
+def cluster(folder: Path, places: Sequence[Place] = (Place(),) * 3) -> Iterator[list[NatsServer]]:
+    """Give a server in each of *places* with routes to the others, when their JetStream has a leader; kill them at the end."""
+    routes = [unused_port() for _ in places]
+    monitors = [f"{place.host}:{unused_port()}" for place in places]
+    addresses = ", ".join(f'"nats://{place.host}:{route}"' for place, route in zip(places, routes, strict=True))
     servers = [
         NatsServer(
             folder / f"n{number}",
             name=f"n{number}",
-            config=f"http: 127.0.0.1:{monitor}\n"
-            f"cluster {{ name: test, listen: 127.0.0.1:{route}, routes: [{addresses}] }}",
+            place=place,
+            config=f"http: {monitor}\ncluster {{ name: test, listen: {place.host}:{route}, routes: [{addresses}] }}",
         )
-        for number, (route, monitor) in enumerate(zip(routes, monitors, strict=True), 1)
+        for number, (place, route, monitor) in enumerate(zip(places, routes, monitors, strict=True), 1)
     ]
     with contextlib.ExitStack() as running:
         for server in servers:
@@ -192,10 +208,10 @@ def cluster(folder: Path, size: int = 3) -> Iterator[list[NatsServer]]:
         yield servers
 
 
-def is_healthy(monitor: int) -> bool:
-    """Return whether the server with this monitoring port has a JetStream that is ready."""
+def is_healthy(monitor: str) -> bool:
+    """Return whether the server with this monitoring address has a JetStream that is ready."""
     try:
-        with urllib.request.urlopen(f"http://127.0.0.1:{monitor}/healthz", timeout=1.0) as answer:
+        with urllib.request.urlopen(f"http://{monitor}/healthz", timeout=1.0) as answer:
             return bool(answer.status == 200)
     except OSError:  # also an answer with another status
         return False
