@@ -9,6 +9,7 @@ another process.
 from __future__ import annotations
 
 try:
+    from typedbus.nats._databases import AsyncConnection, SyncConnection
     from typedbus.nats._errors import (
         Busy,
         DecodeFailed,
@@ -37,8 +38,15 @@ try:
         SignalsDropped,
         Unresolved,
     )
+    from typedbus.nats._inbox import Inbox
     from typedbus.nats._link import TLS, Link, Server
     from typedbus.nats._streams import Stream
+    from typedbus.nats._table_errors import (
+        InboxArgumentError,
+        OutsideTransaction,
+        TableNameError,
+        UnsupportedConnection,
+    )
 except ModuleNotFoundError as _missing:
     if (_missing.name or "").partition(".")[0] not in ("nats", "msgspec"):
         raise
@@ -52,6 +60,7 @@ from typedbus._base.exports import export
 __all__ = (
     "LINK",
     "TLS",
+    "AsyncConnection",
     "Busy",
     "Connected",
     "ConnectionLost",
@@ -59,6 +68,8 @@ __all__ = (
     "DecodeFailed",
     "Denied",
     "Disconnected",
+    "Inbox",
+    "InboxArgumentError",
     "Link",
     "LinkClosed",
     "LinkEvent",
@@ -66,6 +77,7 @@ __all__ = (
     "NotConnected",
     "NotStored",
     "OutcomeUnknown",
+    "OutsideTransaction",
     "RemoteError",
     "RemoteTimeout",
     "Retried",
@@ -76,7 +88,10 @@ __all__ = (
     "SignalsDropped",
     "Stream",
     "StreamFault",
+    "SyncConnection",
+    "TableNameError",
     "Unresolved",
+    "UnsupportedConnection",
     "WindowFull",
 )
 
