@@ -47,6 +47,14 @@ class MessageSchema(Generic[P, R]):
     _decode_arguments: Callable[[bytes], msgspec.Struct]
     _decode_result: Callable[[bytes], R]
     _result: object
+    #: Whether every message has a value for each parameter, all by position.
+    _is_plain: bool = attrs.field(init=False)
+
+    def __attrs_post_init__(self) -> None:
+        self._is_plain = all(
+            parameter.kind is not Parameter.KEYWORD_ONLY and parameter.default is Parameter.empty
+            for parameter in self._parameters
+        )
 
     def encode(self, /, *args: P.args, **kwargs: P.kwargs) -> bytes:
         """
@@ -73,6 +81,8 @@ class MessageSchema(Generic[P, R]):
             values = msgspec.structs.astuple(self._decode_arguments(data))
         except Exception as error:  # RecursionError and UnicodeDecodeError as well
             raise DecodeFailed(self.name, _text(error)) from error
+        if self._is_plain:
+            return values, {}
         args: list[object] = []
         kwargs: dict[str, object] = {}
         skipped: list[object] = []
