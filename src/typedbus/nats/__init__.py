@@ -10,12 +10,15 @@ from __future__ import annotations
 
 try:
     from typedbus.nats._databases import AsyncConnection, SyncConnection
+    from typedbus.nats._delivery import Delivery, delivery
     from typedbus.nats._errors import (
         Busy,
+        ConsumerFault,
         DecodeFailed,
         Denied,
         Disconnected,
         LinkClosed,
+        NoDelivery,
         NoListener,
         NotConnected,
         NotStored,
@@ -40,6 +43,7 @@ try:
     )
     from typedbus.nats._inbox import Inbox
     from typedbus.nats._link import TLS, Link, Server
+    from typedbus.nats._redelivery import Redelivery
     from typedbus.nats._streams import Stream
     from typedbus.nats._table_errors import (
         InboxArgumentError,
@@ -64,8 +68,10 @@ __all__ = (
     "Busy",
     "Connected",
     "ConnectionLost",
+    "ConsumerFault",
     "DeadLettered",
     "DecodeFailed",
+    "Delivery",
     "Denied",
     "Disconnected",
     "Inbox",
@@ -73,11 +79,13 @@ __all__ = (
     "Link",
     "LinkClosed",
     "LinkEvent",
+    "NoDelivery",
     "NoListener",
     "NotConnected",
     "NotStored",
     "OutcomeUnknown",
     "OutsideTransaction",
+    "Redelivery",
     "RemoteError",
     "RemoteTimeout",
     "Retried",
@@ -93,6 +101,7 @@ __all__ = (
     "Unresolved",
     "UnsupportedConnection",
     "WindowFull",
+    "delivery",
 )
 
 export(globals())

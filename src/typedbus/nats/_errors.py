@@ -95,6 +95,33 @@ class DecodeFailed(StructuredError, ValueError):
         return f"a message on {self.channel!r} cannot be decoded: {self.problem}"
 
 
+class ConsumerFault(StructuredError, ValueError):
+    """
+    Raised where a `Consumer` or a `Redelivery` is created with an argument that it cannot use.
+
+    Attributes:
+        argument: The name of the argument.
+        value: Its repr.
+        remedy: Which values can be used.
+    """
+
+    argument: str
+    value: str
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.argument}={self.value} cannot be used: {self.remedy}"
+
+
+class NoDelivery(StructuredError, LookupError):
+    """Raised by `delivery` where no `Consumer` has called the listener."""
+
+    def __str__(self) -> str:
+        return (
+            "there is no delivery: call delivery() in a listener that a Consumer calls, or in a task of that listener"
+        )
+
+
 class LinkClosed(StructuredError, RuntimeError):
     """
     Raised by a port whose `Link` has not started or has stopped.
