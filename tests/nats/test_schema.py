@@ -60,7 +60,7 @@ def test_the_arguments_are_an_object_by_parameter_name() -> None:
         "urgent": True,
         "customer": "Ann",
     }
-    assert schema.decode(data) == ((ORDER, 4), {"urgent": True, "customer": "Ann"})
+    assert schema.decode(data) == ((ORDER,), {"customer": "Ann", "priority": 4, "urgent": True})
 
 
 def test_an_omitted_argument_is_left_to_the_default_of_the_receiver() -> None:

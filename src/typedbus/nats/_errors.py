@@ -79,6 +79,25 @@ class SchemaFault(StructuredError, TypeError):
         return f"channel {self.channel!r} cannot be sent to other processes{place}: {self.problem}"
 
 
+class EncodeFailed(StructuredError, ValueError):
+    """
+    Raised for arguments or a result that a receiver could not restore. Nothing was sent.
+
+    Attributes:
+        channel: The name of the channel.
+        path: The parameter, and the fields below it, such as ``order.lines[1].price``.
+        problem: The value, and the remedy.
+    """
+
+    channel: str
+    path: str
+    problem: str
+
+    def __str__(self) -> str:
+        place = f", at {self.path}" if self.path else ""
+        return f"nothing was sent on {self.channel!r}{place}: {self.problem}"
+
+
 class DecodeFailed(StructuredError, ValueError):
     """
     Raised for a message that is not one of its channel: damaged, or of a sender with another declaration.

@@ -6,13 +6,19 @@ import dataclasses
 import enum
 import typing
 from collections.abc import Iterator
+from functools import cached_property
 from typing import Any, Final
 
 import attrs
+import typing_extensions
 from msgspec import inspect
+
+from typedbus.nats._errors import SchemaFault
 
 #: A place, such as ``order.lines[].price``, and why a value there cannot be sent.
 Problem = tuple[str, str]
+
+OPT_IN: Final = "pass codec=CattrsCodec()"
 
 _LEAVES: Final = (
     inspect.NoneType,
@@ -30,7 +36,7 @@ _LEAVES: Final = (
     inspect.DecimalType,
     inspect.LiteralType,
 )
-#: JSON objects have strings as keys; of the others these are restored from their text.
+#: The keys of a JSON object are text, from which a decoder restores a key of one of these types.
 _KEYS: Final = (
     inspect.StrType,
     inspect.IntType,
@@ -39,24 +45,30 @@ _KEYS: Final = (
     inspect.TimeType,
     inspect.UUIDType,
     inspect.DecimalType,
+    inspect.TimeDeltaType,
     inspect.EnumType,
-    inspect.LiteralType,
 )
 
 
-def problems_of(annotation: Any, path: str) -> list[Problem]:
+def sendable(channel: str, annotation: Any, path: str) -> inspect.Type:
     """
-    Return why values of the type *annotation* cannot be sent, each with its path below *path*; none if they can.
+    Return the description of a type whose values can be sent.
 
     Args:
+        channel: The name of the channel.
         annotation: The annotation of a parameter, or of a result.
         path: The name of the parameter.
+
+    Raises:
+        SchemaFault: A part of the type cannot be sent.
     """
     try:
         described = inspect.type_info(annotation)
     except Exception as error:
-        return [_refused(annotation, path, error)]
-    return list(_problems(described, path, set()))
+        raise SchemaFault(channel, *_refused(annotation, path, error)) from error
+    for problem in _problems(described, path, set()):
+        raise SchemaFault(channel, *problem)
+    return described
 
 
 def _problems(described: inspect.Type, path: str, seen: set[int]) -> Iterator[Problem]:
@@ -82,10 +94,12 @@ def _problems(described: inspect.Type, path: str, seen: set[int]) -> Iterator[Pr
             for index, item in enumerate(items):
                 yield from _problems(item, f"{path}[{index}]", seen)
         case inspect.DictType(key_type=key, value_type=value):
-            if isinstance(key, (inspect.AnyType, *_KEYS)):
-                yield from _problems(key, f"{path}.keys()", seen)
-            else:
-                yield f"{path}.keys()", "the keys of a JSON object are text; use str, int, UUID or an enum as keys"
+            if not _is_key(key):
+                yield (
+                    f"{path}.keys()",
+                    "the keys of a JSON object are text; use one type as keys: str, int, UUID or an enum",
+                )
+            yield from _problems(key, f"{path}.keys()", seen)
             yield from _problems(value, f"{path}[]", seen)
         case inspect.UnionType(types=members):
             for member in members:
@@ -94,7 +108,7 @@ def _problems(described: inspect.Type, path: str, seen: set[int]) -> Iterator[Pr
             if issubclass(cls, enum.Flag):
                 yield path, f"a combination of flags of {cls.__qualname__} has no member to restore; send an int"
         case inspect.DataclassType(cls=cls, fields=fields):
-            yield from _class_problems(cls, path)
+            yield from _class_problems(typing.get_origin(cls) or cls, path)
             for field in fields:
                 yield from _problems(field.type, f"{path}.{field.name}", seen)
         case (
@@ -116,29 +130,43 @@ def _problems(described: inspect.Type, path: str, seen: set[int]) -> Iterator[Pr
             )
 
 
-def _class_problems(cls: type, path: str) -> Iterator[Problem]:
-    """Check what the decoder skips: it sets the attributes of an attrs class or a dataclass without its constructor."""
-    own = "__attrs_attrs__" if attrs.has(cls) else "__dataclass_fields__"
-    if own not in vars(cls):
+def _is_key(described: inspect.Type) -> bool:
+    """Return whether a decoder restores the keys of this type from their text. It takes the text itself for the key of a union."""
+    if isinstance(described, inspect.Metadata):
+        return _is_key(described.type)
+    if isinstance(described, inspect.LiteralType):
+        return len({type(value) for value in described.values}) == 1
+    return isinstance(described, (inspect.AnyType, *_KEYS))
+
+
+def _class_problems(cls: Any, path: str) -> Iterator[Problem]:
+    """Check what the decoder skips: it sets the attributes of an attrs class or a dataclass without calling `__init__`."""
+    is_attrs = bool(attrs.has(cls))
+    if ("__attrs_attrs__" if is_attrs else "__dataclass_fields__") not in vars(cls):
         yield path, f"{cls.__qualname__} inherits its fields and is not decorated itself; decorate it"
-    if attrs.has(cls):
-        for attribute in attrs.fields(cls):
-            yield from _field_problems(f"{path}.{attribute.name}", attribute.name, init=attribute.init)
-            if attribute.converter is not None:
-                yield (
-                    f"{path}.{attribute.name}",
-                    "its converter does not run in the receiver; remove it, or pass codec=CattrsCodec()",
-                )
-    elif dataclasses.is_dataclass(cls):
-        for field in dataclasses.fields(cls):
-            yield from _field_problems(f"{path}.{field.name}", field.name, init=field.init)
+    if not (hasattr(cls, "__init__") and (is_attrs or cls.__dataclass_params__.init)) or hasattr(cls, "__attrs_init__"):
+        yield path, f"the __init__ of {cls.__qualname__} does not run in the receiver; use the generated one"
+    fields: tuple[Any, ...] = attrs.fields(cls) if is_attrs else dataclasses.fields(cls)
+    for field in fields:
+        place = f"{path}.{field.name}"
+        if field.name.startswith("_"):
+            yield place, f"a private field is not sent; rename it, or {OPT_IN}"
+        if not field.init:
+            yield place, "a field with init=False would be taken from the message; make it a property"
+        if getattr(field, "converter", None) is not None:
+            yield place, f"its converter does not run in the receiver; remove it, or {OPT_IN}"
+    if is_attrs:
+        yield from _hidden_attributes(cls, {field.name for field in fields}, path)
 
 
-def _field_problems(path: str, name: str, *, init: bool) -> Iterator[Problem]:
-    if name.startswith("_"):
-        yield path, "a private field is not sent; rename it, or pass codec=CattrsCodec()"
-    elif not init:
-        yield path, "a field with init=False would be taken from the message; make it a property"
+def _hidden_attributes(cls: type, fields: set[str], path: str) -> Iterator[Problem]:
+    """Check the attributes of the instances of an attrs class that are no fields."""
+    names = {name for base in cls.__mro__ for name in getattr(base, "__slots__", ()) if not name.startswith("_")}
+    names |= {name for base in cls.__mro__ for name, value in vars(base).items() if isinstance(value, cached_property)}
+    for name in sorted(names - fields):
+        yield f"{path}.{name}", "a cached property is sent once it has been computed; make it a property"
+    if "_attrs_cached_hash" in getattr(getattr(cls.__hash__, "__code__", None), "co_names", ()):
+        yield path, f"the receiver cannot compute the hash of a {cls.__qualname__}; remove cache_hash=True"
 
 
 def _refused(annotation: Any, path: str, error: Exception) -> Problem:
@@ -154,7 +182,9 @@ def _refused(annotation: Any, path: str, error: Exception) -> Problem:
             path,
             f"its annotation cannot be evaluated: {text}; import the name at run time, at the top of its module",
         )
-    return path, f"{error}; use another type, or pass codec=CattrsCodec()"
+    if annotation is typing.Self or annotation is typing_extensions.Self:
+        return path, "Self is not resolved; write the name of the class"
+    return path, f"{error}; use another type, or {OPT_IN}"
 
 
 def _parts(annotation: Any, path: str) -> Iterator[tuple[Any, str]]:
