@@ -424,6 +424,11 @@ class Component(Replaceable, Generic[T_co]):
         """The number of declared positional arguments, and the names of the keyword arguments."""
         return len(self._provider.args), tuple(self._provider.kwargs)
 
+    @property
+    def passed(self) -> tuple[tuple[object, ...], dict[str, object]]:
+        """The declared arguments, by position and by name."""
+        return tuple(self._provider.args), dict(self._provider.kwargs)
+
     def forget(self) -> None:
         """Drop the instance; the next call builds a new one."""
         self._instance = _UNBUILT
