@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import dataclasses
 import enum
+import types
 import typing
 from collections.abc import Iterator
 from functools import cached_property
-from typing import Any, Final
+from typing import Any, Final, TypeVar
 
 import attrs
 import typing_extensions
@@ -19,6 +20,8 @@ from typedbus.nats._errors import SchemaFault
 Problem = tuple[str, str]
 
 OPT_IN: Final = "pass codec=CattrsCodec()"
+
+_UNIONS: Final = (typing.Union, types.UnionType)
 
 _LEAVES: Final = (
     inspect.NoneType,
@@ -65,9 +68,10 @@ def sendable(channel: str, annotation: Any, path: str) -> inspect.Type:
     try:
         described = inspect.type_info(annotation)
     except Exception as error:
-        raise SchemaFault(channel, *_refused(annotation, path, error)) from error
-    for problem in _problems(described, path, set()):
-        raise SchemaFault(channel, *problem)
+        place, problem = _refused(annotation, path, error) or (path, str(error))
+        raise SchemaFault(channel, place, problem) from error
+    for place, problem in _problems(described, path, set()):
+        raise SchemaFault(channel, place, problem)
     return described
 
 
@@ -169,46 +173,54 @@ def _hidden_attributes(cls: type, fields: set[str], path: str) -> Iterator[Probl
         yield path, f"the receiver cannot compute the hash of a {cls.__qualname__}; remove cache_hash=True"
 
 
-def _refused(annotation: Any, path: str, error: Exception) -> Problem:
-    """Return the innermost part of a type that msgspec refuses."""
+def _refused(annotation: Any, path: str, error: Exception, within: tuple[Any, ...] = ()) -> Problem | None:
+    """Return the innermost part of a type that msgspec refuses; None for a part of itself, which has other faults."""
+    if annotation in within:
+        return None
+    is_recursive = False
     for part, below in _parts(annotation, path):
         try:
             inspect.type_info(part)
         except Exception as reason:
-            return _refused(part, below, reason)
-    if isinstance(annotation, (str, typing.ForwardRef)) or isinstance(error, NameError):
+            problem = _refused(part, below, reason, (*within, annotation))
+            if problem is not None:
+                return problem
+            is_recursive = True
+    if is_recursive:
+        return None
+    if isinstance(annotation, str) or isinstance(error, NameError):
         text = annotation if isinstance(annotation, str) else str(error)
         return (
             path,
-            f"its annotation cannot be evaluated: {text}; import the name at run time, at the top of its module",
+            f"its annotation cannot be evaluated: {text}; import the name at run time, in the module of the annotation",
         )
     if annotation is typing.Self or annotation is typing_extensions.Self:
         return path, "Self is not resolved; write the name of the class"
-    return path, f"{error}; use another type, or {OPT_IN}"
+    if isinstance(annotation, dataclasses.InitVar):
+        return path, "an InitVar is not sent; make it a field"
+    is_union = typing.get_origin(annotation) in _UNIONS
+    return path, f"{error}; {f'send one of them, or {OPT_IN}' if is_union else 'use another type'}"
 
 
 def _parts(annotation: Any, path: str) -> Iterator[tuple[Any, str]]:
+    """Yield the types of the items, the members or the fields of a type, with their paths."""
     origin = typing.get_origin(annotation)
-    if origin is typing.Literal:
-        return
-    if origin is typing.Annotated:
-        yield annotation.__origin__, path
-        return
-    arguments = typing.get_args(annotation)
-    is_class = isinstance(origin, type) and (attrs.has(origin) or dataclasses.is_dataclass(origin))
-    union = not isinstance(origin, type) or origin.__module__ == "types"
-    for index, part in enumerate(() if is_class else arguments):
-        if part is not Ellipsis and not isinstance(part, list):
-            yield part, path if union else f"{path}[{index}]" if origin is tuple else f"{path}[]"
     cls = origin or annotation
-    if isinstance(cls, type) and not hasattr(cls, "__supertype__"):
-        try:
-            hints = typing.get_type_hints(cls, include_extras=True)
-        except Exception:
-            return
-        for name, hint in hints.items():
-            if not (isinstance(hint, typing.TypeVar) or hint is typing.ClassVar):
-                yield hint, f"{path}.{name}"
+    try:
+        hints = typing.get_type_hints(cls, include_extras=True) if isinstance(cls, type) else {}
+    except Exception:
+        return  # the error of the class names the annotation that cannot be evaluated
+    if hints:
+        yield from ((hint, f"{path}.{name}") for name, hint in hints.items() if not isinstance(hint, TypeVar))
+    elif origin is typing.Annotated:
+        yield annotation.__origin__, path
+    elif origin in _UNIONS:
+        yield from ((member, path) for member in typing.get_args(annotation))
+    elif origin is tuple:
+        items = [item for item in typing.get_args(annotation) if item is not Ellipsis]
+        yield from ((item, f"{path}[{index}]" if len(items) > 1 else f"{path}[]") for index, item in enumerate(items))
+    elif origin in (list, set, frozenset, dict):
+        yield from ((item, f"{path}[]") for item in typing.get_args(annotation))
 
 
 def _name(cls: type) -> str:
