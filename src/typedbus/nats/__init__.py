@@ -24,6 +24,7 @@ try:
         NotConnected,
         NotStored,
         OutcomeUnknown,
+        PortFault,
         RemoteError,
         RemoteTimeout,
         SchemaFault,
@@ -31,6 +32,7 @@ try:
         StreamFault,
         WindowFull,
     )
+    from typedbus.nats._event import EventPort, event
     from typedbus.nats._events import (
         LINK,
         Connected,
@@ -44,6 +46,7 @@ try:
     )
     from typedbus.nats._inbox import Inbox
     from typedbus.nats._link import TLS, Link, Server
+    from typedbus.nats._pending import Receipt
     from typedbus.nats._redelivery import Redelivery
     from typedbus.nats._streams import Stream
     from typedbus.nats._table_errors import (
@@ -76,6 +79,7 @@ __all__ = (
     "Denied",
     "Disconnected",
     "EncodeFailed",
+    "EventPort",
     "Inbox",
     "InboxArgumentError",
     "Link",
@@ -87,6 +91,8 @@ __all__ = (
     "NotStored",
     "OutcomeUnknown",
     "OutsideTransaction",
+    "PortFault",
+    "Receipt",
     "Redelivery",
     "RemoteError",
     "RemoteTimeout",
@@ -104,6 +110,7 @@ __all__ = (
     "UnsupportedConnection",
     "WindowFull",
     "delivery",
+    "event",
 )
 
 export(globals())

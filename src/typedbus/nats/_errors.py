@@ -98,6 +98,26 @@ class EncodeFailed(StructuredError, ValueError):
         return f"nothing was sent on {self.channel!r}{place}: {self.problem}"
 
 
+class PortFault(StructuredError, ValueError):
+    """
+    Raised for an argument with which a port cannot be made.
+
+    Attributes:
+        channel: The channel of the port.
+        option: The name of the argument.
+        given: Its value.
+        remedy: What to pass instead.
+    """
+
+    channel: str
+    option: str
+    given: object
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"the port of {self.channel!r}: {self.option}={self.given!r}: {self.remedy}"
+
+
 class DecodeFailed(StructuredError, ValueError):
     """
     Raised for a message that is not one of its channel: damaged, or of a sender with another declaration.
@@ -176,12 +196,12 @@ class WindowFull(StructuredError, RuntimeError):
 
 class NotStored(StructuredError, RuntimeError):
     """
-    Raised for an event that the stream has refused. It is not in the stream, and a retry would be refused as well.
+    Raised for an event that is not in the stream: the stream refused it, or there was no connection in time.
 
     Attributes:
         channel: The channel of the port.
         message_id: The id of the event.
-        reason: Why the stream refused it.
+        reason: Why it was not stored.
     """
 
     channel: str

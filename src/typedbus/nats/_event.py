@@ -1,0 +1,290 @@
+"""The port of durable events: a publish stores the arguments in a stream."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import itertools
+import threading
+import uuid
+from typing import Final, Generic
+
+import attrs
+from typing_extensions import ParamSpec
+
+from typedbus._base.errors import LoopError
+from typedbus._channels.async_channel import AsyncChannel
+from typedbus._channels.channel import Channel
+from typedbus.nats._delivery import ID_HEADER, ORIGIN_HEADER, SCHEMA_HEADER, is_received
+from typedbus.nats._durable import Durable
+from typedbus.nats._errors import LinkClosed, OutcomeUnknown, PortFault, WindowFull
+from typedbus.nats._link import Link
+from typedbus.nats._pending import Encoded, Pending, Receipt
+from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._streams import Stream
+
+P = ParamSpec("P")
+
+#: How much later than its deadline the end of an event reaches a waiting thread while the loop is blocked, in seconds.
+_LATE: Final = 0.25
+_LONGEST_KEY: Final = 255
+
+
+@attrs.define(eq=False)
+class _Sender:
+    """The state of a port, which it shares with the ports that `keyed` returns."""
+
+    link: Link
+    channel: str
+    fingerprint: str
+    stream: Stream | str
+    deadline: float
+    size: int
+    _durable: Durable | None = None
+    _thread: int = 0
+    #: The beginning of the ids of this start, and the numbers at their end.
+    _prefix: str = ""
+    _numbers: itertools.count[int] = attrs.field(factory=itertools.count)
+
+    async def open(self) -> None:
+        session = self.link.session(self.channel)
+        durable = Durable(session, self.channel, self.stream, self.deadline, self.size)
+        await durable.open(self.link.connect_within)
+        self._thread = threading.get_ident()
+        self._prefix = f"{uuid.uuid4().hex}-"
+        self._durable = durable
+
+    async def close(self) -> None:
+        durable, self._durable = self._durable, None
+        if durable is not None:
+            await durable.close()
+
+    def submit(self, data: bytes, message_id: str | None) -> tuple[str, concurrent.futures.Future[Receipt]]:
+        durable = self._opened()
+        deadline = durable.session.loop.time() + self.deadline
+        if not durable.window.take() and (_runs_loop() or not durable.window.take_in_thread(self.deadline)):
+            raise self._no_slot(durable)
+        future: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
+        future.set_running_or_notify_cancel()  # a cancellation could not take the event back
+        message_id = message_id or self._new_id()
+        pending = Pending(message_id, data, self._headers(durable, message_id), deadline, future)
+        if threading.get_ident() == self._thread:
+            durable.enter(pending)
+        else:
+            try:
+                durable.session.handover.call(durable.enter, pending)
+            except RuntimeError as error:
+                raise LinkClosed(self.channel) from error
+        return message_id, future
+
+    def publish_from_thread(self, data: bytes, message_id: str | None) -> Receipt:
+        if _runs_loop():
+            raise LoopError(
+                f"publish_from_thread() on the event port of {self.channel!r}",
+                "an event loop runs in this thread, and must not be blocked; use 'await port.publish(...)' on the loop "
+                "of the link, and 'await asyncio.wrap_future(port.submit(...))' on another loop",
+            )
+        loop = self._opened().session.loop
+        end = loop.time() + self.deadline + _LATE
+        message_id, future = self.submit(data, message_id)
+        try:
+            return future.result(end - loop.time())
+        except TimeoutError:
+            if future.done():
+                raise  # the outcome is unknown
+            raise OutcomeUnknown(self.channel, message_id, self.deadline) from None
+
+    async def publish(self, data: bytes, message_id: str | None, headers: dict[str, str] | None = None) -> Receipt:
+        durable = self._opened()
+        loop = durable.session.loop
+        if asyncio.get_running_loop() is not loop:
+            raise LoopError(
+                f"publish() on the event port of {self.channel!r}",
+                "another event loop than that of the link runs here; use 'await asyncio.wrap_future(port.submit(...))'",
+            )
+        deadline = loop.time() + self.deadline
+        if not durable.window.take() and not await durable.window.take_on_loop(self.deadline):
+            raise self._no_slot(durable)
+        future: asyncio.Future[Receipt] = loop.create_future()
+        message_id = message_id or self._new_id()
+        own = self._headers(durable, message_id)
+        durable.enter(Pending(message_id, data, own if headers is None else own | headers, deadline, future))
+        return await future
+
+    def _opened(self) -> Durable:
+        if self._durable is None:
+            raise LinkClosed(self.channel)
+        return self._durable
+
+    def _no_slot(self, durable: Durable) -> LinkClosed | WindowFull:
+        return LinkClosed(self.channel) if durable.window.is_closed else WindowFull(self.channel, self.size)
+
+    def _new_id(self) -> str:
+        return f"{self._prefix}{next(self._numbers):x}"
+
+    def _headers(self, durable: Durable, message_id: str) -> dict[str, str]:
+        return {ID_HEADER: message_id, SCHEMA_HEADER: self.fingerprint, ORIGIN_HEADER: durable.session.origin}
+
+
+def _runs_loop() -> bool:
+    """Return whether an event loop runs in this thread."""
+    return asyncio._get_running_loop() is not None  # noqa: SLF001  # public, but not documented
+
+
+@attrs.define(eq=False)
+class EventPort(Generic[P]):
+    """
+    Stores the arguments of each publish in a stream; `event` makes it.
+
+    A component: it starts after its link, and its users start after it. Its start checks the stream, or creates it. Its
+    stop refuses further events with `LinkClosed`, waits until those in flight have ended, by
+    their deadlines at the latest, and publishes the ids without an outcome on `LINK` as `Unresolved`.
+
+    Every event ends by the deadline of the port: with a `Receipt` if it is stored, otherwise with an exception. An
+    event without an acknowledgement is sent again with the same id, also after a reconnection, and the stream stores
+    it once. While there is no connection, events wait in the window of the port; so do those that come
+    while the window is full, in the order of the calls. The stream has the events of one thread in the order of its calls, except for
+    those that were sent again.
+
+    The arguments are encoded in the thread of the caller, which gets the `TypeError` for arguments that the
+    channel does not take.
+    """
+
+    _sender: _Sender
+    _schema: MessageSchema[P, None]
+    _key: str | None = None
+
+    @property
+    def channel(self) -> str:
+        """The name of the channel."""
+        return self._sender.channel
+
+    async def publish(self, *args: P.args, **kwargs: P.kwargs) -> Receipt:
+        """
+        Store an event, and wait for the acknowledgement, on the event loop of the link.
+
+        If the caller is cancelled, the event may be stored nevertheless.
+
+        Raises:
+            NotStored: The stream refused it, or there was no connection before the deadline; it is not in the stream.
+            OutcomeUnknown: There was no acknowledgement before the deadline; it may be in the stream.
+            Denied: The user of the link may not publish on the subject.
+            WindowFull: Its turn did not come before the deadline; it was not sent.
+            LinkClosed: The port has not started, or has stopped; it was not sent.
+            LoopError: It was called on another event loop; it was not sent.
+        """
+        return await self._sender.publish(self._schema.encode(*args, **kwargs), self._key)
+
+    def publish_from_thread(self, *args: P.args, **kwargs: P.kwargs) -> Receipt:
+        """
+        Store an event, and wait in this thread for the acknowledgement.
+
+        Raises:
+            LoopError: An event loop runs in this thread; it was not sent.
+            Exception: As for `publish`.
+        """
+        return self._sender.publish_from_thread(self._schema.encode(*args, **kwargs), self._key)
+
+    def submit(self, *args: P.args, **kwargs: P.kwargs) -> concurrent.futures.Future[Receipt]:
+        """
+        Send an event, and return the future of its receipt; may be called in any thread.
+
+        While the window is full, it blocks until the turn of the event, for the deadline at most. It does not
+        block a thread in which an event loop runs.
+
+        The future has the exceptions of `publish`, and cannot be cancelled. It ends in the thread of the event loop of the link, so its
+        callbacks must not block.
+
+        Raises:
+            WindowFull: The turn did not come before the deadline, or an event loop runs in this thread and the window is full;
+                it was not sent.
+            LinkClosed: The port has not started, or has stopped; it was not sent.
+        """
+        return self._sender.submit(self._schema.encode(*args, **kwargs), self._key)[1]
+
+    def keyed(self, key: str) -> EventPort[P]:
+        """
+        Return a port that uses *key* as the id of its event, so that the stream stores it once.
+
+        The stream remembers ids for its ``duplicate_window``. A key names one event, such as ``f"order-{order.id}-placed"``,
+        and not a kind of events. The port shares the window of this one, and need not be started.
+
+        Raises:
+            PortFault: *key* is not 1 to 255 printable ASCII characters without spaces.
+        """
+        if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY or not all("!" <= one <= "~" for one in key):
+            remedy = f"a key has 1 to {_LONGEST_KEY} printable ASCII characters without spaces"
+            raise PortFault(self.channel, "key", key, remedy)
+        return EventPort(self._sender, self._schema, key)
+
+    async def forward(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """
+        Store a local publish of an async channel: ``bus[order_placed].subscribe(port.forward)``.
+
+        The publish ends when the event is stored, and fails with the exceptions of `publish`. It does nothing for an event with which a
+        `Consumer` of this channel has called the listeners, so that an event does not go around between processes.
+        """
+        if not is_received(self.channel, (*args, *kwargs.values())):
+            await self.publish(*args, **kwargs)
+
+    def forward_from_thread(self, *args: P.args, **kwargs: P.kwargs) -> None:
+        """As `forward`, for a `Channel`, whose publishes must be made in threads without an event loop."""
+        if not is_received(self.channel, (*args, *kwargs.values())):
+            self.publish_from_thread(*args, **kwargs)
+
+    def encoded(self, *args: P.args, **kwargs: P.kwargs) -> Encoded:
+        """Return an event that is not sent yet, for a table or a file; needs no connection."""
+        headers = {SCHEMA_HEADER: self._schema.fingerprint, ORIGIN_HEADER: self._sender.link.origin}
+        return Encoded(self._key or uuid.uuid4().hex, self._schema.encode(*args, **kwargs), headers)
+
+    async def publish_encoded(self, event: Encoded) -> Receipt:
+        """Store *event*; everything else is as for `publish`."""
+        return await self._sender.publish(event.data, event.message_id, event.headers)
+
+    async def start(self) -> None:
+        """
+        Check the stream, and accept events.
+
+        Raises:
+            LinkClosed: The link has not started.
+            StreamFault: The stream is missing, cannot be created, or does not fit. Without a connection it
+                is logged as soon as there is one.
+        """
+        await self._sender.open()
+
+    async def stop(self) -> None:
+        """Refuse further events, and wait until those in flight have ended; does nothing before `start`."""
+        await self._sender.close()
+
+
+def event(
+    link: Link,
+    channel: Channel[P, None] | AsyncChannel[P, None],
+    *,
+    stream: str | Stream,
+    deadline: float = 5.0,
+    window: int = 1024,
+) -> EventPort[P]:
+    """
+    Return a port that stores the events of *channel* in a stream, at least once.
+
+    A `Consumer` in this or another process passes them to the listeners of the channel. The local
+    listeners are not called.
+
+    Args:
+        link: The connection.
+        channel: The channel; its subject is ``<stream>.<name of the channel>``.
+        stream: The stream, which is created if it is missing, or the name of one that must exist.
+        deadline: How long an event may take, in seconds. The stream must remember ids for twice as long.
+        window: How many events may be in flight, from all threads.
+
+    Raises:
+        SchemaFault: The arguments of the channel cannot be sent.
+        PortFault: *deadline* or *window* is no such number.
+    """
+    schema = schema_of(channel)
+    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
+        raise PortFault(schema.name, "deadline", deadline, "give a number of seconds above 0")
+    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+        raise PortFault(schema.name, "window", window, "give a whole number from 1 up")
+    return EventPort(_Sender(link, schema.name, schema.fingerprint, stream, deadline, window), schema)
