@@ -22,6 +22,8 @@ import pytest
 from nats.aio.client import Client
 from tests.processes import LIMIT, until
 
+from typedbus.nats import LocalServer
+
 #: What the server logs when it has read its configuration again.
 _RELOADED = "Reloaded server configuration"
 
@@ -218,7 +220,7 @@ def is_healthy(monitor: str) -> bool:
 
 
 @contextlib.asynccontextmanager
-async def raw(server: NatsServer, **options: Any) -> AsyncIterator[Client]:
+async def raw(server: NatsServer | LocalServer, **options: Any) -> AsyncIterator[Client]:
     """Give a raw client of *server*, which connects again as soon as it can; *options* are those of `nats.connect`."""
     client = Client()
     try:

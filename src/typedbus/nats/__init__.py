@@ -46,6 +46,7 @@ try:
     )
     from typedbus.nats._inbox import Inbox
     from typedbus.nats._link import TLS, Link, Server
+    from typedbus.nats._local_server import LocalServer, ServerFault, ServerMissing
     from typedbus.nats._pending import Receipt
     from typedbus.nats._redelivery import Redelivery
     from typedbus.nats._streams import Stream
@@ -85,6 +86,7 @@ __all__ = (
     "Link",
     "LinkClosed",
     "LinkEvent",
+    "LocalServer",
     "NoDelivery",
     "NoListener",
     "NotConnected",
@@ -100,6 +102,8 @@ __all__ = (
     "SchemaFault",
     "SchemaMismatch",
     "Server",
+    "ServerFault",
+    "ServerMissing",
     "ServerTooOld",
     "SignalsDropped",
     "Stream",
