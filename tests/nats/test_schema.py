@@ -103,7 +103,8 @@ def test_a_channel_has_one_schema() -> None:
         (b"", "Input data was truncated"),
         (b"garbage", "malformed"),
         (b"[]", "Expected `object`, got `array`"),
-        (b'{"order":' * 5000, "RecursionError"),
+        (b'{"order":' * 5000, ""),  # RecursionError, or a truncated message where C code may recurse deeper
+        (b'{"order":' * 1_000_000, ""),
         (b'{"order":{"number":1,"lines":[{"item":"\xff","quantity":1}]}}', "Invalid UTF-8"),
         (
             b'{"order":{"number":1,"lines":[{"item":"tea"}]}}',

@@ -5,7 +5,6 @@ from __future__ import annotations
 import dataclasses
 import enum
 import functools
-import threading
 from collections.abc import Awaitable, Callable, Iterable, Iterator
 from datetime import datetime
 from typing import TYPE_CHECKING, Any, Generic, Literal, NamedTuple, Self, TypedDict, TypeVar
@@ -199,7 +198,6 @@ class Bytes(msgspec.Struct):
         (Plain, "", "Plain have no form in JSON; send an attrs class, a dataclass, or a basic type"),
         (type, "", "values of type have no form"),
         (complex, "", "values of complex have no form"),
-        (threading.Lock, "", "is not supported; use another type"),
         (Iterable[int], "", "values of collections.abc.Iterable have no form"),
         (Iterator[int], "", "values of collections.abc.Iterator have no form"),
         (Awaitable[int], "", "values of collections.abc.Awaitable have no form"),

@@ -42,6 +42,7 @@ _LEAVES: Final = (
 #: The keys of a JSON object are text, from which a decoder restores a key of one of these types.
 _KEYS: Final = (
     inspect.StrType,
+    inspect.BytesType,
     inspect.IntType,
     inspect.DateTimeType,
     inspect.DateType,
