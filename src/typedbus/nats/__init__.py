@@ -9,6 +9,7 @@ another process.
 from __future__ import annotations
 
 try:
+    from typedbus.nats._consumer import Consumer
     from typedbus.nats._databases import AsyncConnection, SyncConnection
     from typedbus.nats._delivery import Delivery, delivery
     from typedbus.nats._errors import (
@@ -73,6 +74,7 @@ __all__ = (
     "Busy",
     "Connected",
     "ConnectionLost",
+    "Consumer",
     "ConsumerFault",
     "DeadLettered",
     "DecodeFailed",

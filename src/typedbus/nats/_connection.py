@@ -241,14 +241,23 @@ class Connection:
             await self._subscribe(subscription)
         return subscription
 
-    async def unsubscribe(self, subscription: Subscription) -> None:
-        """End *subscription*. Messages that have arrived and were not passed on are lost."""
+    async def unsubscribe(self, subscription: Subscription, within: float = 1.0) -> None:
+        """
+        End *subscription* when the messages that the server has sent were passed on, at the latest after *within* seconds.
+
+        Messages that a server sends later, because it has not answered in time, are lost.
+        """
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
         handle, subscription.handle = subscription.handle, None
-        if handle is not None and not self._client.is_closed:
-            with contextlib.suppress(Error, TimeoutError):
-                await self.bounded(handle.unsubscribe(), 1.0)
+        client = self._client
+        if handle is None or client.is_closed:
+            return
+        with contextlib.suppress(Error, TimeoutError):
+            await self.bounded(handle.drain() if self.is_connected else handle.unsubscribe(), within)
+        # A drain that has not ended leaves the subscription in the client, which would renew it with each connection.
+        client._remove_sub(handle._id)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        handle._stop_processing()  # noqa: SLF001
 
     async def flush(self, within: float) -> bool:
         """Wait until the server has received every message that was queued before; return whether it has in time."""

@@ -1,0 +1,99 @@
+"""Dead letters: events that a group could not handle, stored in the stream with the reason."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import time
+from typing import Final
+
+from typedbus._base.failures import ChannelFailures, error_text
+from typedbus.nats._connection import Message
+from typedbus.nats._delivery import ID_HEADER, Received
+from typedbus.nats._session import Session
+
+#: The longest text of a failure in a header, in characters.
+_LONGEST: Final = 1000
+#: What the longest headers of a dead letter add to an event, in bytes.
+_ADDED: Final = 4096
+
+
+def dead_subject(stream: str, group: str, channel: str) -> str:
+    """Return the subject of the dead letters of *group*. The name of a channel does not begin with ``$``."""
+    return f"{stream}.$dead.{group}.{channel}"
+
+
+def failure_text(error: BaseException) -> str:
+    """Return *error* in one line; of several listeners, the failure of each with the name of the listener."""
+    if isinstance(error, ChannelFailures):
+        return "; ".join(f"{failure.name}: {error_text(failure.error)}" for failure in error.failures)
+    return error_text(error)
+
+
+def kind_of(error: BaseException) -> str:
+    """Return the name of the class of *error*; of several listeners, those of all failures."""
+    errors = error.exceptions if isinstance(error, ChannelFailures) else (error,)
+    return ", ".join(dict.fromkeys(type(one).__name__ for one in errors))
+
+
+def dead_headers(event: Received, group: str, kind: str, reason: str) -> dict[str, str]:
+    """Return the headers of the dead letter of *event*: its own without those of the server, and the circumstances."""
+    kept = {name: value for name, value in event.headers.items() if not name.startswith("Nats-")}
+    now = time.time_ns()
+    return kept | {
+        # The same id at each attempt to store it, so that it is stored once.
+        ID_HEADER: f"{group}/{event.channel}/{event.stream}/{event.sequence}",
+        "Tb-Dead-Channel": event.channel,
+        "Tb-Dead-Group": group,
+        "Tb-Dead-Kind": _ascii(kind),
+        "Tb-Dead-Reason": _ascii(reason)[:_LONGEST],
+        "Tb-Dead-Message-Id": event.message_id,
+        "Tb-Dead-Sequence": str(event.sequence),
+        "Tb-Dead-Attempts": str(event.attempt),
+        "Tb-Dead-Published": _time(event.published),
+        "Tb-Dead-At": _time(now),
+    }
+
+
+async def store(session: Session, subject: str, data: bytes, headers: dict[str, str], within: float) -> str:
+    """
+    Store a dead letter, and return "" when the stream has it, or the reason why it may not have it.
+
+    A body that does not fit into a message with these headers is left out; the event itself stays in the stream.
+    """
+    if len(data) + _ADDED > session.connection.max_payload:
+        data, headers = b"", headers | {"Tb-Dead-Body": f"{len(data)} bytes left out"}
+    answer: asyncio.Future[str] = session.loop.create_future()
+
+    def settle(problem: str) -> None:
+        if not answer.done():
+            answer.set_result(problem)
+
+    reply = session.replies.expect(lambda message: settle(_problem_in(message)))
+    try:
+        session.connection.send(subject, data, reply, headers, settle)
+        async with asyncio.timeout(within):
+            return await answer
+    except TimeoutError:
+        return f"the server has not acknowledged it within {within:g} s"
+    finally:
+        session.replies.forget(reply)
+
+
+def _problem_in(message: Message) -> str:
+    try:
+        answer = json.loads(message.data)
+        if "error" in answer:
+            return str(answer["error"].get("description", "refused"))
+        return "" if answer["stream"] else "refused"
+    except (ValueError, TypeError, KeyError, AttributeError):
+        return "no stream stores its subject"
+
+
+def _ascii(text: str) -> str:
+    return "".join(one if " " <= one <= "~" else one.encode("unicode_escape").decode() for one in text)
+
+
+def _time(nanoseconds: int) -> str:
+    seconds = time.gmtime(nanoseconds // 1_000_000_000)
+    return f"{time.strftime('%Y-%m-%dT%H:%M:%S', seconds)}.{nanoseconds // 1000 % 1_000_000:06}Z"
