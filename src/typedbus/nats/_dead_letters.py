@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import asyncio
-import json
 import time
 from typing import Final
+
+import msgspec
 
 from typedbus._base.failures import ChannelFailures, error_text
 from typedbus.nats._connection import Message
 from typedbus.nats._delivery import ID_HEADER, Received
+from typedbus.nats._pending import decode_answer
 from typedbus.nats._session import Session
 
 #: The longest text of a failure in a header, in characters.
@@ -82,12 +84,10 @@ async def store(session: Session, subject: str, data: bytes, headers: dict[str, 
 
 def _problem_in(message: Message) -> str:
     try:
-        answer = json.loads(message.data)
-        if "error" in answer:
-            return str(answer["error"].get("description", "refused"))
-        return "" if answer["stream"] else "refused"
-    except (ValueError, TypeError, KeyError, AttributeError):
+        answer = decode_answer(message.data)
+    except msgspec.DecodeError:  # without a body: no stream has answered
         return "no stream stores its subject"
+    return "" if answer.error is None else answer.error.text
 
 
 def _ascii(text: str) -> str:

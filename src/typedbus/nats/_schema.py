@@ -24,7 +24,8 @@ from typedbus.nats._schema_types import sendable
 P = ParamSpec("P")
 R = TypeVar("R")
 
-_NAME: Final = re.compile(r"[!-)+\-/-=?-~]+(\.[!-)+\-/-=?-~]+)*")
+#: Subjects that begin with a dollar sign are those of dead letters.
+_NAME: Final = re.compile(r"(?!\$)[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*")
 _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 
 
@@ -100,8 +101,8 @@ def _made(channel: AnyChannel) -> MessageSchema[..., Any]:
         raise SchemaFault(
             name,
             "",
-            "its name is no subject: use printable ASCII characters without spaces, * and >, with single dots inside, "
-            "such as 'orders.placed', or pass another name to declare(name=...)",
+            "its name is no subject: use printable ASCII characters without spaces, * and >, with single dots inside and no $ "
+            "at the beginning, such as 'orders.placed', or pass another name to declare(name=...)",
         )
     signature = channel.signature()
     if signature is None:
