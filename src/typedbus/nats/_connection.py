@@ -32,6 +32,8 @@ T = TypeVar("T")
 #: Seconds between pings, and how many may be without an answer: a server that does not answer is left after 6 s.
 _PING_INTERVAL: Final = 2
 _MOST_PINGS: Final = 2
+#: Seconds between two looks for a server that is left and has not read the rest.
+_CUT_OFF: Final = 0.5
 #: Seconds between two attempts to connect to a server, and for one attempt.
 _PAUSE: Final = 0.2
 _ATTEMPT: Final = 2
@@ -189,9 +191,10 @@ class Connection:
         """
         self._is_written.set()
         writing = self._start(self._write(), "writes")
+        cutting = self._start(self._cut_off(), "cuts off")
         connecting = self._start(self._connect(), "connects")
         await asyncio.wait({connecting}, timeout=within)
-        for task in (connecting, writing):
+        for task in (connecting, writing, cutting):
             if task.done():
                 task.result()
         return self.is_connected
@@ -413,6 +416,8 @@ class Connection:
                     subscription.dropped += 1
             return
         self.last_error = error_text(error)
+        if not self._client.is_connected:
+            self._abort()  # nats-py leaves the socket of a failed attempt open
         if denied := _DENIED.search(str(error)):
             self.watcher.denied(denied[1])
 
@@ -431,6 +436,13 @@ class Connection:
             self._is_written.set()
             await self._has_outgoing.wait()
 
+    async def _cut_off(self) -> None:
+        """Cut off a server that nats-py has left: it waits without a limit until the server has read the rest."""
+        while not self._is_closing:
+            await asyncio.sleep(_CUT_OFF)
+            if self._client.is_reconnecting:
+                self._abort(only_closing=True)
+
     def _drop(self, reason: str) -> None:
         while self._outgoing:
             message = self._outgoing.popleft()
@@ -441,8 +453,8 @@ class Connection:
         url = self._client.connected_url
         return without_secrets(urllib.parse.urlunparse(url)) if url is not None else ", ".join(self.options.addresses)
 
-    def _abort(self) -> None:
+    def _abort(self, *, only_closing: bool = False) -> None:
         """Close the socket without sending the rest: nats-py offers only to wait for a server that may never read."""
         writer = getattr(getattr(self._client, "_transport", None), "_io_writer", None)
-        if writer is not None:
+        if writer is not None and (writer.transport.is_closing() or not only_closing):
             writer.transport.abort()
