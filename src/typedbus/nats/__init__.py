@@ -20,6 +20,7 @@ try:
         Disconnected,
         EncodeFailed,
         LinkClosed,
+        LinkFault,
         NoDelivery,
         NoListener,
         NotConnected,
@@ -46,10 +47,11 @@ try:
         Unresolved,
     )
     from typedbus.nats._inbox import Inbox
-    from typedbus.nats._link import TLS, Link, Server
+    from typedbus.nats._link import Link, Server
     from typedbus.nats._local_server import LocalServer, ServerFault, ServerMissing
     from typedbus.nats._pending import Receipt
     from typedbus.nats._redelivery import Redelivery
+    from typedbus.nats._security import TLS
     from typedbus.nats._streams import Stream
     from typedbus.nats._table_errors import (
         InboxArgumentError,
@@ -88,6 +90,7 @@ __all__ = (
     "Link",
     "LinkClosed",
     "LinkEvent",
+    "LinkFault",
     "LocalServer",
     "NoDelivery",
     "NoListener",

@@ -7,6 +7,22 @@ from typing import NoReturn
 from typedbus._base.structured import StructuredError
 
 
+class LinkFault(StructuredError, ValueError):
+    """
+    Raised by a `Link`, or by its start, for an argument that it cannot use, such as a file that is missing.
+
+    Attributes:
+        argument: The argument.
+        problem: What is wrong with its value, and the remedy. It has no secrets.
+    """
+
+    argument: str
+    problem: str
+
+    def __str__(self) -> str:
+        return f"{self.argument} of Link(...): {self.problem}"
+
+
 class NotConnected(StructuredError, ConnectionError):
     """
     Raised by the start of a `Link` that could not connect in time.

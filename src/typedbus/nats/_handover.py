@@ -36,7 +36,12 @@ class Handover:
         self._calls.append((function, argument))  # type: ignore[arg-type]  # the pair fits together
         if not self._is_scheduled:
             self._is_scheduled = True
-            self.loop.call_soon_threadsafe(self._run)
+            try:
+                self.loop.call_soon_threadsafe(self._run)
+            except RuntimeError:
+                # The next call has to raise it as well.
+                self._is_scheduled = False
+                raise
 
     def _run(self) -> None:
         # First: a call that is appended from here on either is found below or schedules the next run.

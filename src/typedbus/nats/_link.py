@@ -2,23 +2,27 @@
 
 from __future__ import annotations
 
-import ssl
+import inspect
+import math
+import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final, Protocol
 
 import attrs
 
-from typedbus._base.failures import error_text
 from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
-from typedbus.nats._connection import Options, without_secrets
-from typedbus.nats._errors import LinkClosed, NotConnected
+from typedbus.nats._addresses import Address, parse, parse_all
+from typedbus.nats._errors import LinkClosed, LinkFault
+from typedbus.nats._security import TLS, Options, Secrets
 from typedbus.nats._session import Session, process_name
 from typedbus.plugins.health import READY, Check
 
 #: How long a stop waits for the server to receive the last messages, in seconds.
 _PATIENCE: Final = 2.0
+#: Tokens of printable ASCII without wildcards.
+_PREFIX: Final = re.compile(r"[!#%-)+\--=?-~]+(\.[!#%-)+\--=?-~]+)*")
 
 
 class Server(Protocol):
@@ -35,44 +39,26 @@ class Server(Protocol):
         ...
 
 
-@attrs.frozen
-class TLS:
-    """
-    How a connection is encrypted, and the certificate of this process.
-
-    Args:
-        ca_file: The certificates of the authorities that may sign that of the server; None for those of the system.
-        cert_file: The certificate of this process, if the server demands one.
-        key_file: Its key; None if *cert_file* has it as well.
-        hostname: The name that the certificate of the server must have; None for that of the address.
-    """
-
-    ca_file: Path | str | None = None
-    cert_file: Path | str | None = None
-    key_file: Path | str | None = None
-    hostname: str | None = None
-
-    def context(self) -> ssl.SSLContext:
-        """
-        Return a context with these files.
-
-        Raises:
-            OSError: A file is missing, or is no certificate or key.
-        """
-        context = ssl.create_default_context(cafile=self.ca_file)
-        if self.cert_file is not None:
-            context.load_cert_chain(self.cert_file, self.key_file)
-        return context
-
-
-def _addresses(servers: Sequence[str] | Server) -> Sequence[str] | Server:
-    if isinstance(servers, str):
-        raise TypeError(f"servers is a list of addresses, as in Link(bus, [{without_secrets(servers)!r}])")
+def _servers(servers: Sequence[str] | Server) -> tuple[Address, ...] | Server:
+    if isinstance(servers, Sequence):
+        return parse_all(servers)
+    # Reading the attribute itself would run code of a server that has not started.
+    if inspect.getattr_static(servers, "url", None) is None:
+        kind = type(servers).__name__
+        raise LinkFault("servers", f"it is a list of addresses or a LocalServer, not a value of type {kind}")
     return servers
 
 
-def _shown(servers: Sequence[str] | Server) -> str:
-    return repr([*map(without_secrets, servers)]) if isinstance(servers, Sequence) else repr(servers)
+def _seconds(_link: object, field: attrs.Attribute[float], value: object) -> None:
+    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+        raise LinkFault(field.name, f"{value!r} is not a number of seconds above 0")
+
+
+def _token(_link: object, field: attrs.Attribute[str], value: object) -> None:
+    if not isinstance(value, str) or not _PREFIX.fullmatch(value):
+        raise LinkFault(
+            field.name, f"{value!r} is no subject; use letters, digits and '-', in parts with '.' between them"
+        )
 
 
 @attrs.define(eq=False)
@@ -100,20 +86,21 @@ class Link:
         prefix: The first part of the subjects of signals and questions.
 
     Raises:
-        NotConnected: At the start, if there is no connection in time, or a file cannot be read.
+        LinkFault: An argument cannot be used; at the start, if a file cannot be read or has no such secret.
+        NotConnected: At the start, if there is no connection in time.
         ServerTooOld: At the start, if the server is older than 2.10.23.
     """
 
     bus: Bus = attrs.field(repr=False)
-    servers: Sequence[str] | Server = attrs.field(converter=_addresses, repr=_shown)
+    servers: tuple[Address, ...] | Server = attrs.field(converter=_servers)
     name: str = attrs.field(default="", kw_only=True)
     token_file: Path | str | None = attrs.field(default=None, kw_only=True)
     nkey_seed: Path | str | None = attrs.field(default=None, kw_only=True)
     credentials: Path | str | None = attrs.field(default=None, kw_only=True)
     tls: TLS | None = attrs.field(default=None, kw_only=True)
-    connect_within: float = attrs.field(default=5.0, kw_only=True)
+    connect_within: float = attrs.field(default=5.0, kw_only=True, validator=_seconds)
     require_at_start: bool = attrs.field(default=True, kw_only=True)
-    prefix: str = attrs.field(default="typedbus", kw_only=True)
+    prefix: str = attrs.field(default="typedbus", kw_only=True, validator=_token)
     _session: Session | None = attrs.field(init=False, repr=False, default=None)
 
     @property
@@ -139,17 +126,16 @@ class Link:
 
     async def start(self) -> None:
         """
-        Connect.
+        Connect; does nothing after a start without a stop.
 
         Raises:
-            NotConnected: There is no connection in time, or a file cannot be read.
+            LinkFault: A file cannot be read, or has no such secret.
+            NotConnected: There is no connection in time.
             ServerTooOld: The server is older than 2.10.23.
         """
-        if isinstance(self.servers, Sequence):
-            options = self._options(self.servers, self.token_file)
-        else:
-            options = self._options([self.servers.url], self.servers.token_file)
-        session = Session(self.bus, options, self.origin)
+        if self._session is not None:
+            return
+        session = Session(self.bus, self._options(), self.origin)
         await session.open(self.connect_within, required=self.require_at_start)
         self._session = session
 
@@ -169,25 +155,19 @@ class Link:
             return Check(is_ok=True)
         return Check(is_ok=False, detail=f"no connection: {session.connection.last_error}")
 
-    def _options(self, servers: Sequence[str], token_file: Path | str | None) -> Options:
-        token = None if token_file is None else lambda: Path(token_file).read_text(encoding="utf-8").strip()
-        seed = None if self.nkey_seed is None else Path(self.nkey_seed)
-        credentials = None if self.credentials is None else Path(self.credentials)
-        try:
-            for file in (seed, credentials):
-                if file is not None:
-                    file.read_bytes()
-            if token is not None:
-                token()
-            context = None if self.tls is None else self.tls.context()
-        except OSError as error:
-            raise NotConnected(tuple(map(without_secrets, servers)), 0, error_text(error)) from error
+    def _options(self) -> Options:
+        if isinstance(self.servers, tuple):
+            servers, token_file = self.servers, self.token_file
+        else:
+            servers, token_file = (parse(self.servers.url),), self.servers.token_file
+        if self.nkey_seed is not None and self.credentials is not None:
+            raise LinkFault("credentials", "they have a seed as well; give either credentials or nkey_seed")
+        secrets = Secrets(token_file, self.nkey_seed, self.credentials)
+        secrets.check()
         return Options(
             servers,
             self.name or "typedbus",
-            token=token,
-            nkey_seed=seed,
-            credentials=credentials,
-            tls=context,
-            tls_hostname=None if self.tls is None else self.tls.hostname,
+            secrets,
+            None if self.tls is None else self.tls.context(),
+            None if self.tls is None else self.tls.hostname,
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import attrs
 
 if TYPE_CHECKING:
-    from typedbus.nats._connection import Message
+    from typedbus.nats._watcher import Message
 
 
 @attrs.define(eq=False)

@@ -12,11 +12,13 @@ import attrs
 from typedbus._base.failures import error_text
 from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import Bus
-from typedbus.nats._connection import Connection, Options, Subscription, Watcher
+from typedbus.nats._connection import Connection
 from typedbus.nats._errors import NotConnected
 from typedbus.nats._events import LINK, Connected, ConnectionLost, LinkEvent
 from typedbus.nats._handover import Handover
 from typedbus.nats._replies import Replies
+from typedbus.nats._security import Options
+from typedbus.nats._watcher import Watcher
 
 
 def process_name(name: str) -> str:
@@ -49,7 +51,6 @@ class Session:
     connection: Connection = attrs.field(init=False, repr=False)
     replies: Replies = attrs.field(init=False, repr=False)
     handover: Handover = attrs.field(init=False, repr=False)
-    _replies: Subscription | None = attrs.field(init=False, repr=False, default=None)
     _watchers: list[Watcher] = attrs.field(init=False, repr=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -66,7 +67,7 @@ class Session:
             ServerTooOld: The server is older than 2.10.23.
         """
         try:
-            self._replies = await self.connection.subscribe(f"{self.replies.prefix}.*", self.replies.receive)
+            await self.connection.subscribe(f"{self.replies.prefix}.*", self.replies.receive)
             is_connected = await self.connection.open(within)
         except BaseException:
             await self.connection.close(0)
@@ -95,17 +96,25 @@ class Session:
         """Notify the watchers."""
         self.bus.log(f"connected to {server}")
         self.report(Connected(server))
-        for watcher in tuple(self._watchers):
-            watcher.connected(server)
+        self._notify(lambda watcher: watcher.connected(server))
 
     def disconnected(self, reason: str) -> None:
         """Notify the watchers."""
-        self.bus.log(f"the connection to {', '.join(self.options.addresses)} is lost: {reason}", ERROR)
+        self.bus.log(f"the connection to a NATS server is lost: {reason}", ERROR)
         self.report(ConnectionLost(reason))
-        for watcher in tuple(self._watchers):
-            watcher.disconnected(reason)
+        self._notify(lambda watcher: watcher.disconnected(reason))
 
     def denied(self, subject: str) -> None:
         """Notify the watchers."""
+        self._notify(lambda watcher: watcher.denied(subject))
+
+    def failed(self, reason: str) -> None:
+        """Log *reason*."""
+        self.bus.log(f"NATS: {reason}", ERROR)
+
+    def _notify(self, call: Callable[[Watcher], None]) -> None:
         for watcher in tuple(self._watchers):
-            watcher.denied(subject)
+            try:
+                call(watcher)
+            except Exception as error:
+                self.failed(f"a port was not notified: {error_text(error)}")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import math
 from typing import Final, Literal
 
 import attrs
@@ -28,6 +29,19 @@ def _stream_name(_stream: object, _field: object, value: str) -> None:
         )
 
 
+def _amount(stream: Stream, field: attrs.Attribute[float | None], value: object) -> None:
+    if value is None and field.default is None:
+        return
+    kinds = (int, float) if "float" in str(field.type) else (int,)
+    if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < math.inf:
+        raise StreamFault(stream.name, f"{field.name}={value!r} is not a number above 0")
+
+
+def _storage(stream: Stream, _field: object, value: object) -> None:
+    if value not in ("file", "memory"):
+        raise StreamFault(stream.name, f"storage={value!r} is neither 'file' nor 'memory'")
+
+
 @attrs.frozen(kw_only=True)
 class Stream:
     """
@@ -51,18 +65,19 @@ class Stream:
     """
 
     name: str = attrs.field(kw_only=False, validator=_stream_name)
-    replicas: int = 1
-    max_age: float | None = None
-    max_bytes: int | None = None
-    max_messages: int | None = None
-    duplicate_window: float = 120.0
-    storage: Literal["file", "memory"] = "file"
+    replicas: int = attrs.field(default=1, validator=_amount)
+    max_age: float | None = attrs.field(default=None, validator=_amount)
+    max_bytes: int | None = attrs.field(default=None, validator=_amount)
+    max_messages: int | None = attrs.field(default=None, validator=_amount)
+    duplicate_window: float = attrs.field(default=120.0, validator=_amount)
+    storage: Literal["file", "memory"] = attrs.field(default="file", validator=_storage)
 
     def subject_of(self, channel: str) -> str:
         """Return the subject of the events of *channel*."""
         return f"{self.name}.{channel}"
 
-    def _config(self) -> StreamConfig:
+    def config(self) -> StreamConfig:
+        """Return the stream for nats-py."""
         return StreamConfig(
             name=self.name,
             subjects=[f"{self.name}.>"],
@@ -106,32 +121,39 @@ async def ensure(
     problem = "the server has not answered"
     while (left := end - loop.time()) > 0:
         try:
-            info = await connection.bounded(connection.streams.stream_info(name), left)
-        except NotFoundError:
-            if isinstance(stream, str):
-                raise StreamFault(name, "the server has no such stream: create it, or pass Stream(...)") from None
-            try:
-                info = await connection.bounded(connection.streams.add_stream(stream._config()), left)  # noqa: SLF001  # this module's class
-            except (Error, TimeoutError, ValueError) as error:
-                if (
-                    isinstance(error, APIError)
-                    and error.err_code != _NAME_IN_USE
-                    and (error.code or _SERVER_ERROR) < _SERVER_ERROR
-                ):
-                    raise StreamFault(name, f"it cannot be created: {error.description}") from error
-                problem = f"it cannot be created: {error_text(error)}"
-                await asyncio.sleep(_PAUSE)
-                continue
+            info = await _found_or_created(connection, stream, name, left)
         except NoRespondersError:
             problem = "the server has no JetStream: enable it in the configuration of the server, 'jetstream {}'"
-            await asyncio.sleep(_PAUSE)
-            continue
+        except APIError as error:
+            problem = f"the server answers: {error.description}"
         except (Error, TimeoutError) as error:
-            problem = error_text(error)
-            await asyncio.sleep(_PAUSE)
-            continue
-        return _checked(name, info, subject, horizon)
+            problem = _problem(connection, error)
+        else:
+            return _checked(name, info, subject, horizon)
+        await asyncio.sleep(min(_PAUSE, left))
     raise StreamFault(name, f"{problem} (after {within:g} s)")
+
+
+async def _found_or_created(connection: Connection, stream: Stream | str, name: str, within: float) -> StreamInfo:
+    try:
+        return await connection.bounded(connection.streams.stream_info(name), within)
+    except NotFoundError:
+        if isinstance(stream, str):
+            raise StreamFault(name, "the server has no such stream: create it, or pass Stream(...)") from None
+    try:
+        return await connection.bounded(connection.streams.add_stream(stream.config()), within)
+    except APIError as error:
+        if error.err_code == _NAME_IN_USE or (error.code or _SERVER_ERROR) >= _SERVER_ERROR:
+            raise
+        raise StreamFault(name, f"it cannot be created: {error.description}") from error
+
+
+def _problem(connection: Connection, error: Exception) -> str:
+    if not connection.is_connected:
+        return f"there is no connection: {connection.last_error}"
+    if isinstance(error, TimeoutError) and connection.last_denied.lower().startswith("$js.api."):
+        return f"the server denies this user to publish on {connection.last_denied!r}: grant it '$JS.API.>'"
+    return error_text(error)
 
 
 def _checked(name: str, info: StreamInfo, subject: str, horizon: float) -> StreamInfo:
@@ -140,7 +162,7 @@ def _checked(name: str, info: StreamInfo, subject: str, horizon: float) -> Strea
         raise StreamFault(
             name, f"it stores {', '.join(subjects) or 'no subject'}, and not {subject!r}: add the subject to the stream"
         )
-    window = info.config.duplicate_window
+    window = info.config.duplicate_window or 0.0
     if window < horizon:
         raise StreamFault(
             name,
