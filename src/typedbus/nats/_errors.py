@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import NoReturn
 
+from typedbus._base.errors import OperatorError
 from typedbus._base.structured import StructuredError
 
 
-class LinkFault(StructuredError, ValueError):
+class LinkFault(StructuredError, ValueError, OperatorError):
     """
     Raised by a `Link`, or by its start, for an argument that it cannot use, such as a file that is missing.
 
@@ -23,7 +24,7 @@ class LinkFault(StructuredError, ValueError):
         return f"{self.argument} of Link(...): {self.problem}"
 
 
-class NotConnected(StructuredError, ConnectionError):
+class NotConnected(StructuredError, ConnectionError, OperatorError):
     """
     Raised by the start of a `Link` that could not connect in time.
 
@@ -44,7 +45,7 @@ class NotConnected(StructuredError, ConnectionError):
         )
 
 
-class ServerTooOld(StructuredError, ConnectionError):
+class ServerTooOld(StructuredError, ConnectionError, OperatorError):
     """
     Raised by the start of a `Link` to a server older than 2.10.23, which may lose a stream when its process is killed.
 
@@ -60,7 +61,7 @@ class ServerTooOld(StructuredError, ConnectionError):
         return f"the server {self.server} has version {self.version}; typedbus.nats needs nats-server 2.10.23 or later"
 
 
-class StreamFault(StructuredError, ValueError):
+class StreamFault(StructuredError, ValueError, OperatorError):
     """
     Raised by the start of a `Link` for a stream that a port or a consumer cannot use.
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import math
-from typing import Final, Literal
+from typing import Any, Final, Literal
 
 import attrs
 from nats.errors import Error, NoRespondersError
@@ -29,7 +29,7 @@ def _stream_name(_stream: object, _field: object, value: str) -> None:
         )
 
 
-def _amount(stream: Stream, field: attrs.Attribute[float | None], value: object) -> None:
+def _amount(stream: Stream, field: attrs.Attribute[Any], value: object) -> None:
     if value is None and field.default is None:
         return
     kinds = (int, float) if "float" in str(field.type) else (int,)
