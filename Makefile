@@ -146,7 +146,7 @@ bench: .venv/bench
 		each = [project["dependencies"], *project["optional-dependencies"].values()]; \
 		print(*{one.replace(">=", "==") for some in each for one in some if one[:9] != "typedbus["}, sep="\n")' > .venv-minimum/lowest.txt
 	.venv-minimum/bin/python -m pip install --quiet --constraint .venv-minimum/lowest.txt \
-		--editable '.[cli,graph,wsgi,asgi,mounts,autoreload,otel,prometheus]' --group test
+		--editable '.[cli,graph,wsgi,asgi,mounts,autoreload,nats,otel,prometheus]' --group test
 	touch $@
 
 .venv-%/test: pyproject.toml

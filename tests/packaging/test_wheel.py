@@ -40,7 +40,7 @@ def installed(wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     python(sys.executable, folder, "-m", "venv", "--without-pip", "venv")
     interpreter = folder / "venv" / ("Scripts" if os.name == "nt" else "bin") / "python"
     wanted = [
-        f"{wheel}[asgi,autoreload,cli,graph,mounts,otel,prometheus,settings,wsgi]",
+        f"{wheel}[asgi,autoreload,cli,graph,mounts,nats,otel,prometheus,settings,wsgi]",
         "mypy",
         "opentelemetry-sdk",
         "pyright[nodejs]",

@@ -42,7 +42,7 @@ def _storage(stream: Stream, _field: object, value: object) -> None:
         raise StreamFault(stream.name, f"storage={value!r} is neither 'file' nor 'memory'")
 
 
-@attrs.frozen(kw_only=True)
+@attrs.frozen
 class Stream:
     """
     A stream of JetStream in which events are stored.
@@ -64,13 +64,13 @@ class Stream:
         StreamFault: The name or a number cannot be one of a stream.
     """
 
-    name: str = attrs.field(kw_only=False, validator=_stream_name)
-    replicas: int = attrs.field(default=1, validator=_amount)
-    max_age: float | None = attrs.field(default=None, validator=_amount)
-    max_bytes: int | None = attrs.field(default=None, validator=_amount)
-    max_messages: int | None = attrs.field(default=None, validator=_amount)
-    duplicate_window: float = attrs.field(default=120.0, validator=_amount)
-    storage: Literal["file", "memory"] = attrs.field(default="file", validator=_storage)
+    name: str = attrs.field(validator=_stream_name)
+    replicas: int = attrs.field(kw_only=True, default=1, validator=_amount)
+    max_age: float | None = attrs.field(kw_only=True, default=None, validator=_amount)
+    max_bytes: int | None = attrs.field(kw_only=True, default=None, validator=_amount)
+    max_messages: int | None = attrs.field(kw_only=True, default=None, validator=_amount)
+    duplicate_window: float = attrs.field(kw_only=True, default=120.0, validator=_amount)
+    storage: Literal["file", "memory"] = attrs.field(kw_only=True, default="file", validator=_storage)
 
     def subject_of(self, channel: str) -> str:
         """Return the subject of the events of *channel*."""
