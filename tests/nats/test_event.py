@@ -1,57 +1,29 @@
-"""Durable events: an event is in the stream when its publish returns, and every publish ends by its deadline."""
+"""Durable events: an event is in the stream when its publish returns, from the loop and from threads."""
 
 from __future__ import annotations
 
 import asyncio
-import contextlib
-from collections.abc import AsyncIterator
-from typing import Any
+import threading
+from collections import defaultdict
 
 import attrs
+import pytest
+from tests.nats.links import body, linked, opened, placed, stored
 from tests.nats.servers import NatsServer, raw
+from tests.processes import LIMIT
 
-from typedbus import Bus, Channel, Component, Container, running
+from typedbus import AsyncChannel, Bus, Channel, Component, Container, LoopError, running
 from typedbus.nats import (
+    EncodeFailed,
     EventPort,
     Link,
+    LinkClosed,
+    OutcomeUnknown,
+    PortFault,
+    SchemaFault,
     Stream,
     event,
 )
-
-placed = Channel[[int], None]("order_placed")
-noted = Channel[[str], None]("noted")
-
-
-@contextlib.asynccontextmanager
-async def linked(server: NatsServer, **options: Any) -> AsyncIterator[Link]:
-    """Give a started link to *server*, and stop it."""
-    link = Link(Bus(), [server.url], **options)
-    await link.start()
-    try:
-        yield link
-    finally:
-        await link.stop()
-
-
-@contextlib.asynccontextmanager
-async def opened(link: Link, **options: Any) -> AsyncIterator[EventPort[[int]]]:
-    """Give a started port for `placed` on the stream ORDERS, and stop it."""
-    port = event(link, placed, **{"stream": Stream("ORDERS"), **options})
-    await port.start()
-    try:
-        yield port
-    finally:
-        await port.stop()
-
-
-async def stored(server: NatsServer, stream: str = "ORDERS") -> list[bytes]:
-    """Return the bodies of all events in a stream."""
-    async with raw(server) as client:
-        api = client.jetstream()
-        state = (await api.stream_info(stream)).state
-        return [
-            (await api.get_msg(stream, number)).data or b"" for number in range(state.first_seq, state.last_seq + 1)
-        ]
 
 
 def test_a_publish_returns_when_the_event_is_stored(server: NatsServer) -> None:
@@ -93,3 +65,167 @@ def test_a_port_is_a_component_whose_users_may_publish_in_their_start(server: Na
     with running(Site):
         pass
     assert asyncio.run(stored(server)) == [b'{"arg0":1}', b'{"arg0":2}']
+
+
+def test_threads_publish_and_submit_in_their_order(server: NatsServer) -> None:
+    async def check() -> None:
+        async with linked(server) as link, opened(link, window=64) as port:
+
+            def work(first: int) -> None:
+                assert port.publish_from_thread(first).stream == "ORDERS"
+                futures = [port.submit(number) for number in range(first + 1, first + 100)]
+                assert [future.result().sequence for future in futures] == sorted(
+                    future.result().sequence for future in futures
+                )
+
+            await asyncio.gather(*(asyncio.to_thread(work, 1000 * number) for number in range(8)))
+            bodies = await stored(server)
+            by_thread = defaultdict(list)
+            for one in bodies:
+                by_thread[int(one[8:-1]) // 1000].append(one)
+            assert {**by_thread} == {
+                number: [*map(body, range(1000 * number, 1000 * number + 100))] for number in range(8)
+            }
+
+    asyncio.run(check())
+
+
+def test_an_event_with_a_known_key_is_stored_once(server: NatsServer) -> None:
+    async def check() -> None:
+        async with linked(server) as link, opened(link) as port:
+            first = await port.keyed("order-17").publish(17)
+            second = await asyncio.to_thread(port.keyed("order-17").publish_from_thread, 17)
+            third = await asyncio.wrap_future(port.keyed("order-17").submit(17))
+            assert (first.is_duplicate, second.is_duplicate, third.is_duplicate) == (False, True, True)
+            assert {first.sequence, second.sequence, third.sequence} == {1}
+            assert {first.message_id, second.message_id, third.message_id} == {"order-17"}
+            assert await stored(server) == [body(17)]
+
+    asyncio.run(check())
+
+
+def test_an_event_is_encoded_now_and_stored_later(server: NatsServer) -> None:
+    port = event(Link(Bus(), ["nats://127.0.0.1:1"]), placed, stream="ORDERS")
+    encoded = [port.encoded(1), port.keyed("order-2").encoded(2)]
+
+    async def check() -> None:
+        async with linked(server) as link, opened(link) as port:
+            receipts = [await port.publish_encoded(one) for one in encoded]
+            assert [one.message_id for one in receipts] == [one.message_id for one in encoded]
+            assert receipts[1].message_id == "order-2"
+            assert (await port.publish_encoded(encoded[0])).is_duplicate
+            assert await stored(server) == [body(1), body(2)]
+            async with raw(server) as client:
+                headers = (await client.jetstream().get_msg("ORDERS", 1)).headers
+            assert headers is not None
+            assert headers["Tb-Origin"] == encoded[0].headers["Tb-Origin"]
+
+    asyncio.run(check())
+
+
+@pytest.mark.parametrize("key", ["", "a b", "line\nline", "\r", "ü", "x" * 256, 17])
+def test_a_key_that_cannot_be_an_id_is_refused(key: str) -> None:
+    port = event(Link(Bus(), ["nats://127.0.0.1:1"]), placed, stream="ORDERS")
+    with pytest.raises(PortFault, match="1 to 255 printable ASCII characters") as caught:
+        port.keyed(key)
+    assert (caught.value.channel, caught.value.option, caught.value.given) == ("order_placed", "key", key)
+
+
+@pytest.mark.parametrize("option, given", [("deadline", 0), ("deadline", True), ("window", 0), ("window", 1.5)])
+def test_an_option_that_is_no_such_number_is_refused(option: str, given: float) -> None:
+    with pytest.raises(PortFault, match=f"{option}={given!r}"):
+        event(Link(Bus(), ["nats://127.0.0.1:1"]), placed, stream="ORDERS", **{option: given})  # type: ignore[arg-type]
+
+
+def test_a_channel_whose_arguments_cannot_be_sent_is_refused_where_the_port_is_made() -> None:
+    with pytest.raises(SchemaFault, match="'anything'"):
+        event(Link(Bus(), ["nats://127.0.0.1:1"]), Channel[[object], None]("anything"), stream="ORDERS")
+
+
+def test_a_port_sends_between_its_start_and_its_stop(server: NatsServer) -> None:
+    async def check() -> None:
+        async with linked(server) as link:
+            port = event(link, placed, stream=Stream("ORDERS"))
+            for _ in range(2):
+                with pytest.raises(LinkClosed, match="'order_placed'"):
+                    await port.publish(1)
+                with pytest.raises(LinkClosed):
+                    port.submit(1)
+                with pytest.raises(LinkClosed):
+                    await asyncio.to_thread(port.publish_from_thread, 1)
+                await port.start()
+                await port.publish(2)
+                await port.stop()
+                await port.stop()
+            assert await stored(server) == [body(2), body(2)]
+        with pytest.raises(LinkClosed):
+            await port.start()
+
+    asyncio.run(check())
+
+
+def test_calls_on_a_wrong_loop_or_in_its_thread_are_refused(server: NatsServer) -> None:
+    async def check() -> None:
+        async with linked(server) as link, opened(link) as port:
+            with pytest.raises(LoopError, match=r"publish_from_thread\(\) on the event port of 'order_placed'"):
+                port.publish_from_thread(1)
+
+            async def elsewhere() -> int:
+                with pytest.raises(LoopError, match="another event loop"):
+                    await port.publish(2)
+                with pytest.raises(LoopError):
+                    port.publish_from_thread(3)
+                return (await asyncio.wrap_future(port.submit(4))).sequence
+
+            assert await asyncio.to_thread(asyncio.run, elsewhere()) == 1
+            assert await stored(server) == [body(4)]
+
+    asyncio.run(check())
+
+
+def test_a_blocked_loop_does_not_block_a_thread_beyond_the_deadline(server: NatsServer) -> None:
+    async def check() -> None:
+        async with linked(server) as link, opened(link, deadline=0.2) as port:
+            outcomes: list[object] = []
+
+            def publish() -> None:
+                try:
+                    outcomes.append(port.publish_from_thread(1))
+                except OutcomeUnknown as error:
+                    outcomes.append(error)
+
+            thread = threading.Thread(target=publish)
+            thread.start()
+            thread.join(LIMIT)  # blocks the loop
+            assert [type(one) for one in outcomes] == [OutcomeUnknown]
+
+    asyncio.run(check())
+
+
+def test_an_argument_that_does_not_fit_raises_in_the_caller(server: NatsServer) -> None:
+    async def check() -> None:
+        async with linked(server) as link, opened(link) as port:
+            with pytest.raises(TypeError):
+                port.submit()  # type: ignore[call-arg]
+            with pytest.raises(EncodeFailed):
+                port.submit("17")  # type: ignore[arg-type]
+            assert await stored(server) == []
+
+    asyncio.run(check())
+
+
+def test_a_local_publish_is_forwarded_to_the_stream(server: NatsServer) -> None:
+    shipped = AsyncChannel[[int], None]("shipped")
+
+    async def check() -> None:
+        async with linked(server) as link, opened(link) as port:
+            other = event(link, shipped, stream=Stream("ORDERS"))
+            await other.start()
+            link.bus[placed].subscribe(port.forward_from_thread)
+            link.bus[shipped].subscribe(other.forward)
+            await asyncio.to_thread(link.bus[placed].publish, 1)
+            await link.bus[shipped].publish(2)
+            await other.stop()
+            assert await stored(server) == [body(1), body(2)]
+
+    asyncio.run(check())

@@ -1,0 +1,75 @@
+"""Links and ports of tests, started on the loop of the test, and what they must not leave."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+import threading
+import time
+from collections.abc import AsyncIterator, Iterator
+from typing import Any
+
+from tests.nats.servers import NatsServer, raw
+
+from typedbus import Bus, Channel
+from typedbus.nats import LINK, EventPort, Link, LinkEvent, Stream, event
+
+placed = Channel[[int], None]("order_placed")
+
+
+@contextlib.asynccontextmanager
+async def linked(server: NatsServer, user: str = "", **options: Any) -> AsyncIterator[Link]:
+    """Give a started link to *server*, and stop it; it must leave no task and no thread."""
+    before = {*threading.enumerate()}
+    link = Link(Bus(), [server.url.replace("//", f"//{user}@" if user else "//")], **options)
+    await link.start()
+    try:
+        yield link
+    finally:
+        await link.stop()
+    tasks = asyncio.all_tasks() - {asyncio.current_task()}
+    assert not [task for task in tasks if "typedbus" in task.get_name() or "nats" in repr(task.get_coro())]
+    pool = "asyncio_"  # the threads of `asyncio.to_thread`
+    assert not [thread for thread in {*threading.enumerate()} - before if not thread.name.startswith(pool)]
+
+
+@contextlib.asynccontextmanager
+async def opened(link: Link, **options: Any) -> AsyncIterator[EventPort[[int]]]:
+    """Give a started port for `placed` on the stream ORDERS, and stop it; it must leave no timer and no handler."""
+    port = event(link, placed, **{"stream": Stream("ORDERS"), **options})
+    await port.start()
+    try:
+        yield port
+    finally:
+        await port.stop()
+    assert link.session("test").replies.handlers == {}
+
+
+async def stored(server: NatsServer, stream: str = "ORDERS") -> list[bytes]:
+    """Return the bodies of all events in a stream."""
+    async with raw(server) as client:
+        api = client.jetstream()
+        state = (await api.stream_info(stream)).state
+        numbers = range(max(state.first_seq, 1), state.last_seq + 1)
+        return [(await api.get_msg(stream, number)).data or b"" for number in numbers]
+
+
+def body(number: int) -> bytes:
+    """Return the body of the event on `placed` with this argument."""
+    return b'{"arg0":%d}' % number
+
+
+def noted(link: Link) -> list[LinkEvent]:
+    """Return a list to which every event of the link is appended."""
+    events: list[LinkEvent] = []
+    link.bus[LINK].subscribe(events.append)
+    return events
+
+
+@contextlib.contextmanager
+def within(seconds: float) -> Iterator[None]:
+    """Fail if the block takes longer."""
+    start = time.monotonic()
+    yield
+    took = time.monotonic() - start
+    assert took <= seconds, f"{took:.2f} s instead of {seconds:g} s at most"
