@@ -9,6 +9,7 @@ another process.
 from __future__ import annotations
 
 try:
+    from typedbus.nats._ask import Answer, Asked, AskPort, ask
     from typedbus.nats._consumer import Consumer
     from typedbus.nats._databases import AsyncConnection, SyncConnection
     from typedbus.nats._delivery import Delivery, delivery
@@ -32,6 +33,8 @@ try:
         SchemaFault,
         ServerTooOld,
         StreamFault,
+        TooLarge,
+        Unreadable,
         WindowFull,
     )
     from typedbus.nats._event import EventPort, event
@@ -41,16 +44,19 @@ try:
         ConnectionLost,
         DeadLettered,
         LinkEvent,
+        QuestionRefused,
         Retried,
         SchemaMismatch,
         SignalsDropped,
         Unresolved,
     )
+    from typedbus.nats._gather import Gathered, Gathering, GatherPort, gather
     from typedbus.nats._inbox import Inbox
     from typedbus.nats._link import Link, Server
     from typedbus.nats._local_server import LocalServer, ServerFault, ServerMissing
     from typedbus.nats._pending import Receipt
     from typedbus.nats._redelivery import Redelivery
+    from typedbus.nats._responder import Responder
     from typedbus.nats._security import TLS
     from typedbus.nats._streams import Stream
     from typedbus.nats._table_errors import (
@@ -72,6 +78,9 @@ from typedbus._base.exports import export
 __all__ = (
     "LINK",
     "TLS",
+    "Answer",
+    "AskPort",
+    "Asked",
     "AsyncConnection",
     "Busy",
     "Connected",
@@ -85,6 +94,9 @@ __all__ = (
     "Disconnected",
     "EncodeFailed",
     "EventPort",
+    "GatherPort",
+    "Gathered",
+    "Gathering",
     "Inbox",
     "InboxArgumentError",
     "Link",
@@ -99,10 +111,12 @@ __all__ = (
     "OutcomeUnknown",
     "OutsideTransaction",
     "PortFault",
+    "QuestionRefused",
     "Receipt",
     "Redelivery",
     "RemoteError",
     "RemoteTimeout",
+    "Responder",
     "Retried",
     "SchemaFault",
     "SchemaMismatch",
@@ -115,11 +129,15 @@ __all__ = (
     "StreamFault",
     "SyncConnection",
     "TableNameError",
+    "TooLarge",
+    "Unreadable",
     "Unresolved",
     "UnsupportedConnection",
     "WindowFull",
+    "ask",
     "delivery",
     "event",
+    "gather",
 )
 
 export(globals())

@@ -38,6 +38,9 @@ class Subscription:
     """
     A subscription that outlives each single connection.
 
+    Args:
+        refused: Called if the server does not let this user subscribe; without it the error is logged.
+
     Attributes:
         dropped: How many messages were lost because more than *limit* waited.
     """
@@ -46,6 +49,7 @@ class Subscription:
     receive: Callable[[Message], None]
     group: str
     limit: int
+    refused: Callable[[], object] | None
     dropped: int = attrs.field(init=False, default=0)
     handle: Any = attrs.field(init=False, default=None)  # nats-py's object for the current connection
     line: Line | None = attrs.field(init=False, default=None)
@@ -149,7 +153,13 @@ class Connection:
             dropped(self.last_error)
 
     async def subscribe(
-        self, subject: str, receive: Callable[[Message], None], *, group: str = "", limit: int = _LIMIT
+        self,
+        subject: str,
+        receive: Callable[[Message], None],
+        *,
+        group: str = "",
+        limit: int = _LIMIT,
+        refused: Callable[[], object] | None = None,
     ) -> Subscription:
         """
         Call *receive* with each message on *subject*, of each connection to come as well, until `unsubscribe`.
@@ -159,8 +169,10 @@ class Connection:
             receive: Called in the thread of the loop; it must not block. An exception is logged.
             group: The processes with this group share the messages.
             limit: How many messages may wait for *receive*; further messages are lost, and counted.
+            refused: Called if the server does not let this user subscribe, on this connection or a later one; without
+                it the error is logged.
         """
-        subscription = Subscription(subject, receive, group, limit)
+        subscription = Subscription(subject, receive, group, limit, refused)
         self._subscriptions.append(subscription)
         if self._line is not None:
             # A connection that is lost now subscribes again when it is made again.
@@ -169,11 +181,13 @@ class Connection:
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
-        """End *subscription*. Messages that have arrived and were not passed on are lost."""
+        """End *subscription*. It receives what the server has sent until then, if the server answers within 1 second."""
         if subscription in self._subscriptions:
             self._subscriptions.remove(subscription)
         handle, subscription.handle = subscription.handle, None
         if handle is not None and subscription.line is self._line:
+            with contextlib.suppress(Error, TimeoutError):
+                await self.bounded(self._drain(handle), _PATIENCE)
             with contextlib.suppress(Error, TimeoutError):
                 await self.bounded(handle.unsubscribe(), _PATIENCE)
 
@@ -228,7 +242,7 @@ class Connection:
         servers, tried = Rotation(self.options.servers), 0
         while True:
             address = servers.next()
-            line = Line(address, self._failed, self._denied)
+            line = Line(address, self._failed, self._denied, self._refused)
             was_open = False
             try:
                 await line.open(self.options)
@@ -289,9 +303,25 @@ class Connection:
         else:
             await handle.unsubscribe()
 
+    async def _drain(self, handle: Any) -> None:
+        # The method of nats-py for this ends before the last messages: its ping is written before its request.
+        line = self._line
+        if line is not None:
+            await line.client._send_unsubscribe(handle._id)  # noqa: SLF001
+            await line.flush(_PATIENCE)
+            await handle._pending_queue.join()  # noqa: SLF001
+
     def _denied(self, subject: str) -> None:
         self.last_denied = subject
         self.owner.denied(subject)
+
+    def _refused(self, subject: str) -> None:
+        concerned = [one.refused for one in self._subscriptions if one.subject.lower() == subject.lower()]
+        for refused in concerned:
+            if refused is not None:
+                refused()
+        if None in concerned or not concerned:
+            self.owner.failed(f"the server denies this user to subscribe to the subject {subject!r}")
 
     def _failed(self, error: Exception) -> None:
         if isinstance(error, SlowConsumerError):

@@ -263,18 +263,25 @@ class _Failure(StructuredError):
 
 class Denied(_Failure, PermissionError):
     """
-    The server does not let this user publish on the subject of a port. Nothing was delivered.
+    The server does not let this user publish on the subject of a port, or subscribe to that of a responder.
+
+    A port that returns it has delivered nothing.
 
     Attributes:
-        channel: The channel of the port.
-        subject: The subject on which the user may not publish.
+        channel: The channel of the port or the responder.
+        subject: The subject.
+        action: "publish on" or "subscribe to".
     """
 
     channel: str
     subject: str
+    action: str = "publish on"
 
     def __str__(self) -> str:
-        return f"nothing was sent on {self.channel!r}: the server denies this user to publish on the subject {self.subject!r}"
+        return (
+            f"channel {self.channel!r}: the server denies this user to {self.action} the subject {self.subject!r}; "
+            "allow it in the permissions of the user"
+        )
 
 
 class Disconnected(_Failure, ConnectionError):
@@ -365,4 +372,48 @@ class Busy(_Failure, RuntimeError):
     def __str__(self) -> str:
         return (
             f"{self.origin} has too many questions on {self.channel!r} waiting, and called no listener; ask again later"
+        )
+
+
+class Unreadable(_Failure, ValueError):
+    """
+    A message of an `ask` or a `gather` cannot be decoded, since the two processes declare the channel differently.
+
+    Attributes:
+        channel: The channel of the port.
+        part: "question", in which case no listener was called, or "answer".
+        problem: What is wrong, with the path of the value.
+        origin: The other process: it could not read the question, or has sent the answer.
+    """
+
+    channel: str
+    part: str
+    problem: str
+    origin: str
+
+    def __str__(self) -> str:
+        place = f"the question could not be decoded by {self.origin}, which called no listener"
+        if self.part != "question":
+            place = f"the answer of {self.origin} cannot be decoded"
+        return f"channel {self.channel!r}: {place}: {self.problem}; declare the channel in both processes alike"
+
+
+class TooLarge(StructuredError, ValueError):
+    """
+    Raised for a message that is larger than the server allows. Nothing was sent.
+
+    Attributes:
+        channel: The channel of the port.
+        size: How many bytes it has, with its headers.
+        limit: How many bytes the server allows.
+    """
+
+    channel: str
+    size: int
+    limit: int
+
+    def __str__(self) -> str:
+        return (
+            f"a message on {self.channel!r} has {self.size} bytes, and the server allows {self.limit}: pass a reference "
+            "to the data in place of the data, or raise max_payload of the server"
         )

@@ -73,8 +73,17 @@ class SchemaMismatch(Record):
     theirs: str
 
 
+@attrs.frozen(eq=False, repr=False)
+class QuestionRefused(Record):
+    """A question of *origin* on *channel* could not be decoded, because of *problem*; it has got this as its answer."""
+
+    channel: str
+    origin: str
+    problem: str
+
+
 LinkEvent: TypeAlias = (
-    Connected | ConnectionLost | SignalsDropped | Unresolved | Retried | DeadLettered | SchemaMismatch
+    Connected | ConnectionLost | SignalsDropped | Unresolved | Retried | DeadLettered | SchemaMismatch | QuestionRefused
 )
 """Every event that a link publishes on `LINK`; `match` can be checked for exhaustiveness."""
 

@@ -35,7 +35,7 @@ _ATTEMPT: Final = 2
 _FOREVER: Final = 1 << 30
 #: The first version that keeps a stream when its process is killed, according to Jepsen's analysis of 2.12.1.
 _OLDEST: Final = (2, 10, 23)
-_DENIED: Final = re.compile(r'permissions violation for publish to "([^"]+)"', re.IGNORECASE)
+_DENIED: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
 
 #: A message that waits: its subject, data, subject for replies and headers, and what is called if it is dropped.
 Outgoing: TypeAlias = tuple[str, bytes, str, dict[str, str] | None, Callable[[str], object] | None]
@@ -50,6 +50,7 @@ class Line:
         address: The server.
         failed: Called with each error that does not end the connection.
         denied: Called with the subject of a message that the server has refused, which may be in lower case.
+        refused: Called with the subject of a subscription that the server has refused, in the same way.
 
     Attributes:
         client: nats-py's client.
@@ -60,6 +61,7 @@ class Line:
     address: Address
     failed: Callable[[Exception], None]
     denied: Callable[[str], None]
+    refused: Callable[[str], None]
     client: Client = attrs.field(init=False, factory=Client)
     outgoing: collections.deque[Outgoing] = attrs.field(init=False, factory=collections.deque)
     is_lost: asyncio.Future[str] = attrs.field(init=False, factory=lambda: asyncio.get_running_loop().create_future())
@@ -254,7 +256,7 @@ class Line:
 
     async def _failed(self, error: Exception) -> None:
         if denied := _DENIED.search(str(error)):
-            self.denied(denied[1])
+            (self.denied if denied[1].lower() == "publish" else self.refused)(denied[2])
         elif self.client.is_connected and not isinstance(error, (OSError, StaleConnectionError)):
             self.failed(error)
         else:

@@ -1,0 +1,235 @@
+"""Calls that send a question and wait for answers, on the event loop or in a thread."""
+
+from __future__ import annotations
+
+import asyncio
+import concurrent.futures
+import contextlib
+from collections.abc import Callable
+from typing import TYPE_CHECKING, Final, Generic, NoReturn, Protocol, TypeVar
+
+import attrs
+
+from typedbus._base.errors import LoopError
+from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
+from typedbus.nats._errors import Denied, Disconnected, LinkClosed, TooLarge
+from typedbus.nats._headers import ALL_HEADER, size_of
+
+if TYPE_CHECKING:
+    from typedbus.nats._connection import Message
+    from typedbus.nats._link import Link
+    from typedbus.nats._replies import Replies
+    from typedbus.nats._session import Session
+
+T = TypeVar("T")
+T_co = TypeVar("T_co", covariant=True)
+
+#: How many seconds a thread waits for a blocked event loop longer than for an answer.
+_LATE: Final = 0.2
+
+
+class Collector(Protocol[T_co]):
+    """Makes the outcome of one call, or of all calls, from the answers; its methods are called on the event loop."""
+
+    def received(self, message: Message) -> T_co | None:
+        """Return the outcome, or None if the call goes on."""
+        ...
+
+    def expired(self) -> T_co:
+        """Return the outcome at the end of the time."""
+        ...
+
+
+@attrs.define(eq=False)
+class _Call(Generic[T]):
+    """One call; its methods are called on the event loop."""
+
+    calls: Calls[T]
+    collector: Collector[T]
+    data: bytes
+    deliver: Callable[[T | Disconnected | Denied], object]
+    reply: str = attrs.field(init=False, default="")
+    replies: Replies | None = attrs.field(init=False, default=None)
+    timer: asyncio.TimerHandle | None = attrs.field(init=False, default=None)
+    due: float = attrs.field(init=False, default=0.0)
+
+    def receive(self, message: Message) -> None:
+        """Receive an answer."""
+        outcome = self.collector.received(message)
+        if outcome is not None:
+            self.settle(outcome)
+        elif self.calls.stall is not None and self.timer is not None:
+            self.timer.cancel()
+            loop = asyncio.get_running_loop()
+            self.timer = loop.call_at(min(self.due, loop.time() + self.calls.stall), self.expire)
+
+    def expire(self) -> None:
+        """End at the end of the time."""
+        self.settle(self.collector.expired())
+
+    def dropped(self, reason: str) -> None:
+        """End, since the question was not sent."""
+        self.settle(Disconnected(self.calls.name, was_sent=False, reason=reason))
+
+    def settle(self, outcome: T | Disconnected | Denied) -> None:
+        """End with *outcome*, unless it has ended."""
+        if self.forget():
+            self.deliver(outcome)
+
+    def forget(self, _: object = None) -> bool:
+        """Ignore all further answers, and return whether it had not ended."""
+        if self.replies is None or self.timer is None:
+            return False
+        self.timer.cancel()
+        self.replies.forget(self.reply)
+        self.replies = None
+        self.calls.waiting.discard(self)
+        return True
+
+
+@attrs.define(eq=False)
+class Calls(Generic[T]):
+    """
+    The calls of one port.
+
+    Args:
+        link: The link of the port.
+        name: The name of its channel.
+        fingerprint: The fingerprint of the arguments.
+        timeout: How many seconds a call takes at the most.
+        stall: A call ends this many seconds after an answer, if no other one comes; None for no such end.
+        wants_all: Whether the results of all listeners are wanted.
+    """
+
+    link: Link
+    name: str
+    fingerprint: str
+    timeout: float
+    stall: float | None = None
+    wants_all: bool = False
+    waiting: set[_Call[T]] = attrs.field(init=False, repr=False, factory=set)
+    _subject: str = attrs.field(init=False, repr=False, default="")
+    _headers: dict[str, str] = attrs.field(init=False, repr=False, factory=dict)
+    _header_size: int = attrs.field(init=False, repr=False, default=0)
+    _session: Session | None = attrs.field(init=False, repr=False, default=None)
+    _unwatch: Callable[[], None] | None = attrs.field(init=False, repr=False, default=None)
+
+    async def start(self) -> None:
+        """Begin to use the connection of the link."""
+        session = self.link.session(self.name)
+        self._subject = question_subject(self.link.prefix, self.name)
+        self._headers = {
+            SCHEMA_HEADER: self.fingerprint,
+            ORIGIN_HEADER: session.origin,
+            **({ALL_HEADER: "1"} if self.wants_all else {}),
+        }
+        self._header_size = size_of(self._headers)
+        self._unwatch = session.watch(self)
+        self._session = session
+
+    async def stop(self) -> None:
+        """End the calls that wait, with `Disconnected`; further calls raise `LinkClosed`."""
+        self._session = None
+        if self._unwatch is not None:
+            self._unwatch()
+            self._unwatch = None
+        self.disconnected("the port has stopped")
+
+    async def awaited(self, action: str, collector: Collector[T], data: bytes) -> T | Disconnected | Denied:
+        """
+        Send *data*, and return the outcome.
+
+        Raises:
+            LinkClosed: The link has not started, or has stopped.
+            LoopError: The caller runs on another event loop than that of the link; *action* names the call.
+            TooLarge: The server does not allow a message of this size.
+        """
+        session = self._checked(data)
+        loop = session.loop
+        if asyncio.get_running_loop() is not loop:
+            self._refuse(
+                action, f"this is not the event loop of its link; call {action}_from_thread in a thread instead"
+            )
+        future: asyncio.Future[T | Disconnected | Denied] = loop.create_future()
+
+        def deliver(outcome: T | Disconnected | Denied) -> None:
+            if not future.done():
+                future.set_result(outcome)
+
+        call = _Call(self, collector, data, deliver)
+        self._begin(call)
+        try:
+            return await future
+        finally:
+            call.forget()
+
+    def blocked(self, action: str, collector: Collector[T], data: bytes) -> T | Disconnected | Denied:
+        """Send *data*, and wait in this thread for the outcome; the errors are as for `awaited`."""
+        if _runs_loop():
+            self._refuse(f"{action}_from_thread", f"an event loop runs in this thread; await {action}(...) instead")
+        session = self._checked(data)
+        future: concurrent.futures.Future[T | Disconnected | Denied] = concurrent.futures.Future()
+        call = _Call(self, collector, data, future.set_result)
+        try:
+            session.handover.call(self._begin, call)
+        except RuntimeError as error:  # the loop is closed
+            raise LinkClosed(self.name) from error
+        try:
+            return future.result(self.timeout + _LATE)
+        except concurrent.futures.TimeoutError:
+            return collector.expired()
+        finally:
+            if not future.done():
+                with contextlib.suppress(RuntimeError):
+                    session.handover.call(call.forget, None)
+
+    def connected(self, server: str) -> None:
+        """There is a connection again."""
+
+    def disconnected(self, reason: str) -> None:
+        """End the calls that wait: no answer arrives on the next connection."""
+        for call in tuple(self.waiting):
+            call.settle(Disconnected(self.name, was_sent=True, reason=reason))
+
+    def denied(self, subject: str) -> None:
+        """End the calls that wait, if *subject* is that of the port."""
+        if subject.lower() == self._subject.lower():
+            for call in tuple(self.waiting):
+                call.settle(Denied(self.name, self._subject))
+
+    def _checked(self, data: bytes) -> Session:
+        session = self._session
+        if session is None:
+            raise LinkClosed(self.name)
+        size, limit = len(data) + self._header_size, session.connection.max_payload
+        if size > limit:
+            raise TooLarge(self.name, size, limit)
+        return session
+
+    def _begin(self, call: _Call[T]) -> None:
+        session = self._session
+        if session is None:  # the port has stopped since the thread has called it
+            call.deliver(Disconnected(self.name, was_sent=False, reason="the port has stopped"))
+            return
+        call.replies = session.replies
+        call.reply = session.replies.expect(call.receive)
+        call.due = session.loop.time() + self.timeout
+        call.timer = session.loop.call_at(call.due, call.expire)
+        self.waiting.add(call)
+        session.connection.send(self._subject, call.data, call.reply, self._headers, call.dropped)
+
+    def _refuse(self, action: str, reason: str) -> NoReturn:
+        raise LoopError(f"{action}(...) on {self.name!r}", reason)
+
+
+def question_subject(prefix: str, channel: str) -> str:
+    """Return the subject of the questions on *channel*; signals of the same channel have another one."""
+    return f"{prefix}.ask.{channel}"
+
+
+def _runs_loop() -> bool:
+    try:
+        asyncio.get_running_loop()
+    except RuntimeError:
+        return False
+    return True
