@@ -8,17 +8,23 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
+from typing import Final
 
 import attrs
 
 from typedbus._base.exports import export
-from typedbus._channels.channel import AnyChannel
+from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel
 from typedbus._container.container import Container
+from typedbus.catalogue._asyncapi import asyncapi, message_schemas
+from typedbus.catalogue._changes import Change, changes
 from typedbus.catalogue._declared import Declaration, declarations, described
+from typedbus.catalogue._html import html
+from typedbus.catalogue._json import UnreadableCatalogue, from_json, to_json
 from typedbus.catalogue._model import (
     CatalogueChannel,
     Dynamic,
     Field,
+    How,
     Parameter,
     PayloadType,
     Port,
@@ -26,6 +32,7 @@ from typedbus.catalogue._model import (
     Use,
 )
 from typedbus.catalogue._sources import imported
+from typedbus.catalogue._text import markdown, text
 from typedbus.catalogue._types import payload_types
 from typedbus.catalogue._uses import uses
 from typedbus.catalogue._wired import Wired
@@ -34,14 +41,19 @@ from typedbus.porting._modules import trees_of
 __all__ = (
     "Catalogue",
     "CatalogueChannel",
+    "Change",
     "Dynamic",
     "Field",
     "Parameter",
     "PayloadType",
     "Port",
     "Unread",
+    "UnreadableCatalogue",
     "Use",
+    "changes",
 )
+
+_ORDER: Final[tuple[How, ...]] = ("publishes", "holds", "passes", "listens", "watches")
 
 
 @attrs.frozen
@@ -122,9 +134,49 @@ class Catalogue:
             tuple(unread),
         )
 
+    @classmethod
+    def load(cls, text: str) -> Catalogue:
+        """
+        Return the catalogue that `json` wrote as *text*.
 
-def _rank(use: Use) -> tuple[str, int, str]:
-    return use.file, use.line, use.component
+        Raises:
+            UnreadableCatalogue: It is no catalogue of this version.
+        """
+        return from_json(text)
+
+    def json(self) -> str:
+        """Return all data as JSON, the format of the file that is committed."""
+        return to_json(self)
+
+    def text(self) -> str:
+        """Return a paragraph for each channel, with places that editors can open."""
+        return text(self)
+
+    def markdown(self) -> str:
+        """Return a document with a diagram of each module, and tables of publishers and listeners."""
+        return markdown(self)
+
+    def html(self) -> str:
+        """Return a document as one file, with a box that filters the channels."""
+        return html(self)
+
+    def asyncapi(self, *, title: str, version: str = "0", every: bool = False) -> str:
+        """
+        Return the channels with remote ports as an AsyncAPI 3.0 document in JSON.
+
+        The schemas of messages are those of `typedbus.nats`, if it is installed and can send the channel.
+
+        Args:
+            title: The title of the document.
+            version: The version of the application.
+            every: Whether channels without remote ports are included.
+        """
+        return asyncapi(self, title=title, version=version, every=every, schemas=message_schemas(self.channels))
+
+
+def _rank(use: Use) -> tuple[int, int, str, int, str]:
+    """Return the place of *use*: publishers before listeners, listeners in running order, and in order of the source."""
+    return _ORDER.index(use.how), use.priority or DEFAULT_PRIORITY, use.file, use.line, use.component
 
 
 export(globals())

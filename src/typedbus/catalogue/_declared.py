@@ -67,7 +67,11 @@ def declarations(module: ModuleType, file: str, tree: ast.Module) -> Iterator[De
             case ast.AnnAssign(target=ast.Name(id=name), value=value):
                 names = [(name, isinstance(value, ast.Call))]
             case ast.ImportFrom(names=aliases):
-                names = [(alias.asname or alias.name, False) for alias in aliases]
+                names = [
+                    (alias.asname or alias.name, False)
+                    for alias in aliases
+                    if _is_exported(module, file, alias.name, alias.asname)
+                ]
             case ast.If(body=body, orelse=other):
                 inner = [*body, *other]
             case ast.Try(body=body, handlers=handlers, orelse=other, finalbody=final):
@@ -84,6 +88,13 @@ def declarations(module: ModuleType, file: str, tree: ast.Module) -> Iterator[De
                     channel, f"{module.__name__}:{path}{name}", shown(file), statement.lineno, is_creation, doc
                 )
         pending.extendleft((line, after, namespace, path) for line, after in reversed(list(_with_next(inner))))
+
+
+def _is_exported(module: ModuleType, file: str, name: str, new_name: str | None) -> bool:
+    """Return whether an import makes *name* part of *module*, as type checkers understand it."""
+    exported: object = getattr(module, "__all__", ())
+    is_listed = isinstance(exported, (list, tuple)) and (new_name or name) in exported
+    return is_listed or name == new_name or Path(file).name == "__init__.py"
 
 
 def _with_next(statements: Sequence[ast.stmt]) -> Iterator[tuple[ast.stmt, ast.stmt | None]]:

@@ -44,10 +44,18 @@ class Field:
 
 @attrs.frozen
 class PayloadType:
-    """A class with fields that is an argument or a result of a channel; *name* is its full name."""
+    """
+    A class with fields that is an argument or a result of a channel, or is in a field of such a class.
+
+    Attributes:
+        name: Its full name.
+        fields: Its fields; the members of an enum, with their values as types.
+        is_enum: Whether it is an enum.
+    """
 
     name: str
     fields: tuple[Field, ...] = ()
+    is_enum: bool = False
 
 
 @attrs.frozen
@@ -107,8 +115,8 @@ class CatalogueChannel:
         is_async: Whether a publish is awaited.
         parameters: Its parameters; None if only type checkers know them.
         result: The type of the result of a listener; "" if it is unknown.
-        aliases: The other modules and attributes that have the channel.
-        uses: All places that use it, in order of file and line.
+        aliases: The other modules and attributes that export the channel.
+        uses: All places that use it: publishers first, and listeners in running order.
         ports: Its remote ports.
     """
 
@@ -150,6 +158,12 @@ class CatalogueChannel:
     def used(self, *hows: How) -> tuple[Use, ...]:
         """Return the uses of these kinds."""
         return tuple(use for use in self.uses if use.how in hows)
+
+    @property
+    def shown_uses(self) -> tuple[Use, ...]:
+        """The uses, without the holders whose publishes are found."""
+        publishers = {use.component for use in self.used("publishes")}
+        return tuple(use for use in self.uses if use.how != "holds" or use.component not in publishers)
 
     @property
     def is_remote(self) -> bool:

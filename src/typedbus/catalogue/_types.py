@@ -59,7 +59,8 @@ def payload_types(annotations: list[object]) -> list[PayloadType]:
     while pending:
         for cls in _classes_in(pending.pop()):
             if cls not in found and (fields := _fields_of(cls)) is not None:
-                found[cls] = PayloadType(_full_name(cls), tuple(field for field, _ in fields))
+                own = tuple(field for field, _ in fields)
+                found[cls] = PayloadType(_full_name(cls), own, issubclass(cls, enum.Enum))
                 pending.extend(annotation for _, annotation in fields)
     return sorted(found.values(), key=lambda one: one.name)
 

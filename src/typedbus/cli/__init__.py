@@ -17,6 +17,7 @@ from typing import Final
 
 import click
 
+from typedbus.cli._channels import channels
 from typedbus.cli._control import reload, restart, status, stop
 from typedbus.cli._options import FAULTS, FILE, OK, STDOUT, Command, assignment, targets_or_default
 from typedbus.cli._run import run
@@ -65,6 +66,7 @@ def commands() -> None:
     For a class Shop in the file app/container.py:
       typedbus check app.container:Shop
       typedbus graph app.container:Shop --output shop.svg
+      typedbus channels app.container:Shop
       typedbus run app.container:Shop
       typedbus run app.container:Shop --daemon --pidfile shop.pid
       typedbus stop --pidfile shop.pid
@@ -234,5 +236,5 @@ def _count(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-for _command in (run, stop, restart, reload, status):
+for _command in (channels, run, stop, restart, reload, status):
     commands.add_command(_command)

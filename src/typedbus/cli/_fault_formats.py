@@ -60,14 +60,19 @@ def record(fault: Fault) -> dict[str, str | int | None]:
 def annotation(fault: Fault) -> str:
     """Return *fault* as a workflow command of GitHub."""
     file, line = _place(fault)
+    text = f"{fault.path}: {fault.problem}; {fault.remedy}"
+    return github_annotation("error", type(fault).__name__, text, file or "", line or 0)
+
+
+def github_annotation(level: str, title: str, text: str, file: str, line: int) -> str:
+    """Return a workflow command of GitHub that shows *text* at *line* of *file*, or without a place if *file* is empty."""
     # Paths in annotations are relative to the root of the repository, wherever the job runs.
     root = Path(os.environ.get("GITHUB_WORKSPACE") or _working_directory())
-    properties = {"title": type(fault).__name__}
-    if file is not None:
-        properties = {"file": _relative_to(root, file), "line": str(line), **properties}
+    properties = {"title": title}
+    if file:
+        properties = {"file": _relative_to(root, str(Path(file).absolute())), "line": str(line), **properties}
     fields = ",".join(f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items())
-    message = f"{fault.path}: {fault.problem}; {fault.remedy}".translate(_IN_MESSAGE)
-    return f"::error {fields}::{message}\n"
+    return f"::{level} {fields}::{text.translate(_IN_MESSAGE)}\n"
 
 
 def show(verdict: str, faults: Sequence[Fault], notes: Sequence[str] = ()) -> None:
