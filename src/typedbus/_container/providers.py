@@ -183,7 +183,11 @@ def reached(node: object, ends: Callable[[object], bool]) -> Iterator[tuple[obje
         if ends(provider):
             yield provider, is_lazy, item
         else:
-            pending.extend(_received_by(provider, is_lazy))
+            # What is read from a reference is read from its target. An attribute of a getter is another getter.
+            kept = item if getattr(type(provider), "is_forwarding", False) else None
+            pending.extend(
+                (other, lazy, kept if own is None else own) for other, lazy, own in _received_by(provider, is_lazy)
+            )
 
 
 def _received_by(node: object, is_lazy: bool) -> list[tuple[object, bool, object]]:
@@ -193,6 +197,17 @@ def _received_by(node: object, is_lazy: bool) -> list[tuple[object, bool, object
     called = {id(need): need for need in needs(node)}
     related = {} if provider.last_overriding is not None else {id(other): other for other in _related(provider)}
     return [(other, is_lazy or key not in called, item) for key, other in reversed((related | called).items())]
+
+
+def items_read(argument: object, ends: Callable[[object], bool]) -> Iterator[object]:
+    """Yield the keys of the items that the providers in *argument* read, without going past providers for which *ends* is true."""
+    pending: list[Any] = [*providers_among([argument])]
+    while pending:
+        provider = pending.pop()
+        if isinstance(provider, providers.ItemGetter):
+            yield provider.name
+        if not ends(provider):
+            pending.extend(_related(provider))
 
 
 def foreseen(condition: object) -> bool | None:

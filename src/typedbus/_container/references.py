@@ -13,7 +13,7 @@ from __future__ import annotations
 import weakref
 from collections.abc import Container as Membership
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, ClassVar, Final
 
 from dependency_injector import providers
 
@@ -111,6 +111,9 @@ class Reference(_Provider):
         target: The provider in place of *original*, made from the counterpart; None without one.
         candidates: The paths of the counterparts if there are several.
     """
+
+    #: Whether a call returns what the provider in `related` returns.
+    is_forwarding: ClassVar[bool] = True
 
     def __init__(self, original: object = None, declaration: object = None) -> None:
         super().__init__()

@@ -15,11 +15,12 @@ from typedbus._base.signatures import call_of, called_by, unparametrised
 from typedbus._base.static import is_a
 from typedbus._bus.builtin import LIFECYCLE_CHANNELS
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel
+from typedbus._container.body import inner_of, members_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
 from typedbus._container.core import analysis_of, components_of, core_of, run_together, scoped_of
 from typedbus._container.descriptions import class_of
-from typedbus._container.providers import is_provider, reached
+from typedbus._container.providers import is_provider, items_read
 from typedbus.catalogue._declared import shown
 from typedbus.catalogue._model import Port, PortKind, Use
 from typedbus.catalogue._uses import Held
@@ -91,8 +92,16 @@ class Wired:
                     for parameter, passed in arguments.items():
                         for name in names.get(parameter, ()):
                             held[owner, name] += [(channel, component.path) for channel in passed]
-        bases = frozenset(base for container in containers for base in type(container).__mro__)
+        bases = frozenset(base for container in containers for base in _container_classes(container))
         return cls(listening, holding, ports, {key: tuple(value) for key, value in held.items()}, bases)
+
+
+def _container_classes(container: object) -> Iterator[type]:
+    """Yield the classes of *container* and of its nested containers, with their bases."""
+    yield from type(container).__mro__
+    for member in members_of(container).values():
+        if (nested := inner_of(member)) is not None:
+            yield from _container_classes(nested)
 
 
 def port_kind(builds: object) -> PortKind | None:
@@ -138,13 +147,9 @@ def _arguments(component: Component[object]) -> Iterator[tuple[str, list[AnyChan
             yield name, channels
 
 
-def _channels_in(value: Any) -> Iterator[AnyChannel]:
-    if is_a(value, AnyChannel):
-        yield value
-    elif is_provider(value):
-        for _, _, item in reached(value, lambda node: isinstance(node, Component)):
-            if is_a(item, AnyChannel):
-                yield item
+def _channels_in(value: object) -> Iterator[AnyChannel]:
+    items = [value, *items_read(value, lambda node: isinstance(node, Component))]
+    yield from (item for item in items if is_a(item, AnyChannel))
 
 
 def _homes(component: Component[object]) -> Iterator[tuple[object, dict[str, list[str]]]]:
