@@ -501,7 +501,7 @@ def test_a_shell_completes_commands(folder: Path) -> None:
         check=False,
     )
 
-    assert done.stdout == "plain,check\n"
+    assert done.stdout == "plain,channels\nplain,check\n"
 
 
 def test_the_version_of_the_package_is_printed() -> None:
