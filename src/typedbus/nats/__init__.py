@@ -43,6 +43,7 @@ try:
         Connected,
         ConnectionLost,
         DeadLettered,
+        EventRefused,
         LinkEvent,
         QuestionRefused,
         Retried,
@@ -54,13 +55,16 @@ try:
     from typedbus.nats._inbox import Inbox
     from typedbus.nats._link import Link, Server
     from typedbus.nats._local_server import LocalServer, ServerFault, ServerMissing
+    from typedbus.nats._outbox import FailedEvent, Outbox
     from typedbus.nats._pending import Receipt
     from typedbus.nats._redelivery import Redelivery
+    from typedbus.nats._relay_connection import Connect
     from typedbus.nats._responder import Responder
     from typedbus.nats._security import TLS
     from typedbus.nats._streams import Stream
     from typedbus.nats._table_errors import (
         InboxArgumentError,
+        OutboxArgumentError,
         OutsideTransaction,
         TableNameError,
         UnsupportedConnection,
@@ -83,6 +87,7 @@ __all__ = (
     "Asked",
     "AsyncConnection",
     "Busy",
+    "Connect",
     "Connected",
     "ConnectionLost",
     "Consumer",
@@ -94,6 +99,8 @@ __all__ = (
     "Disconnected",
     "EncodeFailed",
     "EventPort",
+    "EventRefused",
+    "FailedEvent",
     "GatherPort",
     "Gathered",
     "Gathering",
@@ -108,6 +115,8 @@ __all__ = (
     "NoListener",
     "NotConnected",
     "NotStored",
+    "Outbox",
+    "OutboxArgumentError",
     "OutcomeUnknown",
     "OutsideTransaction",
     "PortFault",

@@ -19,9 +19,10 @@ from typedbus.nats._delivery import ID_HEADER, ORIGIN_HEADER, SCHEMA_HEADER, is_
 from typedbus.nats._durable import Durable
 from typedbus.nats._errors import LinkClosed, OutcomeUnknown, PortFault, WindowFull
 from typedbus.nats._link import Link
+from typedbus.nats._message_ids import new_message_id
 from typedbus.nats._pending import Encoded, Pending, Receipt
 from typedbus.nats._schema import MessageSchema, schema_of
-from typedbus.nats._streams import Stream
+from typedbus.nats._streams import Stream, named
 
 P = ParamSpec("P")
 
@@ -159,6 +160,11 @@ class EventPort(Generic[P]):
         """The name of the channel."""
         return self._sender.channel
 
+    @property
+    def stream(self) -> str:
+        """The name of the stream."""
+        return named(self._sender.stream).name
+
     async def publish(self, *args: P.args, **kwargs: P.kwargs) -> Receipt:
         """
         Store an event, and wait for the acknowledgement, on the event loop of the link.
@@ -235,7 +241,7 @@ class EventPort(Generic[P]):
     def encoded(self, *args: P.args, **kwargs: P.kwargs) -> Encoded:
         """Return an event that is not sent yet, for a table or a file; needs no connection."""
         headers = {SCHEMA_HEADER: self._schema.fingerprint, ORIGIN_HEADER: self._sender.link.origin}
-        return Encoded(self._key or uuid.uuid4().hex, self._schema.encode(*args, **kwargs), headers)
+        return Encoded(self._key or new_message_id(), self._schema.encode(*args, **kwargs), headers)
 
     async def publish_encoded(self, event: Encoded) -> Receipt:
         """Store *event*; everything else is as for `publish`."""

@@ -64,6 +64,16 @@ class DeadLettered(Record):
 
 
 @attrs.frozen(eq=False, repr=False)
+class EventRefused(Record):
+    """A stream refused an event of an outbox for the *attempts*-th time because of *reason*; it stays in the table."""
+
+    channel: str
+    message_id: str
+    attempts: int
+    reason: str
+
+
+@attrs.frozen(eq=False, repr=False)
 class SchemaMismatch(Record):
     """The first message of *origin* with another schema of *channel* than this process has; *theirs* is its fingerprint."""
 
@@ -83,7 +93,15 @@ class QuestionRefused(Record):
 
 
 LinkEvent: TypeAlias = (
-    Connected | ConnectionLost | SignalsDropped | Unresolved | Retried | DeadLettered | SchemaMismatch | QuestionRefused
+    Connected
+    | ConnectionLost
+    | SignalsDropped
+    | Unresolved
+    | Retried
+    | DeadLettered
+    | EventRefused
+    | SchemaMismatch
+    | QuestionRefused
 )
 """Every event that a link publishes on `LINK`; `match` can be checked for exhaustiveness."""
 

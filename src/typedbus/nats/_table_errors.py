@@ -73,3 +73,21 @@ class InboxArgumentError(StructuredError, ValueError):
 
     def __str__(self) -> str:
         return f"{self.name}={self.given!r} is not usable in an inbox: {self.remedy}"
+
+
+class OutboxArgumentError(StructuredError, ValueError):
+    """
+    Raised for an argument of an `Outbox` that it cannot use.
+
+    Attributes:
+        name: The name of the argument.
+        given: The argument.
+        remedy: What to pass instead.
+    """
+
+    name: str
+    given: object
+    remedy: str
+
+    def __str__(self) -> str:
+        return f"{self.name}={self.given!r} is not usable in an outbox: {self.remedy}"
