@@ -19,6 +19,8 @@ from typedbus.nats._streams import Stream, covers, ensure
 _PAUSE: Final = 0.2
 #: From this code on an error is not the fault of the request, such as that of an election.
 _SERVER_ERROR: Final = 500
+#: The error of settings that cannot be changed; its code is that of a failing server.
+_CANNOT_CHANGE: Final = 10012
 _GROUP: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LITERAL: Final = re.compile(r"[^A-Za-z0-9_-]")
 #: The longest name of a consumer that the server takes.
@@ -108,9 +110,9 @@ class Position:
             try:
                 await connection.bounded(connection.streams.add_consumer(stream, config), left)
             except APIError as error:
-                if (error.code or _SERVER_ERROR) < _SERVER_ERROR:
-                    raise StreamFault(stream, self._refused(error)) from error
-                problem = error_text(error)
+                problem = error.description or error_text(error)
+                if error.err_code == _CANNOT_CHANGE or (error.code or _SERVER_ERROR) < _SERVER_ERROR:
+                    raise StreamFault(stream, self._refused(problem)) from error
             except (Error, TimeoutError) as error:
                 problem = error_text(error)
             else:
@@ -118,8 +120,8 @@ class Position:
             await asyncio.sleep(min(_PAUSE, max(end - loop.time(), 0)))
         raise StreamFault(stream, f"its consumer {self.name!r} could not be checked: {problem} (after {within:g} s)")
 
-    def _refused(self, error: APIError) -> str:
+    def _refused(self, problem: str) -> str:
         return (
-            f"its consumer {self.name!r} cannot have the settings of this group: {error.description}; use another group, or remove "
+            f"its consumer {self.name!r} cannot have the settings of this group: {problem}; use another group, or remove "
             "the consumer: then the group receives the events of the stream again from the first"
         )

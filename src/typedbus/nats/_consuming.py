@@ -11,33 +11,29 @@ import attrs
 from typing_extensions import ParamSpec
 
 from typedbus._base.stopping import Stopping
-from typedbus._bus.builtin import ERROR, WARNING
+from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import parts_of
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus.nats._connection import Message, Subscription
 from typedbus.nats._consumer_config import Position
-from typedbus.nats._dead_letters import dead_headers, failure_text, kind_of, store
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER, Received, State, received
 from typedbus.nats._errors import StreamFault
-from typedbus.nats._events import DeadLettered, Retried, SchemaMismatch
+from typedbus.nats._events import SchemaMismatch
 from typedbus.nats._listening import Listening
 from typedbus.nats._redelivery import Redelivery
 from typedbus.nats._schema import MessageSchema
 from typedbus.nats._session import Session
+from typedbus.nats._settling import Settling
 from typedbus.nats._streams import named
 from typedbus.nats._workers import Tasks, Threads
 
 P = ParamSpec("P")
 
-_ACK: Final = b"+ACK"
-_NAK: Final = b"-NAK"
-_TERM: Final = b"+TERM"
 _IN_PROGRESS: Final = b"+WPI"
 #: Seconds between two looks at listeners, heartbeats and the stream.
 _LONGEST_TICK: Final = 1.0
-#: Seconds in which the server must confirm a dead letter, and the last acknowledgements of a stop.
-_STORE_WITHIN: Final = 5.0
+#: Seconds in which the server must receive the last acknowledgements of a stop.
 _FLUSH_WITHIN: Final = 1.0
 #: How many pairs of a process and its schema are remembered.
 _MOST_MISMATCHES: Final = 1000
@@ -75,29 +71,24 @@ class Consuming(Generic[P]):
     must_check: bool
     problem: str = attrs.field(init=False, default="it has not begun")
     _workers: Threads | Tasks = attrs.field(init=False)
-    _held: dict[int, Received] = attrs.field(init=False, factory=dict)
+    _settling: Settling = attrs.field(init=False)
     _subscription: Subscription | None = attrs.field(init=False, default=None)
     _is_taking: bool = attrs.field(init=False, default=False)
     _wake: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _checking: asyncio.Task[None] | None = attrs.field(init=False, default=None)
-    #: The dead letters that are being stored.
-    _burials: set[asyncio.Task[None]] = attrs.field(init=False, factory=set)
-    #: Acknowledgements that were not sent, because the connection was lost, by their subject.
-    _unsent: dict[str, bytes] = attrs.field(init=False, factory=dict)
-    #: A `SystemExit` or its like, raised by a listener.
-    _interrupt: BaseException | None = attrs.field(init=False, default=None)
-    #: Whether the stop waits no longer for listeners.
-    _is_impatient: bool = attrs.field(init=False, default=False)
     _mismatches: set[tuple[str, str]] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
+        self._settling = Settling(
+            self.session, self.schema.name, self.position, self.redelivery, self.name, self._wake.set
+        )
         listening = Listening(self.bound, self.schema)
         if isinstance(self.bound, AsyncBoundChannel):
-            self._workers = Tasks(listening.call_async, self._ended, self.name, self.concurrency)
+            self._workers = Tasks(listening.call_async, self._settling.ended, self.name, self.concurrency)
         else:
             own = parts_of(self.session.bus).machine.runs.get().own
             self._workers = Threads(
-                listening.call, self._ended, self.session.handover, own, self.name, self.concurrency
+                listening.call, self._settling.ended, self.session.handover, own, self.name, self.concurrency
             )
 
     async def run(self, stopping: Stopping) -> None:
@@ -113,7 +104,7 @@ class Consuming(Generic[P]):
         try:
             if isinstance(self._workers, Threads):
                 self._workers.start()
-            while not asked.done() and self._interrupt is None:
+            while not asked.done() and self._settling.interrupt is None:
                 self._wake.clear()
                 await self._adjust()
                 if self._beat():
@@ -127,15 +118,13 @@ class Consuming(Generic[P]):
                 await self._end()
             finally:
                 unwatch()
-        if self._interrupt is not None:
-            raise self._interrupt
+        if self._settling.interrupt is not None:
+            raise self._settling.interrupt
 
     def connected(self, server: str) -> None:
         """Send the acknowledgements that could not be sent, and check the consumer of the server."""
-        unsent, self._unsent = self._unsent, {}
-        for reply, payload in unsent.items():
-            self._send(reply, payload)
-        for event in self._held.values():
+        self._settling.resend()
+        for event in self._settling.held.values():
             event.beat = 0.0
         self.must_check = True
         self._wake.set()
@@ -171,7 +160,7 @@ class Consuming(Generic[P]):
     def _problem(self) -> str:
         if not self.bound.has_listeners:
             return f"channel {self.schema.name!r} has no listener: subscribe one, or remove the consumer"
-        if sum(event.hangs for event in self._held.values()) >= self.concurrency:
+        if sum(event.hangs for event in self._settling.held.values()) >= self.concurrency:
             return f"the listeners of channel {self.schema.name!r} hang"
         return ""
 
@@ -190,7 +179,7 @@ class Consuming(Generic[P]):
         """End the subscription, and return the events that no listener has begun."""
         subscription, self._subscription, self._is_taking = self._subscription, None, False
         for event in self._workers.take_back():
-            self._settle(event, _NAK)
+            self._settling.return_(event)
         if subscription is not None:
             await self.session.connection.unsubscribe(subscription)
 
@@ -199,10 +188,8 @@ class Consuming(Generic[P]):
         try:
             await asyncio.shield(ending)
         except asyncio.CancelledError:
-            self._is_impatient = True
+            self._settling.cancel()
             stacks = self._workers.cancel()
-            for burial in self._burials:
-                burial.cancel()
             if stacks:
                 self.session.bus.log(f"{self.name}: a listener has not returned:\n{stacks}", ERROR)
             await ending
@@ -213,8 +200,7 @@ class Consuming(Generic[P]):
             self._checking.cancel()
         await self._cease()
         await self._workers.end()
-        if self._burials:
-            await asyncio.wait(self._burials)
+        await self._settling.end()
         await self.session.connection.flush(_FLUSH_WITHIN)
 
     def _receive(self, message: Message) -> None:
@@ -222,9 +208,9 @@ class Consuming(Generic[P]):
         if event is None:
             return
         if not self._is_taking:
-            self._send(message.reply, _NAK)
+            self._settling.return_(event)
             return
-        held = self._held.get(event.sequence)
+        held = self._settling.held.get(event.sequence)
         if held is not None and held.published == event.published:
             self._receive_again(held, event)
             return
@@ -232,9 +218,9 @@ class Consuming(Generic[P]):
         if theirs != self.schema.fingerprint:
             self._report_mismatch(event.headers.get(ORIGIN_HEADER, ""), theirs)
         event.beat = time.monotonic() + self.redelivery.ack_wait / 3
-        self._held[event.sequence] = event
+        self._settling.held[event.sequence] = event
         if event.attempt > self.redelivery.attempts:
-            self._bury(event, "NotAcknowledged", _NOT_ACKNOWLEDGED.format(event.attempt - 1))
+            self._settling.bury(event, "NotAcknowledged", _NOT_ACKNOWLEDGED.format(event.attempt - 1))
         else:
             self._workers.put(event)
 
@@ -244,9 +230,9 @@ class Consuming(Generic[P]):
             held.message = event.message
             self.session.connection.send(event.message.reply, _IN_PROGRESS)
         elif event.attempt > self.redelivery.attempts:
-            self._bury(event, "NotAcknowledged", _NOT_ACKNOWLEDGED.format(event.attempt - 1))
+            self._settling.bury(event, "NotAcknowledged", _NOT_ACKNOWLEDGED.format(event.attempt - 1))
         else:
-            self._settle(event, _nak(self.redelivery.ack_wait))
+            self._settling.return_(event, self.redelivery.ack_wait)
 
     def _report_mismatch(self, origin: str, theirs: str) -> None:
         pair = (origin, theirs)
@@ -259,7 +245,7 @@ class Consuming(Generic[P]):
     def _beat(self) -> bool:
         """Ask the server for more time for the events that are held, and return whether not all listeners hang."""
         now = time.monotonic()
-        for event in self._held.values():
+        for event in self._settling.held.values():
             if event.hangs:
                 continue
             if event.state is State.RUNNING and now - event.began > self.redelivery.patience:
@@ -274,79 +260,3 @@ class Consuming(Generic[P]):
                 event.beat = now + self.redelivery.ack_wait / 3
                 self.session.connection.send(event.message.reply, _IN_PROGRESS)
         return not self.problem
-
-    def _ended(self, event: Received) -> None:
-        """Acknowledge *event*, whose listeners have ended."""
-        if event.hangs:
-            self._wake.set()
-        if event.state is State.HANDLED:
-            self._settle(event, _ACK)
-        elif event.state is State.UNREADABLE:
-            self._bury(event, "DecodeFailed", str(event.error))
-        elif event.state is State.FAILED and event.error is not None:
-            self._failed(event, event.error)
-        else:
-            self._settle(event, _NAK if self._is_impatient else _nak(self.redelivery.first))
-            self._wake.set()
-
-    def _failed(self, event: Received, error: BaseException) -> None:
-        if isinstance(error, asyncio.CancelledError):
-            if self._is_impatient:
-                self._settle(event, _NAK)
-                return
-        elif not isinstance(error, Exception):
-            self._interrupt = self._interrupt or error
-            self._wake.set()
-        reason = failure_text(error)
-        if event.attempt >= self.redelivery.attempts:
-            self._bury(event, kind_of(error), reason)
-            return
-        delay = self.redelivery.delay(event.attempt)
-        self._settle(event, _nak(delay))
-        self.session.bus.log(
-            f"{self.name}: the event {event.message_id} failed (attempt {event.attempt} of {self.redelivery.attempts}), and is "
-            f"delivered again in {delay:g} s: {reason}",
-            WARNING,
-        )
-        self.session.report(Retried(self.schema.name, event.message_id, event.attempt, delay, reason))
-
-    def _bury(self, event: Received, kind: str, reason: str) -> None:
-        burial = asyncio.create_task(self._store(event, kind, reason), name=self.name)
-        self._burials.add(burial)
-        burial.add_done_callback(self._burials.discard)
-
-    async def _store(self, event: Received, kind: str, reason: str) -> None:
-        subject = self.position.dead_subject
-        headers = dead_headers(event, self.position.group, kind, reason)
-        problem = await store(self.session, subject, event.message.data, headers, _STORE_WITHIN)
-        if problem:
-            self._settle(event, _nak(self.redelivery.longest))
-            self.session.bus.log(
-                f"{self.name}: the dead letter of the event {event.message_id} was not stored on {subject!r}, and is tried "
-                f"again in {self.redelivery.longest:g} s: {problem}; the reason for it: {reason}",
-                ERROR,
-            )
-            return
-        self._settle(event, _TERM)
-        self.session.bus.log(
-            f"{self.name}: the event {event.message_id} is a dead letter on {subject!r} after {event.attempt} "
-            f"deliveries: {reason}",
-            ERROR,
-        )
-        self.session.report(DeadLettered(self.schema.name, event.message_id, event.attempt, subject, reason))
-
-    def _settle(self, event: Received, payload: bytes) -> None:
-        """Let go of *event*, and send its acknowledgement."""
-        if self._held.get(event.sequence) is event:
-            del self._held[event.sequence]
-        self._send(event.message.reply, payload)
-
-    def _send(self, reply: str, payload: bytes) -> None:
-        def keep(_reason: str) -> None:
-            self._unsent[reply] = payload
-
-        self.session.connection.send(reply, payload, dropped=keep)
-
-
-def _nak(delay: float) -> bytes:
-    return b'%s {"delay": %d}' % (_NAK, delay * 1e9)
