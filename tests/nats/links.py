@@ -7,7 +7,7 @@ import contextlib
 import threading
 import time
 from collections.abc import AsyncIterator, Iterator
-from typing import Any
+from typing import Any, Protocol
 
 from tests.nats.servers import NatsServer, raw
 
@@ -17,8 +17,15 @@ from typedbus.nats import LINK, EventPort, Link, LinkEvent, Stream, event
 placed = Channel[[int], None]("order_placed")
 
 
+class Addressed(Protocol):
+    """A server with an address."""
+
+    @property
+    def url(self) -> str: ...
+
+
 @contextlib.asynccontextmanager
-async def linked(server: NatsServer, user: str = "", **options: Any) -> AsyncIterator[Link]:
+async def linked(server: Addressed, user: str = "", **options: Any) -> AsyncIterator[Link]:
     """Give a started link to *server*, and stop it; it must leave no task and no thread."""
     before = {*threading.enumerate()}
     link = Link(Bus(), [server.url.replace("//", f"//{user}@" if user else "//")], **options)

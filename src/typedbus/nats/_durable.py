@@ -170,7 +170,7 @@ class Durable:
             return
         try:
             answer = decode_answer(message.data)
-        except (msgspec.MsgspecError, UnicodeDecodeError):
+        except (msgspec.MsgspecError, UnicodeDecodeError, RecursionError):
             return  # a listener on the subject has answered, and not the server
         if answer.error is None:
             if answer.stream:
