@@ -81,6 +81,10 @@ class ServerFault(StructuredError, RuntimeError, OperatorError):
         return f"the local nats-server {self.problem}{'; its log ends with:' if lines else ''}{lines}"
 
 
+def _path(folder: Path | str | None) -> Path | None:
+    return None if folder is None else Path(folder)
+
+
 @attrs.define(eq=False)
 class LocalServer:
     """
@@ -107,7 +111,7 @@ class LocalServer:
             seconds; from `watch`, if it has ended; and at the stop, if it had to be killed.
     """
 
-    folder: Path | None = attrs.field(default=None, kw_only=True, converter=attrs.converters.optional(Path))
+    folder: Path | None = attrs.field(default=None, kw_only=True, converter=_path)
     port: int = attrs.field(default=0, kw_only=True, validator=[attrs.validators.ge(0), attrs.validators.lt(1 << 16)])
     _home: Path | None = attrs.field(init=False, repr=False, default=None)
     #: The descriptor of the locked file; the server has it too, so the folder is locked as long as one of both lives.
