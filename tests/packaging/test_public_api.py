@@ -26,6 +26,7 @@ import typedbus.events
 import typedbus.faults
 import typedbus.graph
 import typedbus.injection
+import typedbus.nats
 import typedbus.observe
 import typedbus.otel
 import typedbus.process
@@ -50,6 +51,7 @@ MODULES = [
     *CORE,
     typedbus.graph,
     typedbus.injection,
+    typedbus.nats,
     typedbus.otel,
     typedbus.prometheus,
     typedbus.pytest_plugin,
@@ -247,6 +249,7 @@ PAGES_OF = {
     "typedbus.hosting.asgi": "how-to/host-in-uvicorn.md",
     "typedbus.hosting.gunicorn": "how-to/host-in-gunicorn.md",
     "typedbus.hosting.wsgi": "how-to/host-in-gunicorn.md",
+    "typedbus.nats": "nats.md",
     "typedbus.otel": "how-to/trace-with-opentelemetry.md",
     "typedbus.prometheus": "how-to/export-prometheus-metrics.md",
     "typedbus.pytest_plugin": "how-to/test-a-container.md",
@@ -258,7 +261,14 @@ def test_every_public_name_beside_the_core_is_on_the_page_of_its_module() -> Non
     """Components of a site, servers, hosting and settings have a page each, and the reference leads to it."""
     reference = (DOCS / "reference.md").read_text(encoding="utf-8")
     missing = []
-    for module in (*BESIDE, typedbus.otel, typedbus.prometheus, typedbus.pytest_plugin, typedbus.settings):
+    for module in (
+        *BESIDE,
+        typedbus.nats,
+        typedbus.otel,
+        typedbus.prometheus,
+        typedbus.pytest_plugin,
+        typedbus.settings,
+    ):
         page = PAGES_OF.get(module.__name__, module.__name__.removeprefix("typedbus.").replace(".", "/") + ".md")
         text = (DOCS / page).read_text(encoding="utf-8")
         missing += [f"{name} in {page}" for name in module.__all__ if not re.search(rf"\b{name}\b", text)]
@@ -325,7 +335,9 @@ def test_channels_and_buses_import_nothing_heavy() -> None:
             "importlib",
             "inspect",
             "logging",
+            "msgspec",
             "multiprocessing",
+            "nats",
             "rich",
             "signal",
             "subprocess",
