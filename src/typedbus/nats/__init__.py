@@ -10,6 +10,7 @@ from __future__ import annotations
 
 try:
     from typedbus.nats._ask import Answer, Asked, AskPort, ask
+    from typedbus.nats._codec import CattrsCodec, Codec, Forms
     from typedbus.nats._consumer import Consumer
     from typedbus.nats._databases import AsyncConnection, SyncConnection
     from typedbus.nats._delivery import Delivery, delivery
@@ -87,6 +88,8 @@ __all__ = (
     "Asked",
     "AsyncConnection",
     "Busy",
+    "CattrsCodec",
+    "Codec",
     "Connect",
     "Connected",
     "ConnectionLost",
@@ -101,6 +104,7 @@ __all__ = (
     "EventPort",
     "EventRefused",
     "FailedEvent",
+    "Forms",
     "GatherPort",
     "Gathered",
     "Gathering",

@@ -15,8 +15,12 @@ from typedbus.nats._value_problems import problem_of
 
 
 def encoder(
-    channel: str, parameters: Sequence[Parameter], described: Sequence[inspect.Type], make: Callable[..., object] | None
-) -> Callable[..., bytes]:
+    channel: str,
+    parameters: Sequence[Parameter],
+    described: Sequence[inspect.Type],
+    make: Callable[..., object] | None,
+    dump: Callable[[Any], Any],
+) -> Callable[..., Any]:
     """
     Return a function that checks and encodes its arguments.
 
@@ -27,10 +31,13 @@ def encoder(
         parameters: The parameters of the function.
         described: The type of each parameter.
         make: Makes the object that is encoded from the arguments; without it, the only argument is encoded.
+        dump: Encodes it.
     """
 
     def failure(values: tuple[object, ...], error: Exception) -> EncodeFailed:
         try:
+            if isinstance(error, EncodeFailed):  # of a codec
+                return error
             if isinstance(error, RecursionError):
                 raise error
             for parameter, node, value in zip(parameters, described, values, strict=True):
@@ -61,10 +68,10 @@ def encoder(
         f"def __encode{Signature(written)}:",
         "    try:",
         *statements,
-        f"        return __dumps({value})",
+        f"        return __dump({value})",
         f"    except __Exception as __error: raise __failure(({values}), __error) from __error",
     ]
-    names = {"__UNSET": msgspec.UNSET, "__make": make, "__dumps": msgspec.json.Encoder().encode}
+    names = {"__UNSET": msgspec.UNSET, "__make": make, "__dump": dump}
     return _function("__encode", source, {**checks.names, **names, "__failure": failure}, channel)
 
 
@@ -99,12 +106,24 @@ def decoder(
     source.append("    return __args, __kwargs")
 
     def failure(error: Exception) -> DecodeFailed:
-        return DecodeFailed(channel, described_error(error))
+        return DecodeFailed(channel, _described(error))
 
     return _function("__arguments", source, {**names, "__failure": failure}, channel)
 
 
-def described_error(error: Exception) -> str:
+def result_decoder(channel: str, decode: Callable[[bytes], Any]) -> Callable[[bytes], Any]:
+    """Return a function that decodes a result, or raises `DecodeFailed`."""
+
+    def decode_result(data: bytes) -> Any:
+        try:
+            return decode(data)
+        except Exception as error:
+            raise DecodeFailed(channel, f"the result: {_described(error)}") from error
+
+    return decode_result
+
+
+def _described(error: Exception) -> str:
     """Return the text of an error of a decoder, with its class if it is not one of msgspec, which states a path."""
     return str(error) if isinstance(error, msgspec.MsgspecError) else f"{type(error).__name__}: {error}"
 

@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import copy
+import functools
 import inspect
 import re
 import threading
 import weakref
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
 from typing import Any, Final, Generic, TypeVar, cast
 
@@ -16,8 +18,9 @@ from typing_extensions import ParamSpec
 
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.channel import AnyChannel, Channel
-from typedbus.nats._compiled import decoder, described_error, encoder
-from typedbus.nats._errors import DecodeFailed, SchemaFault
+from typedbus.nats._codec import Codec
+from typedbus.nats._compiled import decoder, encoder, result_decoder
+from typedbus.nats._errors import SchemaFault
 from typedbus.nats._fingerprint import fingerprint
 from typedbus.nats._schema_types import sendable
 
@@ -26,7 +29,9 @@ R = TypeVar("R")
 
 #: Subjects that begin with a dollar sign are those of dead letters.
 _NAME: Final = re.compile(r"(?!\$)[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*")
+_RESULT: Final = Parameter("result", Parameter.POSITIONAL_ONLY)
 _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
+_dump: Final = msgspec.json.Encoder().encode
 
 
 @attrs.define(eq=False)
@@ -34,7 +39,7 @@ class MessageSchema(Generic[P, R]):
     """
     The form of the messages of one channel; `schema_of` makes it.
 
-    The methods may be called in any thread.
+    All of it may be used in any thread.
 
     Attributes:
         name: The name of the channel, which is part of a subject.
@@ -46,6 +51,7 @@ class MessageSchema(Generic[P, R]):
         decode: Returns the positional and the keyword arguments of a message. Names that the channel does not have are
             ignored; an argument that the message does not have is left to the default of its parameter. Raises
             `DecodeFailed` for anything that is not a message of the channel.
+        decode_result: Returns the result of a listener in another process, or raises `DecodeFailed`.
     """
 
     name: str
@@ -53,49 +59,39 @@ class MessageSchema(Generic[P, R]):
     encode: Callable[P, bytes]
     encode_result: Callable[[R], bytes]
     decode: Callable[[bytes], tuple[tuple[object, ...], dict[str, object]]]
-    _arguments: type[msgspec.Struct]
-    _decode_result: Callable[[bytes], R]
-    _result: object
-
-    def decode_result(self, data: bytes) -> R:
-        """
-        Return the result of a listener in another process.
-
-        Raises:
-            DecodeFailed: *data* is not a result of this channel.
-        """
-        try:
-            return self._decode_result(data)
-        except Exception as error:
-            raise DecodeFailed(self.name, f"the result: {described_error(error)}") from error
+    decode_result: Callable[[bytes], R]
+    _json_schema: dict[str, object]
 
     def json_schema(self) -> dict[str, object]:
         """Return the JSON schemas of the arguments and the result: ``{"arguments": {...}, "result": {...}}``."""
-        return {
-            "arguments": msgspec.json.schema(self._arguments),
-            "result": msgspec.json.schema(self._result),
-        }
+        return copy.deepcopy(self._json_schema)
 
 
-_SCHEMAS: Final[weakref.WeakKeyDictionary[AnyChannel, MessageSchema[..., Any]]] = weakref.WeakKeyDictionary()
+_Schemas = dict[Codec | None, MessageSchema[..., Any]]
+_SCHEMAS: Final[weakref.WeakKeyDictionary[AnyChannel, _Schemas]] = weakref.WeakKeyDictionary()
 _LOCK: Final = threading.Lock()
 
 
-def schema_of(channel: Channel[P, R] | AsyncChannel[P, R]) -> MessageSchema[P, R]:
+def schema_of(channel: Channel[P, R] | AsyncChannel[P, R], codec: Codec | None = None) -> MessageSchema[P, R]:
     """
     Return the schema of the messages of *channel*, which is made once.
+
+    Args:
+        channel: The channel. Its signature must be known at run time.
+        codec: For types that are refused without it, such as `CattrsCodec`.
 
     Raises:
         SchemaFault: Its name, a parameter or its result cannot be sent.
     """
     with _LOCK:
-        schema = _SCHEMAS.get(channel)
+        schemas = _SCHEMAS.setdefault(channel, {})
+        schema = schemas.get(codec)
         if schema is None:
-            schema = _SCHEMAS[channel] = _made(channel)
+            schema = schemas[codec] = _made(channel, codec)
         return cast("MessageSchema[P, R]", schema)
 
 
-def _made(channel: AnyChannel) -> MessageSchema[..., Any]:
+def _made(channel: AnyChannel, codec: Codec | None) -> MessageSchema[..., Any]:
     name = channel.name
     if not _NAME.fullmatch(name):
         raise SchemaFault(
@@ -112,37 +108,74 @@ def _made(channel: AnyChannel) -> MessageSchema[..., Any]:
             f'its signature is unknown at run time; write {type(channel).__name__}[[int], None]("{name}"), or use declare',
         )
     parameters = tuple(signature.parameters.values())
-    parameters = tuple(signature.parameters.values())
-    described = [_described(name, parameter) for parameter in parameters]
-    result: Any = signature.return_annotation
-    if result is inspect.Signature.empty:
+    for parameter in parameters:
+        _check(name, parameter)
+    if signature.return_annotation is inspect.Signature.empty:
         raise SchemaFault(name, "the result", "it has no annotation; write -> None, or the type of the result")
-    described_result = sendable(name, result, "the result")
-    arguments = _struct(name, parameters)
-    answer = Parameter("result", Parameter.POSITIONAL_ONLY)
-    return MessageSchema(
-        name,
-        fingerprint(msgspec.json.schema(arguments)),
-        encoder(name, parameters, described, arguments),
-        encoder(name, [answer], [described_result], None),
-        decoder(name, parameters, msgspec.json.Decoder(arguments).decode),
-        arguments,
-        msgspec.json.Decoder(result).decode,
-        result,
-    )
+    make = _plain_schema if codec is None else functools.partial(_coded_schema, codec)
+    return make(name, parameters, signature.return_annotation)
 
 
-def _described(channel: str, parameter: Parameter) -> msgspec.inspect.Type:
+def _check(channel: str, parameter: Parameter) -> None:
     if parameter.kind in _VARIADIC:
         raise SchemaFault(channel, str(parameter.replace(annotation=Parameter.empty)), "declare each parameter by name")
     if parameter.name.startswith("__"):
         raise SchemaFault(channel, parameter.name, "rename it: its name must not begin with two underscores")
     if parameter.annotation is Parameter.empty:
         raise SchemaFault(channel, parameter.name, "it has no annotation; state its type")
-    return sendable(channel, parameter.annotation, parameter.name)
 
 
-def _struct(name: str, parameters: tuple[Parameter, ...]) -> type[msgspec.Struct]:
+def _plain_schema(name: str, parameters: Sequence[Parameter], result: Any) -> MessageSchema[..., Any]:
+    """Return the schema of a channel whose types msgspec restores."""
+    described = [sendable(name, parameter.annotation, parameter.name) for parameter in parameters]
+    answer = sendable(name, result, "the result")
+    arguments = _struct(name, parameters)
+    schema: dict[str, object] = msgspec.json.schema(arguments)
+    return MessageSchema(
+        name,
+        fingerprint(schema),
+        encoder(name, parameters, described, arguments, _dump),
+        encoder(name, [_RESULT], [answer], None, _dump),
+        decoder(name, parameters, msgspec.json.Decoder(arguments).decode),
+        result_decoder(name, msgspec.json.Decoder(result).decode),
+        {"arguments": schema, "result": msgspec.json.schema(result)},
+    )
+
+
+def _coded_schema(codec: Codec, name: str, parameters: Sequence[Parameter], result: Any) -> MessageSchema[..., Any]:
+    """Return the schema of a channel whose values *codec* converts to what JSON has, and back."""
+    annotations = {parameter.name: parameter.annotation for parameter in parameters}
+    forms = codec.bind(name, {**annotations, "return": result})
+    free = [parameter.replace(annotation=Any) for parameter in parameters]
+    arguments = _struct(name, free)
+    read = msgspec.json.Decoder(arguments).decode
+
+    def convert(made: msgspec.Struct, conversions: Mapping[str, Callable[[Any], object]]) -> msgspec.Struct:
+        for parameter in annotations:
+            value = getattr(made, parameter)
+            if value is not msgspec.UNSET:
+                setattr(made, parameter, conversions[parameter](value))
+        return made
+
+    schema: dict[str, object] = {
+        "type": "object",
+        "properties": {parameter.name: forms.schemas[parameter.name] for parameter in parameters},
+        "required": [parameter.name for parameter in parameters if parameter.default is Parameter.empty],
+        "$defs": forms.definitions,
+    }
+    to_plain, from_plain, unchecked = forms.to_plain, forms.from_plain, msgspec.inspect.AnyType()
+    return MessageSchema(
+        name,
+        fingerprint(schema),
+        encoder(name, free, [unchecked] * len(free), lambda *a, **k: convert(arguments(*a, **k), to_plain), _dump),
+        encoder(name, [_RESULT], [unchecked], to_plain["return"], _dump),
+        decoder(name, parameters, lambda data: convert(read(data), from_plain)),
+        result_decoder(name, lambda data: from_plain["return"](msgspec.json.decode(data))),
+        {"arguments": schema, "result": {**forms.schemas["return"], "$defs": forms.definitions}},
+    )
+
+
+def _struct(name: str, parameters: Sequence[Parameter]) -> type[msgspec.Struct]:
     """Return the class of the object that is encoded: it has a field for each parameter."""
     named: list[Any] = []
     by_place: list[Any] = []

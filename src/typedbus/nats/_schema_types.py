@@ -21,7 +21,8 @@ Problem = tuple[str, str]
 
 OPT_IN: Final = "pass codec=CattrsCodec()"
 
-_UNIONS: Final = (typing.Union, types.UnionType)
+#: The origins of unions.
+UNIONS: Final = (typing.Union, types.UnionType)
 
 _LEAVES: Final = (
     inspect.NoneType,
@@ -144,12 +145,17 @@ def _is_key(described: inspect.Type) -> bool:
     return isinstance(described, (inspect.AnyType, *_KEYS))
 
 
+def has_generated_init(cls: Any) -> bool:
+    """Return whether attrs or dataclasses generated the constructor of a class."""
+    return not hasattr(cls, "__attrs_init__") if attrs.has(cls) else bool(cls.__dataclass_params__.init)
+
+
 def _class_problems(cls: Any, path: str) -> Iterator[Problem]:
     """Check what the decoder skips: it sets the attributes of an attrs class or a dataclass without calling `__init__`."""
     is_attrs = bool(attrs.has(cls))
     if ("__attrs_attrs__" if is_attrs else "__dataclass_fields__") not in vars(cls):
         yield path, f"{cls.__qualname__} inherits its fields and is not decorated itself; decorate it"
-    if not (hasattr(cls, "__init__") and (is_attrs or cls.__dataclass_params__.init)) or hasattr(cls, "__attrs_init__"):
+    if not has_generated_init(cls):
         yield path, f"the __init__ of {cls.__qualname__} does not run in the receiver; use the generated one"
     fields: tuple[Any, ...] = attrs.fields(cls) if is_attrs else dataclasses.fields(cls)
     for field in fields:
@@ -199,7 +205,7 @@ def _refused(annotation: Any, path: str, error: Exception, within: tuple[Any, ..
         return path, "Self is not resolved; write the name of the class"
     if isinstance(annotation, dataclasses.InitVar):
         return path, "an InitVar is not sent; make it a field"
-    is_union = typing.get_origin(annotation) in _UNIONS
+    is_union = typing.get_origin(annotation) in UNIONS
     return path, f"{error}; {f'send one of them, or {OPT_IN}' if is_union else 'use another type'}"
 
 
@@ -215,7 +221,7 @@ def _parts(annotation: Any, path: str) -> Iterator[tuple[Any, str]]:
         yield from ((hint, f"{path}.{name}") for name, hint in hints.items() if not isinstance(hint, TypeVar))
     elif origin is typing.Annotated:
         yield annotation.__origin__, path
-    elif origin in _UNIONS:
+    elif origin in UNIONS:
         yield from ((member, path) for member in typing.get_args(annotation))
     elif origin is tuple:
         items = [item for item in typing.get_args(annotation) if item is not Ellipsis]
