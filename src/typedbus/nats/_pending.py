@@ -77,7 +77,8 @@ class Pending:
     @property
     def size(self) -> int:
         """The bytes of the message: the body, and the headers as the protocol writes them."""
-        return len(self.data) + sum(len(name) + len(value) + 4 for name, value in self.headers.items()) + 12
+        headers = self.headers
+        return len(self.data) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers) + 12
 
 
 class Refusal(msgspec.Struct):
