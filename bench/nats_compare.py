@@ -25,6 +25,8 @@ from nats_processes import Contender, Team, server, teams
 ALL = ("one_way", "submit", "end_to_end", "ask_many", "stored", "ask", "gather")
 CONTENDERS = (
     Contender("nats-py", "nats_raw.py", "RAW", ALL),
+    Contender("typedbus", "nats_typedbus.py", "TYPEDBUS", ALL, ("loop",)),
+    Contender("typedbus, threads", "nats_typedbus.py", "THREADS", (*ALL, "one_thread", "eight_threads"), ("threads",)),
     Contender("FastStream", "nats_faststream.py", "FASTSTREAM", tuple(key for key in ALL if key != "gather")),
 )
 
