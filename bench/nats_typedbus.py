@@ -15,9 +15,10 @@ from nats_order import ORDER, Order
 from nats_raw import PREFETCH, WINDOW
 from nats_worker import Tally, in_flight, listen, one_by_one, publish
 from typedbus import AsyncChannel, Bus, Channel, Component, Container, running
-from typedbus.nats import Consumer, Link, event
+from typedbus.nats import Consumer, Link, Responder, ask, event, gather
 
 THREADS = 8
+IN_FLIGHT = 64
 
 
 class Publisher:
@@ -26,6 +27,8 @@ class Publisher:
     def __init__(self, site: Any) -> None:
         self.to_store = site.to_store()
         self.to_consume = site.to_consume()
+        self.question = site.question()
+        self.poll = site.poll()
 
     async def submit(self, count: int) -> None:
         """Store events in the stream without a consumer."""
@@ -35,9 +38,28 @@ class Publisher:
         """Store events in the stream that the listener consumes."""
         await in_flight(count, WINDOW, lambda: self.to_consume.publish(time.perf_counter_ns(), ORDER))
 
+    async def ask_many(self, count: int) -> None:
+        """Request answers, with 64 in flight."""
+        await in_flight(count, 64, self._ask)
+
     async def stored(self, count: int) -> list[int]:
         """Store events, and await each acknowledgement."""
         return await one_by_one(count, lambda: self.to_store.publish(time.perf_counter_ns(), ORDER))
+
+    async def ask(self, count: int) -> list[int]:
+        """Request one answer each."""
+        return await one_by_one(count, self._ask)
+
+    async def gather(self, count: int) -> list[int]:
+        """Request the answers of three processes each."""
+        return await one_by_one(count, self._gather)
+
+    async def _ask(self) -> int:
+        return (await self.question.ask(time.perf_counter_ns(), ORDER)).value
+
+    async def _gather(self) -> list[int]:
+        gathered = (await self.poll.gather(time.perf_counter_ns(), ORDER)).value
+        return [reply.value for reply in gathered.replies]
 
 
 class ThreadPublisher:
@@ -46,7 +68,9 @@ class ThreadPublisher:
     def __init__(self, site: Any) -> None:
         self.to_store = site.to_store()
         self.to_consume = site.to_consume()
-        self.threads = concurrent.futures.ThreadPoolExecutor(THREADS)
+        self.question = site.question()
+        self.poll = site.poll()
+        self.threads = concurrent.futures.ThreadPoolExecutor(IN_FLIGHT)
 
     async def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
@@ -58,6 +82,25 @@ class ThreadPublisher:
     async def end_to_end(self, count: int) -> None:
         """Store events in the stream that the listener consumes."""
         await self._run(_submit, self.to_consume, count)
+
+    async def ask_many(self, count: int) -> None:
+        """Request answers, from 64 threads."""
+        await asyncio.gather(*(self._run(_one_by_one, count // IN_FLIGHT, self._ask) for _ in range(IN_FLIGHT)))
+
+    async def ask(self, count: int) -> list[int]:
+        """Request one answer each."""
+        return await self._run(_one_by_one, count, self._ask)
+
+    async def gather(self, count: int) -> list[int]:
+        """Request the answers of three processes each."""
+        return await self._run(_one_by_one, count, self._gather)
+
+    def _ask(self) -> int:
+        return self.question.ask_from_thread(time.perf_counter_ns(), ORDER).value
+
+    def _gather(self) -> list[int]:
+        gathered = self.poll.gather_from_thread(time.perf_counter_ns(), ORDER).value
+        return [reply.value for reply in gathered.replies]
 
     async def stored(self, count: int) -> list[int]:
         """Store events, and wait for each acknowledgement."""
@@ -103,30 +146,20 @@ def _one_by_one(count: int, call: Callable[[], object]) -> list[int]:
     return took
 
 
+def subscribed(bound: Any, listener: Callable[..., Any]) -> Callable[..., Any]:
+    """Subscribe *listener* to a channel."""
+    bound.subscribe(listener)
+    return listener
+
+
 async def main(role: str, url: str, mode: str) -> None:
-    """Publish or listen."""
+    """Publish, or listen; ``answer`` is the role of the processes that only answer `gather`."""
     declare: Any = Channel if mode == "threads" else AsyncChannel
     stream = "THREADS" if mode == "threads" else "TYPEDBUS"
-    events: Any = declare[[int, Order], None](f"{mode}_event")
-
-    class Publishing(Container):
-        bus = Component(Bus)
-        link = Component(Link, bus.provided, [url])
-        to_store = Component(event, link.provided, events, stream=f"{stream}_STORED", window=WINDOW)
-        to_consume = Component(event, link.provided, events, stream=stream, window=WINDOW)
-
-    if role == "publish":
-        async with running(Publishing) as site:
-            await publish(ThreadPublisher(site) if mode == "threads" else Publisher(site))
-        return
-
-    class Listening(Container):
-        bus = Component(Bus)
-        link = Component(Link, bus.provided, [url])
-        consumer = Component(
-            Consumer, link.provided, bus.provided[events], stream=stream, group="bench", prefetch=PREFETCH
-        )
-
+    events, questions, polls = (
+        declare[[int, Order], result](f"{mode}_{name}")
+        for name, result in (("event", None), ("question", int), ("poll", int))
+    )
     tally = Tally()
 
     def take(stamp: int, order: Order) -> None:
@@ -135,9 +168,41 @@ async def main(role: str, url: str, mode: str) -> None:
     async def take_async(stamp: int, order: Order) -> None:
         tally.take(stamp)
 
-    async with running(Listening) as site:
-        site.bus()[events].subscribe(take if mode == "threads" else take_async)
-        await listen(tally)
+    def answer(stamp: int, order: Order) -> int:
+        return stamp
+
+    async def answer_async(stamp: int, order: Order) -> int:
+        return stamp
+
+    handler, answerer = (take, answer) if mode == "threads" else (take_async, answer_async)
+
+    class Site(Container):
+        bus = Component(Bus)
+        link = Component(Link, bus.provided, [url])
+
+    class Publishing(Site):
+        to_store = Component(event, Site.link.provided, events, stream=f"{stream}_STORED", window=WINDOW)
+        to_consume = Component(event, Site.link.provided, events, stream=stream, window=WINDOW)
+        question = Component(ask, Site.link.provided, questions, timeout=10.0)
+        poll = Component(gather, Site.link.provided, polls, timeout=10.0, expect=3)
+
+    class Answering(Site):
+        answers = Component(subscribed, Site.bus.provided[polls], answerer)
+        polled = Component(Responder, Site.link.provided, Site.bus.provided[polls], group=None)
+
+    class Listening(Answering):
+        handlers = Component(subscribed, Site.bus.provided[events], handler)
+        answerers = Component(subscribed, Site.bus.provided[questions], answerer)
+        asked = Component(Responder, Site.link.provided, Site.bus.provided[questions], group="bench")
+        consumer = Component(
+            Consumer, Site.link.provided, Site.bus.provided[events], stream=stream, group="bench", prefetch=PREFETCH
+        )
+
+    async with running({"publish": Publishing, "listen": Listening, "answer": Answering}[role]) as site:
+        if role == "publish":
+            await publish(ThreadPublisher(site) if mode == "threads" else Publisher(site))
+        else:
+            await listen(tally)
 
 
 if __name__ == "__main__":
