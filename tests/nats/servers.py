@@ -186,7 +186,7 @@ class NatsServer:
 
 
 @contextlib.contextmanager
-def cluster(folder: Path, places: Sequence[Place] = (Place(),) * 3) -> Iterator[list[NatsServer]]:
+def cluster(folder: Path, places: Sequence[Place] = (Place(),) * 3, *, config: str = "") -> Iterator[list[NatsServer]]:
     """Give a server in each of *places* with routes to the others, when their JetStream has a leader; kill them at the end."""
     routes = [unused_port() for _ in places]
     monitors = [f"{place.host}:{unused_port()}" for place in places]
@@ -196,7 +196,7 @@ def cluster(folder: Path, places: Sequence[Place] = (Place(),) * 3) -> Iterator[
             folder / f"n{number}",
             name=f"n{number}",
             place=place,
-            config=f"http: {monitor}\ncluster {{ name: test, listen: {place.host}:{route}, routes: [{addresses}] }}",
+            config=f"{config}\nhttp: {monitor}\ncluster {{ name: test, listen: {place.host}:{route}, routes: [{addresses}] }}",
         )
         for number, (place, route, monitor) in enumerate(zip(places, routes, monitors, strict=True), 1)
     ]

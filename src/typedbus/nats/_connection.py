@@ -197,20 +197,26 @@ class Connection:
 
     async def bounded(self, call: Coroutine[Any, Any, T], within: float) -> T:
         """
-        Await *call* for *within* seconds. A call that misses its deadline is cancelled, and ends in the background.
+        Await *call* for *within* seconds, or until the connection is lost. Then it is cancelled, and ends by itself.
 
         Raises:
             TimeoutError: It has not ended in time.
+            nats.errors.ConnectionClosedError: The connection was lost; nats-py would wait for its own time limit.
             Exception: What the call raises.
         """
         task = self._start(call, "calls")
+        waited: set[asyncio.Future[Any]] = {task}
+        if self._line is not None:
+            waited.add(self._line.is_lost)
         try:
-            await asyncio.wait({task}, timeout=max(within, 0))
+            ended, _ = await asyncio.wait(waited, timeout=max(within, 0), return_when=asyncio.FIRST_COMPLETED)
         finally:
             if not task.done():
                 task.cancel()
-        if not task.done():
+        if not ended:
             raise TimeoutError(f"no answer within {within:.3g} s")
+        if not task.done():
+            raise ConnectionClosedError
         try:
             return task.result()
         except NatsTimeout as error:

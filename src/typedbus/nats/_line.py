@@ -100,14 +100,17 @@ class Line:
         needs_tls = options.tls is not None or address.needs_tls
         token, credentials = secrets.token(), secrets.jwt_and_seed()
 
-        def refuse_plain_text() -> None:
+        def check_greeting() -> None:
+            greeting = getattr(self.client, "_server_info", {})
             # Without this check a forged greeting would make the client send in plain text.
-            if needs_tls and not getattr(self.client, "_server_info", {}).get("tls_required"):
+            if needs_tls and not greeting.get("tls_required"):
                 raise ConnectionError("the server does not offer TLS; enable it there, or connect without TLS")
+            if greeting.get("tls_verify") and not options.has_certificate:
+                raise ConnectionError("the server demands a certificate of this process; name it in TLS(cert_file=...)")
 
         def after_greeting(secret: str | None) -> Callable[[], str | None]:
             def read() -> str | None:
-                refuse_plain_text()
+                check_greeting()
                 return secret
 
             return read
@@ -135,7 +138,7 @@ class Line:
             ping_interval=_FOREVER,
             **{name: value for name, value in arguments.items() if value is not None},
         )
-        refuse_plain_text()
+        check_greeting()
 
     def queue(self, message: Outgoing) -> None:
         """Let the writer send *message*."""

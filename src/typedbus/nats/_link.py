@@ -21,8 +21,7 @@ from typedbus.plugins.health import READY, Check
 
 #: How long a stop waits for the server to receive the last messages, in seconds.
 _PATIENCE: Final = 2.0
-#: Tokens of printable ASCII without wildcards.
-_PREFIX: Final = re.compile(r"[!#%-)+\--=?-~]+(\.[!#%-)+\--=?-~]+)*")
+_PREFIX: Final = re.compile(r"[\w-]+(\.[\w-]+)*", re.ASCII)
 
 
 class Server(Protocol):
@@ -57,7 +56,7 @@ def _seconds(_link: object, field: attrs.Attribute[float], value: object) -> Non
 def _token(_link: object, field: attrs.Attribute[str], value: object) -> None:
     if not isinstance(value, str) or not _PREFIX.fullmatch(value):
         raise LinkFault(
-            field.name, f"{value!r} is no subject; use letters, digits and '-', in parts with '.' between them"
+            field.name, f"{value!r} is no subject; use letters, digits, '-' and '_', in parts with '.' between them"
         )
 
 
@@ -164,10 +163,14 @@ class Link:
             raise LinkFault("credentials", "they have a seed as well; give either credentials or nkey_seed")
         secrets = Secrets(token_file, self.nkey_seed, self.credentials)
         secrets.check()
+        name = self.name or "typedbus"
+        if self.tls is None:
+            return Options(servers, name, secrets)
         return Options(
             servers,
-            self.name or "typedbus",
+            name,
             secrets,
-            None if self.tls is None else self.tls.context(),
-            None if self.tls is None else self.tls.hostname,
+            self.tls.context(),
+            self.tls.hostname,
+            has_certificate=self.tls.cert_file is not None,
         )

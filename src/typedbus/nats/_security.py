@@ -165,6 +165,7 @@ class Options:
         secrets: The files that are read for each connection.
         tls: The context of a connection with TLS; the servers must then offer it.
         tls_hostname: The name that the certificate of the server must have; None for that of the address.
+        has_certificate: Whether the context has a certificate of this process.
     """
 
     servers: tuple[Address, ...]
@@ -172,6 +173,7 @@ class Options:
     secrets: Secrets = attrs.field(factory=Secrets, repr=False)
     tls: ssl.SSLContext | None = attrs.field(default=None, repr=False)
     tls_hostname: str | None = None
+    has_certificate: bool = False
 
     @property
     def addresses(self) -> tuple[str, ...]:

@@ -18,6 +18,9 @@ from typedbus.nats._errors import StreamFault
 #: Seconds between two calls that may succeed when the servers have elected a leader.
 _PAUSE: Final = 0.2
 _NAME_IN_USE: Final = 10058
+#: The codes of a server, and of an account, without JetStream.
+_NO_JETSTREAM: Final = (10076, 10039)
+_ENABLE: Final = "JetStream is not enabled: write 'jetstream {}' in the configuration of the server, or of the account"
 #: The first code of the errors that are not the fault of the request, such as that of an election.
 _SERVER_ERROR: Final = 500
 
@@ -123,9 +126,9 @@ async def ensure(
         try:
             info = await _found_or_created(connection, stream, name, left)
         except NoRespondersError:
-            problem = "the server has no JetStream: enable it in the configuration of the server, 'jetstream {}'"
+            problem = _ENABLE
         except APIError as error:
-            problem = f"the server answers: {error.description}"
+            problem = _ENABLE if error.err_code in _NO_JETSTREAM else f"the server answers: {error.description}"
         except (Error, TimeoutError) as error:
             problem = _problem(connection, error)
         else:

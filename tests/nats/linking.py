@@ -1,0 +1,45 @@
+"""Links for tests: their events, their log, and waits for their state."""
+
+from __future__ import annotations
+
+import asyncio
+import contextlib
+from collections.abc import AsyncIterator, Callable
+from typing import Any
+
+from tests.processes import LIMIT
+
+from typedbus import LOG, Bus
+from typedbus.nats import LINK, Link, LinkEvent
+
+
+class Linked:
+    """A bus with its link, which records the events and the lines of the log."""
+
+    def __init__(self, *servers: str, **options: Any) -> None:
+        self.bus = Bus()
+        self.events: list[LinkEvent] = []
+        self.lines: list[str] = []
+        self.bus[LINK].subscribe(self.events.append)
+        self.bus[LOG].subscribe(lambda text, _level: self.lines.append(text))
+        self.link = Link(self.bus, servers, **options)
+
+
+@contextlib.asynccontextmanager
+async def linked(*servers: str, **options: Any) -> AsyncIterator[Linked]:
+    """Give a started link, and stop it."""
+    made = Linked(*servers, **options)
+    await made.link.start()
+    try:
+        yield made
+    finally:
+        await made.link.stop()
+
+
+async def true(condition: Callable[[], object], describe: Callable[[], str] = str, limit: float = LIMIT) -> None:
+    """Return as soon as *condition* holds; after *limit* seconds fail with the text that *describe* returns."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limit
+    while not condition():
+        assert loop.time() < end, describe()
+        await asyncio.sleep(0.01)
