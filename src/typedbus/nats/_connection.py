@@ -9,15 +9,16 @@ from collections.abc import Callable, Coroutine
 from typing import Any, Final, TypeVar
 
 import attrs
-from nats.errors import ConnectionClosedError, Error, SlowConsumerError
+from nats.errors import ConnectionClosedError, Error
 from nats.errors import TimeoutError as NatsTimeout
 from nats.js import JetStreamContext
 
-from typedbus._base.failures import error_text
 from typedbus.nats._addresses import Rotation
 from typedbus.nats._errors import ServerTooOld
 from typedbus.nats._line import Line, text_of_error
 from typedbus.nats._security import Options
+from typedbus.nats._subscriptions import Subscription as Subscription  # noqa: PLC0414
+from typedbus.nats._subscriptions import Subscriptions, drain
 from typedbus.nats._watcher import Message as Message  # noqa: PLC0414  # used by ports
 from typedbus.nats._watcher import Owner
 from typedbus.nats._watcher import Watcher as Watcher  # noqa: PLC0414
@@ -31,28 +32,6 @@ _PATIENCE: Final = 1.0
 _LIMIT: Final = 65_536
 #: What a server accepts by default, in bytes.
 _MAX_PAYLOAD: Final = 1 << 20
-
-
-@attrs.define(eq=False)
-class Subscription:
-    """
-    A subscription that outlives each single connection.
-
-    Args:
-        refused: Called if the server does not let this user subscribe; without it the error is logged.
-
-    Attributes:
-        dropped: How many messages were lost because more than *limit* waited.
-    """
-
-    subject: str
-    receive: Callable[[Message], None]
-    group: str
-    limit: int
-    refused: Callable[[], object] | None
-    dropped: int = attrs.field(init=False, default=0)
-    handle: Any = attrs.field(init=False, default=None)  # nats-py's object for the current connection
-    line: Line | None = attrs.field(init=False, default=None)
 
 
 @attrs.define(eq=False)
@@ -78,12 +57,15 @@ class Connection:
     _loop: asyncio.AbstractEventLoop = attrs.field(init=False, factory=asyncio.get_running_loop)
     #: The line that is open and has all subscriptions.
     _line: Line | None = attrs.field(init=False, default=None)
-    _subscriptions: list[Subscription] = attrs.field(init=False, factory=list)
+    _subscriptions: Subscriptions = attrs.field(init=False)
     _keeping: asyncio.Task[None] | None = attrs.field(init=False, default=None)
     #: Also the calls that have missed their deadline, and those in `_closing`.
     _tasks: set[asyncio.Task[Any]] = attrs.field(init=False, factory=set)
     #: The ends of lines, which are not cancelled.
     _closing: set[asyncio.Task[Any]] = attrs.field(init=False, factory=set)
+
+    def __attrs_post_init__(self) -> None:
+        self._subscriptions = Subscriptions(self.owner.failed)
 
     @property
     def is_connected(self) -> bool:
@@ -173,21 +155,22 @@ class Connection:
                 it the error is logged.
         """
         subscription = Subscription(subject, receive, group, limit, refused)
-        self._subscriptions.append(subscription)
+        self._subscriptions.all.append(subscription)
         if self._line is not None:
             # A connection that is lost now subscribes again when it is made again.
             with contextlib.suppress(Error, TimeoutError):
-                await self.bounded(self._subscribe(subscription, self._line), _PATIENCE)
+                await self.bounded(self._subscriptions.begin(subscription, self._line), _PATIENCE)
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
         """End *subscription*. It receives what the server has sent until then, if the server answers within 1 second."""
-        if subscription in self._subscriptions:
-            self._subscriptions.remove(subscription)
+        if subscription in self._subscriptions.all:
+            self._subscriptions.all.remove(subscription)
         handle, subscription.handle = subscription.handle, None
-        if handle is not None and subscription.line is self._line:
+        line = self._line
+        if handle is not None and line is not None and subscription.line is line:
             with contextlib.suppress(Error, TimeoutError):
-                await self.bounded(self._drain(handle), _PATIENCE)
+                await self.bounded(drain(handle, line), _PATIENCE)
             with contextlib.suppress(Error, TimeoutError):
                 await self.bounded(handle.unsubscribe(), _PATIENCE)
 
@@ -248,12 +231,12 @@ class Connection:
         servers, tried = Rotation(self.options.servers), 0
         while True:
             address = servers.next()
-            line = Line(address, self._failed, self._denied, self._refused)
+            line = Line(address, self._failed, self._denied, self._subscriptions.refused)
             was_open = False
             try:
                 await line.open(self.options)
-                while (new := next((one for one in self._subscriptions if one.line is not line), None)) is not None:
-                    await self.bounded(self._subscribe(new, line), _PATIENCE)
+                while (missing := self._subscriptions.missing(line)) is not None:
+                    await self.bounded(self._subscriptions.begin(missing, line), _PATIENCE)
                 tried, was_open, self._line, self.max_payload = 0, True, line, line.client.max_payload
                 if not first.done():
                     first.set_result(None)
@@ -293,46 +276,10 @@ class Connection:
         if not task.cancelled():
             task.exception()  # the waiter has it, if there is one; a call that missed its deadline has none
 
-    async def _subscribe(self, subscription: Subscription, line: Line) -> None:
-        async def receive(message: Any) -> None:
-            try:
-                subscription.receive(message)
-            except Exception as error:
-                self.owner.failed(f"a message on {message.subject!r} was not received: {error_text(error)}")
-
-        subscription.line = line
-        handle = await line.client.subscribe(
-            subscription.subject, queue=subscription.group, cb=receive, pending_msgs_limit=subscription.limit
-        )
-        if subscription in self._subscriptions:
-            subscription.handle = handle
-        else:
-            await handle.unsubscribe()
-
-    async def _drain(self, handle: Any) -> None:
-        # The method of nats-py for this ends before the last messages: its ping is written before its request.
-        line = self._line
-        if line is not None:
-            await line.client._send_unsubscribe(handle._id)  # noqa: SLF001
-            await line.flush(_PATIENCE)
-            await handle._pending_queue.join()  # noqa: SLF001
-
     def _denied(self, subject: str) -> None:
         self.last_denied = subject
         self.owner.denied(subject)
 
-    def _refused(self, subject: str) -> None:
-        concerned = [one.refused for one in self._subscriptions if one.subject.lower() == subject.lower()]
-        for refused in concerned:
-            if refused is not None:
-                refused()
-        if None in concerned or not concerned:
-            self.owner.failed(f"the server denies this user to subscribe to the subject {subject!r}")
-
     def _failed(self, error: Exception) -> None:
-        if isinstance(error, SlowConsumerError):
-            for subscription in self._subscriptions:
-                if subscription.handle is error.sub:
-                    subscription.dropped += 1
-        else:
+        if not self._subscriptions.failed(error):
             self.owner.failed(text_of_error(error))
