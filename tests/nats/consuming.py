@@ -52,6 +52,8 @@ def consumer_alone(
     events: Callable[[Any], object] | None = None,
     log: Callable[[str, int], object] | None = None,
     link: dict[str, Any] | None = None,
+    url: str | None = None,
+    patience: float = 5.0,
     **options: Any,
 ) -> Any:
     """Return a container whose consumer calls *listeners*."""
@@ -59,8 +61,8 @@ def consumer_alone(
 
     class Site(Container):
         bus = Component(Bus)
-        link_ = Component(Link, bus.provided, [server.url], **(link or {}))
-        consumer = Component(_CONSUMER, link_.provided, bus.provided[channel], **settings)
+        link_ = Component(Link, bus.provided, [url or server.url], **(link or {}))
+        consumer = Component(_CONSUMER, link_.provided, bus.provided[channel], **settings).within(patience)
         listening = Component(_subscribed, bus.provided, channel, listeners, events, log)
 
     return Site

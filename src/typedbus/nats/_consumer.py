@@ -100,6 +100,11 @@ class Consumer(Generic[P]):
             1 if self.in_order else self.prefetch,
         )
 
+    @property
+    def held(self) -> int:
+        """How many events this process has received and neither acknowledged nor returned."""
+        return 0 if self._consuming is None else self._consuming.held
+
     async def start(self) -> None:
         """
         Check the stream and the consumer of the server, if there is a connection.

@@ -91,6 +91,11 @@ class Consuming(Generic[P]):
                 listening.call, self._settling.ended, self.session.handover, own, self.name, self.concurrency
             )
 
+    @property
+    def held(self) -> int:
+        """How many events have arrived and are not settled; may be read in any thread."""
+        return len(self._settling.held)
+
     async def run(self, stopping: Stopping) -> None:
         """
         Take events until *stopping* is set; then end as `Consumer` describes.
