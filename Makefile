@@ -15,11 +15,15 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo test test-slow soak coverage check-minimum test-cherrypy test-hosts check lint types types-more suites suite-user docs bench clean
+.PHONY: demo demo-nats test test-slow soak coverage check-minimum test-cherrypy test-hosts check lint types types-more suites suite-user docs bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
 	$(BIN)/python -m examples.books
+
+# Three processes of a shop and a NATS server, which are killed at random; each order arrives once.
+demo-nats: .venv/demo-nats
+	$(BIN)/python -m examples.shop_nats
 
 test: .venv/test
 	$(CLEAN) $(BIN)/python -m pytest -n auto
@@ -101,6 +105,10 @@ bench: .venv/bench
 	$(PYTHON) -m venv .venv
 	$(BIN)/python -m pip install --quiet --upgrade 'pip>=25.1'
 	$(BIN)/python -m pip install --quiet --editable . --group demo
+	touch $@
+
+.venv/demo-nats: .venv/demo
+	$(BIN)/python -m pip install --quiet --group demo-nats
 	touch $@
 
 .venv/test: .venv/demo
