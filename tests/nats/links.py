@@ -6,10 +6,11 @@ import asyncio
 import contextlib
 import threading
 import time
-from collections.abc import AsyncIterator, Iterator
+from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
 from tests.nats.servers import NatsServer, raw
+from tests.processes import until
 
 from typedbus import Bus, Channel
 from typedbus.nats import LINK, EventPort, Link, LinkEvent, Stream, event
@@ -24,20 +25,27 @@ class Addressed(Protocol):
     def url(self) -> str: ...
 
 
+def run(check: Coroutine[Any, Any, None]) -> None:
+    """Run *check* on a loop of its own; it must leave no task and no thread."""
+    before = {*threading.enumerate()}
+
+    async def checked() -> None:
+        await check
+        assert asyncio.all_tasks() == {asyncio.current_task()}
+
+    asyncio.run(checked())
+    assert {*threading.enumerate()} <= before
+
+
 @contextlib.asynccontextmanager
 async def linked(server: Addressed, user: str = "", **options: Any) -> AsyncIterator[Link]:
-    """Give a started link to *server*, and stop it; it must leave no task and no thread."""
-    before = {*threading.enumerate()}
+    """Give a started link to *server*, and stop it."""
     link = Link(Bus(), [server.url.replace("//", f"//{user}@" if user else "//")], **options)
     await link.start()
     try:
         yield link
     finally:
         await link.stop()
-    tasks = asyncio.all_tasks() - {asyncio.current_task()}
-    assert not [task for task in tasks if "typedbus" in task.get_name() or "nats" in repr(task.get_coro())]
-    pool = "asyncio_"  # the threads of `asyncio.to_thread`
-    assert not [thread for thread in {*threading.enumerate()} - before if not thread.name.startswith(pool)]
 
 
 @contextlib.asynccontextmanager
@@ -64,6 +72,11 @@ async def stored(server: NatsServer, stream: str = "ORDERS") -> list[bytes]:
 def body(number: int) -> bytes:
     """Return the body of the event on `placed` with this argument."""
     return b'{"arg0":%d}' % number
+
+
+async def reach(condition: Callable[[], object], describe: Callable[[], str] = str) -> None:
+    """Wait for *condition* without blocking the loop."""
+    await asyncio.to_thread(until, condition, describe)
 
 
 def noted(link: Link) -> list[LinkEvent]:

@@ -8,7 +8,7 @@ from collections import defaultdict
 
 import attrs
 import pytest
-from tests.nats.links import body, linked, opened, placed, stored
+from tests.nats.links import body, linked, opened, placed, run, stored
 from tests.nats.servers import NatsServer, raw
 from tests.processes import LIMIT
 
@@ -42,7 +42,7 @@ def test_a_publish_returns_when_the_event_is_stored(server: NatsServer) -> None:
         assert message.headers["Tb-Origin"] == link.origin
         assert len(message.headers["Tb-Schema"]) == 16
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_port_is_a_component_whose_users_may_publish_in_their_start(server: NatsServer) -> None:
@@ -87,7 +87,7 @@ def test_threads_publish_and_submit_in_their_order(server: NatsServer) -> None:
                 number: [*map(body, range(1000 * number, 1000 * number + 100))] for number in range(8)
             }
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_an_event_with_a_known_key_is_stored_once(server: NatsServer) -> None:
@@ -101,7 +101,7 @@ def test_an_event_with_a_known_key_is_stored_once(server: NatsServer) -> None:
             assert {first.message_id, second.message_id, third.message_id} == {"order-17"}
             assert await stored(server) == [body(17)]
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_an_event_is_encoded_now_and_stored_later(server: NatsServer) -> None:
@@ -120,7 +120,7 @@ def test_an_event_is_encoded_now_and_stored_later(server: NatsServer) -> None:
             assert headers is not None
             assert headers["Tb-Origin"] == encoded[0].headers["Tb-Origin"]
 
-    asyncio.run(check())
+    run(check())
 
 
 @pytest.mark.parametrize("key", ["", "a b", "line\nline", "\r", "ü", "x" * 256, 17])
@@ -161,7 +161,7 @@ def test_a_port_sends_between_its_start_and_its_stop(server: NatsServer) -> None
         with pytest.raises(LinkClosed):
             await port.start()
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_calls_on_a_wrong_loop_or_in_its_thread_are_refused(server: NatsServer) -> None:
@@ -180,7 +180,7 @@ def test_calls_on_a_wrong_loop_or_in_its_thread_are_refused(server: NatsServer) 
             assert await asyncio.to_thread(asyncio.run, elsewhere()) == 1
             assert await stored(server) == [body(4)]
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_blocked_loop_does_not_block_a_thread_beyond_the_deadline(server: NatsServer) -> None:
@@ -199,7 +199,7 @@ def test_a_blocked_loop_does_not_block_a_thread_beyond_the_deadline(server: Nats
             thread.join(LIMIT)  # blocks the loop
             assert [type(one) for one in outcomes] == [OutcomeUnknown]
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_an_argument_that_does_not_fit_raises_in_the_caller(server: NatsServer) -> None:
@@ -211,7 +211,7 @@ def test_an_argument_that_does_not_fit_raises_in_the_caller(server: NatsServer) 
                 port.submit("17")  # type: ignore[arg-type]
             assert await stored(server) == []
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_local_publish_is_forwarded_to_the_stream(server: NatsServer) -> None:
@@ -228,4 +228,4 @@ def test_a_local_publish_is_forwarded_to_the_stream(server: NatsServer) -> None:
             await other.stop()
             assert await stored(server) == [body(1), body(2)]
 
-    asyncio.run(check())
+    run(check())

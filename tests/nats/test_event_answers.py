@@ -9,7 +9,7 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nats.links import linked, opened, within
+from tests.nats.links import linked, opened, run, within
 from tests.nats.scripted import NO_RESPONDERS, Sent, refused, scripted, stored_at
 
 from typedbus.nats import NotStored, OutcomeUnknown, Receipt, WindowFull
@@ -38,7 +38,7 @@ def test_an_event_is_sent_again_when_the_server_cannot_store_it_for_the_moment(a
             assert await port.keyed("a").publish(1) == Receipt("ORDERS", 7, "a", is_duplicate=False)
             assert len(server.sent["a"]) == 3
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_an_event_that_is_refused_until_the_deadline_is_not_stored() -> None:
@@ -49,7 +49,7 @@ def test_an_event_that_is_refused_until_the_deadline_is_not_stored() -> None:
                     await port.keyed("a").publish(1)
                 assert 2 < len(server.sent["a"]) < 8
 
-    asyncio.run(check())
+    run(check())
 
 
 @pytest.mark.parametrize(
@@ -68,7 +68,7 @@ def test_an_event_that_no_retry_can_store_is_refused_at_once(answer: bytes, reas
                 await port.keyed("a").publish(1)
             assert len(server.sent["a"]) == 1
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_an_event_without_an_answer_is_sent_again_after_a_pause() -> None:
@@ -82,7 +82,7 @@ def test_an_event_without_an_answer_is_sent_again_after_a_pause() -> None:
             first, second = server.sent["a"]
             assert 0.9 < second.at - first.at < 2.0
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_answers_that_are_none_of_a_stream_end_no_event() -> None:
@@ -96,7 +96,7 @@ def test_answers_that_are_none_of_a_stream_end_no_event() -> None:
         async with scripted(answers) as server, linked(server) as link, opened(link) as port:
             assert (await port.publish(1)).sequence == 1
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_stream_that_is_missing_ends_all_events_that_it_did_not_take() -> None:
@@ -119,7 +119,7 @@ def test_a_stream_that_is_missing_ends_all_events_that_it_did_not_take() -> None
                 waiting[0].answer(stored_at(1))
                 assert (await taken).sequence == 1
 
-    asyncio.run(check())
+    run(check())
 
 
 #: What the server does with each sending of an event; after the last of them it stores the event.
@@ -173,4 +173,4 @@ def test_every_event_has_the_outcome_that_its_answers_demand(fates: list[list[st
                 case _:
                     raise AssertionError(outcome)
 
-    asyncio.run(check())
+    run(check())

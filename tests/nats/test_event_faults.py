@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from nats.js.api import StreamConfig
-from tests.nats.links import body, linked, noted, opened, placed, stored, within
+from tests.nats.links import body, linked, noted, opened, placed, run, stored, within
 from tests.nats.servers import NatsServer, raw
 from tests.processes import LIMIT, until
 
@@ -58,7 +58,7 @@ def pump_through_kills(server: NatsServer, count: int, kills: int) -> None:
             assert sorted(bodies) == sorted(map(body, range(count)))
             assert all(bodies[one.sequence - 1] == body(number) for number, one in enumerate(receipts))
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_each_event_is_stored_once_while_the_server_is_killed(server: NatsServer) -> None:
@@ -83,7 +83,7 @@ def test_a_frozen_server_leaves_the_outcome_unknown_at_the_deadline(server: Nats
             assert again.is_duplicate
             assert await stored(server) == [body(1), body(2)]
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_connection_that_blocks_delays_no_deadline_and_no_stop(server: NatsServer) -> None:
@@ -103,7 +103,7 @@ def test_a_connection_that_blocks_delays_no_deadline_and_no_stop(server: NatsSer
                 await link.stop()
         server.thaw()
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_an_event_that_was_never_sent_is_not_stored(server: NatsServer) -> None:
@@ -114,7 +114,7 @@ def test_an_event_that_was_never_sent_is_not_stored(server: NatsServer) -> None:
             with within(0.5 + LATE), pytest.raises(NotStored, match="there was no connection"):
                 await port.publish(1)
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_user_without_permission_is_denied(tmp_path: Path) -> None:
@@ -126,7 +126,7 @@ def test_a_user_without_permission_is_denied(tmp_path: Path) -> None:
                 await port.publish(1)
 
     with NatsServer(tmp_path, config=users) as server:
-        asyncio.run(check(server))
+        run(check(server))
 
 
 def test_a_stream_that_was_deleted_stores_nothing(server: NatsServer) -> None:
@@ -139,7 +139,7 @@ def test_a_stream_that_was_deleted_stores_nothing(server: NatsServer) -> None:
                 with within(1.0), pytest.raises(NotStored, match="no such stream"):
                     await port.publish(2)
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_declared_stream_that_was_deleted_is_created_again(server: NatsServer) -> None:
@@ -150,7 +150,7 @@ def test_a_declared_stream_that_was_deleted_is_created_again(server: NatsServer)
             assert (await port.publish(2)).sequence == 1
             assert await stored(server) == [body(2)]
 
-    asyncio.run(check())
+    run(check())
 
 
 @pytest.mark.parametrize(
@@ -169,7 +169,7 @@ def test_a_full_stream_refuses_events_at_once(server: NatsServer, stream: Stream
                 await port.publish(3)
             assert await stored(server) == [body(1), body(2)]
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_the_largest_message_is_stored_and_a_larger_one_refused(tmp_path: Path) -> None:
@@ -191,7 +191,7 @@ def test_the_largest_message_is_stored_and_a_larger_one_refused(tmp_path: Path) 
             assert events == []
 
     with NatsServer(tmp_path, config="max_payload: 4096") as server:
-        asyncio.run(check(server))
+        run(check(server))
 
 
 def test_a_full_window_blocks_threads_until_the_deadline_and_the_loop_not_at_all(server: NatsServer) -> None:
@@ -215,7 +215,7 @@ def test_a_full_window_blocks_threads_until_the_deadline_and_the_loop_not_at_all
             server.thaw()
             assert not (await port.publish(10)).is_duplicate
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_events_that_wait_for_the_window_are_stored_in_the_order_of_the_calls(server: NatsServer) -> None:
@@ -228,7 +228,7 @@ def test_events_that_wait_for_the_window_are_stored_in_the_order_of_the_calls(se
             await asyncio.gather(*publishes)
             assert await stored(server) == [*map(body, range(20))]
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_cancelled_publish_gives_its_slot_back(server: NatsServer) -> None:
@@ -246,7 +246,7 @@ def test_a_cancelled_publish_gives_its_slot_back(server: NatsServer) -> None:
             # The first was on its way, the second was not.
             assert await stored(server) == [body(1), body(3)]
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_stop_waits_for_the_events_in_flight(server: NatsServer) -> None:
@@ -257,7 +257,7 @@ def test_a_stop_waits_for_the_events_in_flight(server: NatsServer) -> None:
             assert all(future.done() and future.result() for future in futures)
             assert len(await stored(server)) == 500
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_stop_reports_the_events_without_an_outcome(server: NatsServer) -> None:
@@ -277,7 +277,7 @@ def test_a_stop_reports_the_events_without_an_outcome(server: NatsServer) -> Non
                 await turn
             server.thaw()
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_stop_that_is_cut_off_reports_the_events_as_well(server: NatsServer) -> None:
@@ -292,7 +292,7 @@ def test_a_stop_that_is_cut_off_reports_the_events_as_well(server: NatsServer) -
             assert events == [Unresolved("order_placed", ("a",))]
             server.thaw()
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_five_restarts_of_the_server_leave_nothing_behind(server: NatsServer) -> None:
@@ -313,7 +313,7 @@ def test_five_restarts_of_the_server_leave_nothing_behind(server: NatsServer) ->
             assert len(asyncio.all_tasks()) <= tasks
             assert len(await stored(server)) == 6
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_events_wait_for_a_server_that_comes_late(tmp_path: Path) -> None:
@@ -331,7 +331,7 @@ def test_events_wait_for_a_server_that_comes_late(tmp_path: Path) -> None:
                 assert (await asyncio.wrap_future(future)).sequence == 1
                 assert (await publish).sequence == 2
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_late_server_without_the_stream_is_logged(tmp_path: Path) -> None:
@@ -349,7 +349,7 @@ def test_a_late_server_without_the_stream_is_logged(tmp_path: Path) -> None:
                         await publish
             assert any("events on 'order_placed' cannot be stored: stream 'ORDERS'" in str(one) for one in messages)
 
-    asyncio.run(check())
+    run(check())
 
 
 def test_a_stream_that_does_not_fit_fails_the_start(server: NatsServer) -> None:
@@ -364,4 +364,4 @@ def test_a_stream_that_does_not_fit_fails_the_start(server: NatsServer) -> None:
             with pytest.raises(LinkClosed):
                 await port.publish(1)
 
-    asyncio.run(check())
+    run(check())

@@ -2,7 +2,7 @@
 Channels across processes and machines, on NATS with JetStream.
 
 Ports send: `event` stores the arguments of a publish in a stream, `signal` sends them at most once, `ask` returns one
-answer and `gather` many. A `Consumer` and a `Responder` call the ordinary listeners of the channel in
+answer and `gather` many. A `Consumer`, a `Receiver` and a `Responder` call the ordinary listeners of the channel in
 another process.
 """
 
@@ -58,10 +58,12 @@ try:
     from typedbus.nats._local_server import LocalServer, ServerFault, ServerMissing
     from typedbus.nats._outbox import FailedEvent, Outbox
     from typedbus.nats._pending import Receipt
+    from typedbus.nats._receiver import Receiver
     from typedbus.nats._redelivery import Redelivery
     from typedbus.nats._relay_connection import Connect
     from typedbus.nats._responder import Responder
     from typedbus.nats._security import TLS
+    from typedbus.nats._signal import SignalPort, signal
     from typedbus.nats._streams import Stream
     from typedbus.nats._table_errors import (
         InboxArgumentError,
@@ -126,6 +128,7 @@ __all__ = (
     "PortFault",
     "QuestionRefused",
     "Receipt",
+    "Receiver",
     "Redelivery",
     "RemoteError",
     "RemoteTimeout",
@@ -137,6 +140,7 @@ __all__ = (
     "ServerFault",
     "ServerMissing",
     "ServerTooOld",
+    "SignalPort",
     "SignalsDropped",
     "Stream",
     "StreamFault",
@@ -151,6 +155,7 @@ __all__ = (
     "delivery",
     "event",
     "gather",
+    "signal",
 )
 
 export(globals())
