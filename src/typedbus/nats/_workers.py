@@ -11,14 +11,19 @@ import queue
 import threading
 import time
 from collections.abc import Awaitable, Callable
+from typing import Final
 
 import attrs
 
 from typedbus._bus.await_chain import stack_of_task
 from typedbus._bus.hook_worker import stack_of_thread
 from typedbus._os.exhausted import start_thread
-from typedbus.nats._delivery import Received, State
+from typedbus.nats._delivery import CURRENT, Received, State
 from typedbus.nats._handover import Handover
+
+#: Seconds after which a task passes the loop to others, if its listeners do not.
+_LONGEST_BURST: Final = 0.01
+_MISSING: Final = object()
 
 
 @attrs.define(eq=False)
@@ -114,10 +119,19 @@ class Threads:
             self._all_ended.set()
 
 
+def _context() -> contextvars.Context:
+    context = contextvars.copy_context()
+    context.run(CURRENT.set, None)
+    return context
+
+
 @attrs.define(eq=False)
 class Tasks:
     """
-    Calls async listeners in tasks on the loop, one for each event.
+    Calls async listeners in tasks on the loop.
+
+    A task continues with the next event while events wait, since a new one costs several passes of the loop. Each event
+    begins in a context without the changes of the listeners before it, and in a task that no listener has cancelled.
 
     Args:
         call: Calls the listeners, as for `Threads`.
@@ -132,7 +146,7 @@ class Tasks:
     _most: int
     _waiting: collections.deque[Received] = attrs.field(init=False, factory=collections.deque)
     _running: set[asyncio.Task[None]] = attrs.field(init=False, factory=set)
-    _context: contextvars.Context = attrs.field(init=False, factory=contextvars.copy_context)
+    _context: contextvars.Context = attrs.field(init=False, factory=_context)
 
     def put(self, event: Received) -> None:
         """Call the listeners for *event*, after those for the events before it have begun."""
@@ -159,17 +173,38 @@ class Tasks:
     def _fill(self) -> None:
         loop = asyncio.get_running_loop()
         while self._waiting and len(self._running) < self._most:
-            event = self._waiting.popleft()
-            task = loop.create_task(self._run(event), name=self._name, context=self._context.copy())
-            event.began, event.state = time.monotonic(), State.RUNNING
-            event.stack = functools.partial(stack_of_task, task, without=Tasks._run.__code__)
+            burst = [self._waiting.popleft()]
+            task = loop.create_task(self._run(burst), name=self._name, context=self._context.copy())
+            self._begin(burst[0], task)
             self._running.add(task)
-            task.add_done_callback(functools.partial(self._task_ended, event))
+            task.add_done_callback(functools.partial(self._task_ended, burst))
 
-    async def _run(self, event: Received) -> None:
-        await self._call(event)
+    def _begin(self, event: Received, task: asyncio.Task[None]) -> None:
+        event.began, event.state = time.monotonic(), State.RUNNING
+        event.stack = functools.partial(stack_of_task, task, without=Tasks._run.__code__)
 
-    def _task_ended(self, event: Received, task: asyncio.Task[None]) -> None:
+    async def _run(self, burst: list[Received]) -> None:
+        """Handle the event in *burst*, and put the next one in its place, as long as the task can be used again."""
+        task = asyncio.current_task()
+        assert task is not None
+        end = burst[0].began + _LONGEST_BURST
+        while True:
+            event = burst[0]
+            await self._call(event)
+            CURRENT.set(None)
+            is_fresh = event.state is State.HANDLED and not task.cancelling() and self._is_unchanged()
+            if not self._waiting or not is_fresh or event.began > end:
+                return  # `_task_ended` has the event
+            burst[0] = self._waiting.popleft()
+            self._begin(burst[0], task)
+            self._ended(event)
+
+    def _is_unchanged(self) -> bool:
+        """Return whether the variables of the current context have their first values."""
+        first = self._context
+        return all(value is first.get(variable, _MISSING) for variable, value in contextvars.copy_context().items())
+
+    def _task_ended(self, burst: list[Received], task: asyncio.Task[None]) -> None:
         self._running.discard(task)
-        self._ended(event)
+        self._ended(burst[0])
         self._fill()
