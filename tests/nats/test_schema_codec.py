@@ -181,7 +181,10 @@ def test_a_value_of_another_type_is_refused_with_its_path(fields: dict[str, Any]
     assert problem in failed.value.problem
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"\xff", b'{"order":' * 5000, b'{"order":1,"count":1}', b'{"count":1}'])
+@pytest.mark.parametrize(
+    "data",
+    [b"", b"[]", b"\xff", pytest.param(b'{"order":' * 5000, id="deep"), b'{"order":1,"count":1}', b'{"count":1}'],
+)
 def test_a_damaged_message_raises_one_error(data: bytes) -> None:
     with pytest.raises(DecodeFailed):
         coded().decode(data)
@@ -266,7 +269,13 @@ def test_a_channel_has_one_schema_for_each_codec() -> None:
     channel = Channel[[int], None]("sent")
     assert schema_of(channel, CODEC) is schema_of(channel, CODEC)
     assert schema_of(channel, CODEC) is not schema_of(channel)
-    assert schema_of(channel, CODEC).encode(1) == schema_of(channel).encode(1)
+
+
+def test_a_channel_that_needs_no_codec_is_sent_without_it() -> None:
+    channel = Channel[[int, Cash], list[str]]("sent")
+    assert CODEC.bind("sent", {"arg0": int, "arg1": Cash, "return": list[str]}) is None
+    assert schema_of(channel, CODEC).fingerprint == schema_of(channel).fingerprint
+    assert schema_of(channel, CODEC).encode(1, Cash(2.0)) == schema_of(channel).encode(1, Cash(2.0))
 
 
 def test_the_codec_needs_cattrs(monkeypatch: pytest.MonkeyPatch) -> None:

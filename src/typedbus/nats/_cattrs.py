@@ -67,7 +67,7 @@ class Binding:
             (item_of, self._structure_items, self._unstructure_items),
             (value_of, self._structure_mapping, self._unstructure_mapping),
             (classes_of, self._structure_member, self._unstructure_member),
-            (self._is_plain, self._structure_plain, self._unstructure_plain),
+            (self.is_plain, self._structure_plain, self._unstructure_plain),
         ):
             self._converter.register_structure_hook_factory(applies, structure)
             self._converter.register_unstructure_hook_factory(applies, unstructure)
@@ -113,7 +113,7 @@ class Binding:
         Raises:
             SchemaFault: A part of it cannot be sent.
         """
-        if self._is_plain(annotation):
+        if self.is_plain(annotation):
             schema: dict[str, object] = {}
             self._others.append((annotation, schema))
             return schema
@@ -180,7 +180,8 @@ class Binding:
 
     # The hooks of the converter
 
-    def _is_plain(self, annotation: Any) -> bool:
+    def is_plain(self, annotation: Any) -> bool:
+        """Return whether values of a type are sent as without a codec."""
         try:
             sendable(self.channel, annotation, "")
         except SchemaFault:

@@ -30,9 +30,9 @@ class Forms:
 class Codec(Protocol):
     """Decides how the values of a channel are sent; sender and receiver must have the same codec for it."""
 
-    def bind(self, channel: str, annotations: Mapping[str, Any]) -> Forms:
+    def bind(self, channel: str, annotations: Mapping[str, Any]) -> Forms | None:
         """
-        Return the forms of the values of a channel.
+        Return the forms of the values of a channel, or None if it is sent as without a codec.
 
         It is called once for each channel, where a port is made. The functions that it returns are called in any thread.
 
@@ -53,7 +53,8 @@ class CattrsCodec:
 
     It also sends private fields, and members of a union of classes, with the name of the class as ``$type``.
     A field with ``init=False`` is not sent. All other values are checked and sent as without a codec, and a receiver is as
-    strict: no text becomes a number. It takes about five times as long.
+    strict: no text becomes a number. A channel without such types has the same messages as without the codec, and
+    any other takes about five times as long.
 
     Raises:
         ImportError: cattrs is not installed.
@@ -63,11 +64,13 @@ class CattrsCodec:
         if find_spec("cattrs") is None:
             raise ImportError("CattrsCodec needs cattrs: pip install cattrs", name="cattrs")
 
-    def bind(self, channel: str, annotations: Mapping[str, Any]) -> Forms:
-        """Return the forms of the values of a channel."""
+    def bind(self, channel: str, annotations: Mapping[str, Any]) -> Forms | None:
+        """Return the forms of the values of a channel, or None if it is sent as without a codec."""
         from typedbus.nats._cattrs import Binding  # it imports cattrs
 
         binding = Binding(channel)
+        if all(map(binding.is_plain, annotations.values())):
+            return None
         schemas = {
             name: binding.schema(annotation, "the result" if name == "return" else name)
             for name, annotation in annotations.items()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import functools
 import inspect
 import re
 import threading
@@ -18,7 +17,7 @@ from typing_extensions import ParamSpec
 
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.channel import AnyChannel, Channel
-from typedbus.nats._codec import Codec
+from typedbus.nats._codec import Codec, Forms
 from typedbus.nats._compiled import decoder, encoder, result_decoder
 from typedbus.nats._errors import SchemaFault
 from typedbus.nats._fingerprint import fingerprint
@@ -112,8 +111,12 @@ def _made(channel: AnyChannel, codec: Codec | None) -> MessageSchema[..., Any]:
         _check(name, parameter)
     if signature.return_annotation is inspect.Signature.empty:
         raise SchemaFault(name, "the result", "it has no annotation; write -> None, or the type of the result")
-    make = _plain_schema if codec is None else functools.partial(_coded_schema, codec)
-    return make(name, parameters, signature.return_annotation)
+    result: Any = signature.return_annotation
+    types = {parameter.name: parameter.annotation for parameter in parameters}
+    forms = None if codec is None else codec.bind(name, {**types, "return": result})
+    if forms is None:
+        return _plain_schema(name, parameters, result)
+    return _coded_schema(name, parameters, forms)
 
 
 def _check(channel: str, parameter: Parameter) -> None:
@@ -142,19 +145,17 @@ def _plain_schema(name: str, parameters: Sequence[Parameter], result: Any) -> Me
     )
 
 
-def _coded_schema(codec: Codec, name: str, parameters: Sequence[Parameter], result: Any) -> MessageSchema[..., Any]:
-    """Return the schema of a channel whose values *codec* converts to what JSON has, and back."""
-    annotations = {parameter.name: parameter.annotation for parameter in parameters}
-    forms = codec.bind(name, {**annotations, "return": result})
+def _coded_schema(name: str, parameters: Sequence[Parameter], forms: Forms) -> MessageSchema[..., Any]:
+    """Return the schema of a channel whose values a codec converts to JSON and back."""
     free = [parameter.replace(annotation=Any) for parameter in parameters]
     arguments = _struct(name, free)
     read = msgspec.json.Decoder(arguments).decode
 
     def convert(made: msgspec.Struct, conversions: Mapping[str, Callable[[Any], object]]) -> msgspec.Struct:
-        for parameter in annotations:
-            value = getattr(made, parameter)
+        for parameter in parameters:
+            value = getattr(made, parameter.name)
             if value is not msgspec.UNSET:
-                setattr(made, parameter, conversions[parameter](value))
+                setattr(made, parameter.name, conversions[parameter.name](value))
         return made
 
     schema: dict[str, object] = {
