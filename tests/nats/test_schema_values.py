@@ -129,6 +129,7 @@ NAIVE = datetime(2026, 1, 2)  # noqa: DTZ001  # a value that is refused
         (Node, Node(1, (Node(2), Node(3, (Node(TEXT),)))), "arg0.children[1].children[0].value", "got '4'"),
         (Lines, Lines(NAN), "arg0.class", "got nan"),
         (Line, Line("\ud800", 1.0), "", "UnicodeEncodeError"),
+        pytest.param(int, 10**4400, "", "ValueError: Exceeds the limit (4300 digits)", id="long int"),
         (Node, nested(3000), "", "nested too deeply"),
     ],
 )

@@ -3,9 +3,7 @@
 # pyright: reportPrivateUsage=false
 
 from collections.abc import Callable, Mapping
-from typing import Any
-
-from typing_extensions import assert_type
+from typing import Any, assert_type
 
 from typedbus import AsyncChannel, Channel
 from typedbus.nats import CattrsCodec, Codec, DecodeFailed, EncodeFailed, Forms, SchemaFault
