@@ -159,7 +159,7 @@ class NatsServer:
     def freeze(self) -> None:
         """Stop the process where it is: connections stay open, and the system accepts new ones, without any answer."""
         os.kill(self.pid, signal.SIGSTOP)
-        os.waitid(os.P_PID, self.pid, os.WSTOPPED | os.WNOWAIT)
+        os.waitpid(self.pid, os.WUNTRACED)
 
     def thaw(self) -> None:
         """Continue a frozen server."""

@@ -55,7 +55,7 @@ try:
     from typedbus.nats._gather import Gathered, Gathering, GatherPort, gather
     from typedbus.nats._inbox import Inbox
     from typedbus.nats._link import Link, Server
-    from typedbus.nats._local_server import LocalServer, ServerFault, ServerMissing
+    from typedbus.nats._local_server import LocalServer
     from typedbus.nats._outbox import FailedEvent, Outbox
     from typedbus.nats._pending import Receipt
     from typedbus.nats._receiver import Receiver
@@ -63,6 +63,7 @@ try:
     from typedbus.nats._relay_connection import Connect
     from typedbus.nats._responder import Responder
     from typedbus.nats._security import TLS
+    from typedbus.nats._server_process import ServerFault, ServerMissing
     from typedbus.nats._signal import SignalPort, signal
     from typedbus.nats._streams import Stream
     from typedbus.nats._table_errors import (
