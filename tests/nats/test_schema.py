@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import dataclasses
+import gc
 import json
+import weakref
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 import attrs
@@ -92,6 +95,34 @@ def test_a_result_arrives_equal() -> None:
 def test_a_channel_has_one_schema() -> None:
     assert schema_of(order_placed) is schema_of(order_placed)
     assert len(schema_of(order_placed).fingerprint) == 16
+
+
+def test_a_positional_default_before_a_passed_argument_is_filled_in() -> None:
+    """A sender whose declaration has only the second parameter leaves the first one out."""
+
+    @Channel.declare
+    def moved(first: int = 1, second: int = 2, third: int = 3, /) -> None: ...
+
+    assert schema_of(moved).decode(b'{"second":5}') == ((1, 5), {})
+    assert schema_of(moved).decode(b'{"third":5}') == ((1, 2, 5), {})
+    assert schema_of(moved).decode(b"{}") == ((), {})
+    assert schema_of(moved).decode(schema_of(moved).encode(7)) == ((7,), {})
+
+
+def test_a_schema_does_not_keep_its_channel() -> None:
+    channel = Channel[[Order], None]("placed")
+    schema, reference = schema_of(channel), weakref.ref(channel)
+    del channel
+    gc.collect()
+    assert reference() is None
+    assert schema.name == "placed"
+
+
+def test_threads_get_the_same_schema() -> None:
+    channel = Channel[[Order], None]("placed")
+    with ThreadPoolExecutor(8) as pool:
+        schemas = list(pool.map(lambda _: schema_of(channel), range(64)))
+    assert {id(schema) for schema in schemas} == {id(schema_of(channel))}
 
 
 # Bad messages

@@ -95,6 +95,22 @@ class Undecorated(Base):
     pass
 
 
+@attrs.define
+class Failure(Exception):
+    number: int
+
+
+@attrs.define
+class Mapped(dict[str, int]):
+    number: int
+
+
+@attrs.define
+class TakesSelf:
+    number: int
+    doubled: int = attrs.Factory(lambda self: 2 * self.number, takes_self=True)
+
+
 @attrs.frozen(cache_hash=True)
 class CachedHash:
     number: int
@@ -216,6 +232,9 @@ class Bytes(msgspec.Struct):
         (OwnInit, "", "the __init__ of OwnInit does not run in the receiver"),
         (OwnInitDataclass, "", "the __init__ of OwnInitDataclass does not run in the receiver"),
         (Undecorated, "", "Undecorated inherits its fields and is not decorated itself"),
+        (Failure, "", "Failure inherits from Exception, which is not restored"),
+        (Mapped, "", "Mapped inherits from dict, which is not restored"),
+        (TakesSelf, "", "a default with takes_self=True is not computed in the receiver"),
         (CachedHash, "", "remove cache_hash=True"),
         (CachedProperty, ".doubled", "a cached property is sent once it has been computed"),
         (CachedPropertyDict, ".doubled", "a cached property is sent once it has been computed"),

@@ -28,6 +28,8 @@ R = TypeVar("R")
 
 #: Subjects that begin with a dollar sign are those of dead letters.
 _NAME: Final = re.compile(r"(?!\$)[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*")
+#: A server closes the connection of a client that sends a longer subject than it reads, 4096 bytes with other parts.
+_LONGEST: Final = 255
 _RESULT: Final = Parameter("result", Parameter.POSITIONAL_ONLY)
 _VARIADIC: Final = (Parameter.VAR_POSITIONAL, Parameter.VAR_KEYWORD)
 _dump: Final = msgspec.json.Encoder().encode
@@ -68,7 +70,8 @@ class MessageSchema(Generic[P, R]):
 
 _Schemas = dict[Codec | None, MessageSchema[..., Any]]
 _SCHEMAS: Final[weakref.WeakKeyDictionary[AnyChannel, _Schemas]] = weakref.WeakKeyDictionary()
-_LOCK: Final = threading.Lock()
+#: Reentrant, since a codec may ask for the schema of another channel.
+_LOCK: Final = threading.RLock()
 
 
 def schema_of(channel: Channel[P, R] | AsyncChannel[P, R], codec: Codec | None = None) -> MessageSchema[P, R]:
@@ -92,11 +95,11 @@ def schema_of(channel: Channel[P, R] | AsyncChannel[P, R], codec: Codec | None =
 
 def _made(channel: AnyChannel, codec: Codec | None) -> MessageSchema[..., Any]:
     name = channel.name
-    if not _NAME.fullmatch(name):
+    if not _NAME.fullmatch(name) or len(name) > _LONGEST:
         raise SchemaFault(
             name,
             "",
-            "its name is no subject: use printable ASCII characters without spaces, * and >, with single dots inside and no $ "
+            f"its name is no subject: use at most {_LONGEST} printable ASCII characters without spaces, * and >, with single dots inside and no $ "
             "at the beginning, such as 'orders.placed', or pass another name to declare(name=...)",
         )
     signature = channel.signature()

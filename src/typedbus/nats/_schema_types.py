@@ -21,6 +21,9 @@ Problem = tuple[str, str]
 
 OPT_IN: Final = "pass codec=CattrsCodec()"
 
+#: Set in the flags of classes that are written in Python. A decoder makes instances of others without their `__new__`,
+#: and an exception without it ends the process when its text is read.
+_HEAP_TYPE: Final = 1 << 9
 #: The origins of unions.
 UNIONS: Final = (typing.Union, types.UnionType)
 
@@ -155,6 +158,9 @@ def _class_problems(cls: Any, path: str) -> Iterator[Problem]:
     is_attrs = bool(attrs.has(cls))
     if ("__attrs_attrs__" if is_attrs else "__dataclass_fields__") not in vars(cls):
         yield path, f"{cls.__qualname__} inherits its fields and is not decorated itself; decorate it"
+    foreign = [base.__name__ for base in cls.__mro__[:-1] if not base.__flags__ & _HEAP_TYPE]
+    if foreign:
+        yield path, f"{cls.__qualname__} inherits from {foreign[0]}, which is not restored; send a class that does not"
     if not has_generated_init(cls):
         yield path, f"the __init__ of {cls.__qualname__} does not run in the receiver; use the generated one"
     fields: tuple[Any, ...] = attrs.fields(cls) if is_attrs else dataclasses.fields(cls)
@@ -205,6 +211,8 @@ def _refused(annotation: Any, path: str, error: Exception, within: tuple[Any, ..
         return path, "Self is not resolved; write the name of the class"
     if isinstance(annotation, dataclasses.InitVar):
         return path, "an InitVar is not sent; make it a field"
+    if isinstance(error, NotImplementedError):
+        return path, f"a default with takes_self=True is not computed in the receiver; remove it, or {OPT_IN}"
     is_union = typing.get_origin(annotation) in UNIONS
     return path, f"{error}; {f'send one of them, or {OPT_IN}' if is_union else 'use another type'}"
 
