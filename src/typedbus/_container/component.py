@@ -426,8 +426,9 @@ class Component(Replaceable, Generic[T_co]):
 
     @property
     def passed(self) -> tuple[tuple[object, ...], dict[str, object]]:
-        """The declared arguments, by position and by name."""
-        return tuple(self._provider.args), dict(self._provider.kwargs)
+        """The declared arguments, by position and by name, with the values of the library's `Object` providers."""
+        positional, named = self._provider.args, self._provider.kwargs
+        return tuple(map(_plain, positional)), {name: _plain(value) for name, value in named.items()}
 
     def forget(self) -> None:
         """Drop the instance; the next call builds a new one."""
@@ -479,6 +480,11 @@ class Component(Replaceable, Generic[T_co]):
     if not TYPE_CHECKING:
         # The library's version drops the type argument, which `validate()` reads from the annotation of a component.
         __class_getitem__ = classmethod(types.GenericAlias)
+
+
+def _plain(value: Any) -> object:
+    plain: object = value.provides if type(value) is providers.Object else value
+    return plain
 
 
 def _none() -> None:

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from typedbus.catalogue import Catalogue
 
 VERSION: Final = "3.0.0"
+_DEFINITIONS: Final = "#/$defs/"
 _ANSWERED: Final = ("ask", "gather", "responder")
 
 
@@ -35,15 +36,17 @@ def asyncapi(catalogue: Catalogue, *, title: str, version: str, every: bool, sch
     channels: dict[str, Any] = {}
     operations: dict[str, Any] = {}
     messages: dict[str, Any] = {}
+    definitions: dict[str, Any] = {}
     for channel in catalogue.channels:
         if not (channel.ports or every):
             continue
         name = identifier(channel.key)
-        messages[name] = _message(channel, schemas.get(channel.key))
+        schema = _moved(schemas.get(channel.key), name, definitions)
+        messages[name] = _message(channel, schema)
         channels[name] = _channel(channel, name)
         has_reply = any(port.kind in _ANSWERED for port in channel.ports)
         if has_reply:
-            messages[f"{name}.result"] = _result(channel, schemas.get(channel.key))
+            messages[f"{name}.result"] = _result(channel, schema)
             channels[f"{name}.result"] = {
                 "address": None,
                 "messages": {"result": {"$ref": f"#/components/messages/{name}.result"}},
@@ -58,7 +61,7 @@ def asyncapi(catalogue: Catalogue, *, title: str, version: str, every: bool, sch
         "defaultContentType": "application/json",
         "channels": channels,
         "operations": operations,
-        "components": {"messages": messages},
+        "components": {"messages": messages, "schemas": definitions},
     }
     return json.dumps(document, indent=2, ensure_ascii=False) + "\n"
 
@@ -84,6 +87,30 @@ def message_schemas(channels: Iterable[CatalogueChannel]) -> dict[str, Any]:
 def identifier(key: str) -> str:
     """Return *key* with the characters that the specification allows in the keys of components."""
     return re.sub(r"[^A-Za-z0-9._-]", ".", key)
+
+
+def _moved(schema: Any, name: str, definitions: dict[str, Any]) -> Any:
+    """
+    Return *schema* with references into the document, and put what it refers to into *definitions*.
+
+    A reference is relative to the root of the document that contains it, so a schema cannot bring its own definitions.
+    """
+
+    def moved(value: Any) -> Any:
+        if isinstance(value, list):
+            return [moved(item) for item in value]
+        if not isinstance(value, dict):
+            return value
+        found = {key: moved(item) for key, item in value.items() if key != "$defs"}
+        for key, definition in value.get("$defs", {}).items():
+            definitions[f"{name}.{identifier(key)}"] = moved(definition)
+        reference = found.get("$ref")
+        if isinstance(reference, str) and reference.startswith(_DEFINITIONS):
+            key = identifier(reference.removeprefix(_DEFINITIONS))
+            found["$ref"] = f"#/components/schemas/{name}.{key}"
+        return found
+
+    return moved(schema)
 
 
 def _channel(channel: CatalogueChannel, name: str) -> dict[str, Any]:

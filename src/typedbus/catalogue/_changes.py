@@ -185,9 +185,11 @@ def _type_changes(old: PayloadType, new: PayloadType, is_argument: bool, is_resu
     before: Mapping[str, Field] = {one.name: one for one in old.fields}
     after: Mapping[str, Field] = {one.name: one for one in new.fields}
     if new.is_enum:
-        # A reader that handles each member does not know the new one.
-        yield from (change(f"the member {name} is gone", makers=True) for name in before.keys() - after.keys())
-        yield from (change(f"the member {name} is new", readers=True) for name in after.keys() - before.keys())
+        # Code that names a member fails without it; a reader that handles each member does not know a new one.
+        yield from (
+            change(f"the member {name} is gone", makers=True, readers=True) for name in before if name not in after
+        )
+        yield from (change(f"the member {name} is new", readers=True) for name in after if name not in before)
         return
     for name, field in before.items():
         if name not in after:

@@ -176,7 +176,7 @@ def _changes_text(found: Sequence[Change], shape: str | None) -> str:
 
         return json.dumps([attrs.asdict(change) for change in found], indent=2, ensure_ascii=False) + "\n"
     lines = [
-        f"{change.file or '-'}:{change.line}: {change.key}: {change.text}"
+        f"{f'{change.file}:{change.line}: ' if change.file else ''}{change.key}: {change.text}"
         f"{f' [breaks {change.breaks}]' if change.breaks else ''}\n"
         for change in found
     ]
