@@ -265,6 +265,15 @@ def test_the_fingerprint_is_that_of_the_schema() -> None:
     assert tags == ["Card", "Cash"]
 
 
+def test_a_member_may_be_generic() -> None:
+    channel = Channel[[Box[Decimal] | Card | None], None]("sent")
+    data = schema_of(channel, CODEC).encode(Box(Decimal("1.5")))
+    assert json.loads(data)["arg0"] == {"$type": "Box", "_content": "1.5", "labels": []}
+    assert schema_of(channel, CODEC).decode(data) == ((Box(Decimal("1.5")),), {})
+    with pytest.raises(SchemaFault, match="CattrsCodec does not send"):
+        schema_of(Channel[[Box[int] | Box[str]], None]("sent"), CODEC)
+
+
 def test_a_channel_has_one_schema_for_each_codec() -> None:
     channel = Channel[[int], None]("sent")
     assert schema_of(channel, CODEC) is schema_of(channel, CODEC)

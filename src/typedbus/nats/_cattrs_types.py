@@ -42,7 +42,7 @@ def classes_of(annotation: Any) -> dict[str, Any]:
     if typing.get_origin(annotation) not in UNIONS:
         return {}
     members = [member for member in typing.get_args(annotation) if member is not types.NoneType]
-    classes = {type_text(member).rpartition(".")[2]: member for member in members if class_of(member)}
+    classes = {class_of(member).__name__: member for member in members if class_of(member)}
     return classes if len(classes) == len(members) > 1 else {}
 
 
@@ -71,6 +71,7 @@ def _has_default(field: Any) -> bool:
 
 
 def type_text(annotation: Any) -> str:
+    """Return a type as it is written."""
     return (
         annotation.__qualname__ if isinstance(annotation, type) and not typing.get_args(annotation) else str(annotation)
     )

@@ -99,8 +99,8 @@ def _made(channel: AnyChannel, codec: Codec | None) -> MessageSchema[..., Any]:
         raise SchemaFault(
             name,
             "",
-            f"its name is no subject: use at most {_LONGEST} printable ASCII characters without spaces, * and >, with single dots inside and no $ "
-            "at the beginning, such as 'orders.placed', or pass another name to declare(name=...)",
+            f"its name is no subject: use at most {_LONGEST} printable ASCII characters without spaces, * and >, with "
+            "single dots inside and no $ at the beginning, such as 'orders.placed', or pass another name to declare(name=...)",
         )
     signature = channel.signature()
     if signature is None:

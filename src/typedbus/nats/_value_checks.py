@@ -54,8 +54,6 @@ _CONTAINERS: Final = (
     inspect.DictType,
 )
 _COMPARISONS: Final = {"gt": ">", "ge": ">=", "lt": "<", "le": "<="}
-
-
 #: Python nests at most 20 loops.
 _DEEPEST: Final = 12
 
