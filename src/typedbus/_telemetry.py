@@ -1,13 +1,21 @@
-"""Measurements that `typedbus.otel` and `typedbus.prometheus` share: start durations and health checks."""
+"""What the packages for telemetry share: start durations, health checks, and the providers of spans."""
 
 from __future__ import annotations
 
+import weakref
 from collections.abc import Iterable
-from typing import Final, NamedTuple
+from typing import TYPE_CHECKING, Final, NamedTuple
 
 from typedbus._base.events import ComponentStarted, Failed, LifecycleEvent
 from typedbus._bus.builtin import START
+from typedbus._bus.bus import Bus
 from typedbus.plugins.health import Probe
+
+if TYPE_CHECKING:
+    from opentelemetry.trace import TracerProvider
+
+TRACER_PROVIDERS: Final[weakref.WeakKeyDictionary[Bus, TracerProvider]] = weakref.WeakKeyDictionary()
+"""The provider of the spans of a bus that `typedbus.otel` instruments, for `typedbus.nats`; none for the global one."""
 
 START_BOUNDS: Final = (0.001, 0.004, 0.016, 0.064, 0.256, 1.0, 4.0, 16.0, 60.0)
 """The upper bounds of the buckets of start durations, in seconds."""

@@ -6,13 +6,14 @@ import asyncio
 import concurrent.futures
 import contextlib
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Final, Generic, NoReturn, Protocol, TypeVar
+from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, Protocol, TypeVar
 
 import attrs
 
 from typedbus._base.errors import LoopError
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import Denied, Disconnected, LinkClosed, TooLarge
+from typedbus.nats._handover import runs_loop
 from typedbus.nats._headers import ALL_HEADER, size_of
 
 if TYPE_CHECKING:
@@ -20,6 +21,7 @@ if TYPE_CHECKING:
     from typedbus.nats._link import Link
     from typedbus.nats._replies import Replies
     from typedbus.nats._session import Session
+    from typedbus.nats._tracing import AnyFuture
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
@@ -47,6 +49,7 @@ class _Call(Generic[T]):
     calls: Calls[T]
     collector: Collector[T]
     data: bytes
+    headers: dict[str, str]
     deliver: Callable[[T | Disconnected | Denied], object]
     reply: str = attrs.field(init=False, default="")
     replies: Replies | None = attrs.field(init=False, default=None)
@@ -135,7 +138,9 @@ class Calls(Generic[T]):
             self._unwatch = None
         self.disconnected("the port has stopped")
 
-    async def awaited(self, action: str, collector: Collector[T], data: bytes) -> T | Disconnected | Denied:
+    async def awaited(
+        self, action: Literal["ask", "gather"], collector: Collector[T], data: bytes
+    ) -> T | Disconnected | Denied:
         """
         Send *data*, and return the outcome.
 
@@ -156,20 +161,27 @@ class Calls(Generic[T]):
             if not future.done():
                 future.set_result(outcome)
 
-        call = _Call(self, collector, data, deliver)
+        call = _Call(self, collector, data, self._traced(session, action, data, future), deliver)
         self._begin(call)
         try:
             return await future
         finally:
             call.forget()
 
-    def blocked(self, action: str, collector: Collector[T], data: bytes) -> T | Disconnected | Denied:
+    def blocked(
+        self, action: Literal["ask", "gather"], collector: Collector[T], data: bytes
+    ) -> T | Disconnected | Denied:
         """Send *data*, and wait in this thread for the outcome; the errors are as for `awaited`."""
-        if _runs_loop():
+        if runs_loop():
             self._refuse(f"{action}_from_thread", f"an event loop runs in this thread; await {action}(...) instead")
         session = self._checked(data)
         future: concurrent.futures.Future[T | Disconnected | Denied] = concurrent.futures.Future()
-        call = _Call(self, collector, data, future.set_result)
+
+        def deliver(outcome: T | Disconnected | Denied) -> None:
+            with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has expired below
+                future.set_result(outcome)
+
+        call = _Call(self, collector, data, self._traced(session, action, data, future), deliver)
         try:
             session.handover.call(self._begin, call)
         except RuntimeError as error:  # the loop is closed
@@ -177,11 +189,10 @@ class Calls(Generic[T]):
         try:
             return future.result(self.timeout + _LATE)
         except concurrent.futures.TimeoutError:
-            return collector.expired()
-        finally:
-            if not future.done():
-                with contextlib.suppress(RuntimeError):
-                    session.handover.call(call.forget, None)
+            deliver(collector.expired())
+            with contextlib.suppress(RuntimeError):
+                session.handover.call(call.forget, None)
+            return future.result()
 
     def connected(self, server: str) -> None:
         """There is a connection again."""
@@ -206,6 +217,21 @@ class Calls(Generic[T]):
             raise TooLarge(self.name, size, limit)
         return session
 
+    def _traced(
+        self, session: Session, action: Literal["ask", "gather"], data: bytes, future: AnyFuture
+    ) -> dict[str, str]:
+        """Return the headers of a call, with the context of its span if there is one."""
+        if session.tracing is None:
+            return self._headers
+        headers = self._headers.copy()
+        session.tracing.sending(action, self._subject, headers, future)
+        size, limit = len(data) + size_of(headers), session.connection.max_payload
+        if size > limit:
+            error = TooLarge(self.name, size, limit)
+            future.set_exception(error)
+            raise error
+        return headers
+
     def _begin(self, call: _Call[T]) -> None:
         session = self._session
         if session is None:  # the port has stopped since the thread has called it
@@ -216,7 +242,7 @@ class Calls(Generic[T]):
         call.due = session.loop.time() + self.timeout
         call.timer = session.loop.call_at(call.due, call.expire)
         self.waiting.add(call)
-        session.connection.send(self._subject, call.data, call.reply, self._headers, call.dropped)
+        session.connection.send(self._subject, call.data, call.reply, call.headers, call.dropped)
 
     def _refuse(self, action: str, reason: str) -> NoReturn:
         raise LoopError(f"{action}(...) on {self.name!r}", reason)
@@ -225,11 +251,3 @@ class Calls(Generic[T]):
 def question_subject(prefix: str, channel: str) -> str:
     """Return the subject of the questions on *channel*; signals of the same channel have another one."""
     return f"{prefix}.ask.{channel}"
-
-
-def _runs_loop() -> bool:
-    try:
-        asyncio.get_running_loop()
-    except RuntimeError:
-        return False
-    return True

@@ -82,7 +82,7 @@ class Consuming(Generic[P]):
         self._settling = Settling(
             self.session, self.schema.name, self.position, self.redelivery, self.name, self._wake.set
         )
-        listening = Listening(self.bound, self.schema)
+        listening = Listening(self.bound, self.schema, self.session.tracing, self.position.group)
         if isinstance(self.bound, AsyncBoundChannel):
             self._workers = Tasks(listening.call_async, self._settling.ended, self.name, self.concurrency)
         else:

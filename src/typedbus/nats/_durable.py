@@ -47,6 +47,7 @@ class Durable:
 
     Attributes:
         window: The slots of the events; a slot is taken before `enter`.
+        subject: The subject of the events.
     """
 
     session: Session
@@ -55,7 +56,7 @@ class Durable:
     deadline: float
     size: int
     window: Window = attrs.field(init=False)
-    _subject: str = attrs.field(init=False)
+    subject: str = attrs.field(init=False)
     #: By the subjects of their replies, in the order in which they came.
     _pending: dict[str, Pending] = attrs.field(init=False, factory=dict)
     _timer: asyncio.TimerHandle | None = attrs.field(init=False, default=None)
@@ -70,7 +71,7 @@ class Durable:
 
     def __attrs_post_init__(self) -> None:
         self.window = Window(self.size)
-        self._subject = named(self.stream).subject_of(self.channel)
+        self.subject = named(self.stream).subject_of(self.channel)
 
     async def open(self, within: float) -> None:
         """
@@ -134,9 +135,9 @@ class Durable:
 
     def denied(self, subject: str) -> None:
         """End all events if it is their subject."""
-        if subject.lower() == self._subject.lower():
+        if subject.lower() == self.subject.lower():
             for pending in tuple(self._pending.values()):
-                self._end(pending, Denied(self.channel, self._subject))
+                self._end(pending, Denied(self.channel, self.subject))
 
     def _send(self, pending: Pending) -> None:
         connection = self.session.connection
@@ -148,7 +149,7 @@ class Durable:
         pending.unanswered += 1
         pending.due = self.session.loop.time() + min(_UNANSWERED * 2 ** (pending.attempts - 1), _LONGEST_PAUSE)
         connection.send(
-            self._subject, pending.data, pending.reply, pending.headers, functools.partial(self._dropped, pending)
+            self.subject, pending.data, pending.reply, pending.headers, functools.partial(self._dropped, pending)
         )
 
     def _dropped(self, pending: Pending, reason: str) -> None:
@@ -165,7 +166,7 @@ class Durable:
         if headers is not None and headers.get("Status") == _NO_RESPONDERS:
             pending.unanswered -= 1
             pending.has_no_stream = True
-            self._postpone(pending, f"no stream takes the subject {self._subject!r}")
+            self._postpone(pending, f"no stream takes the subject {self.subject!r}")
             self._check()
             return
         try:
@@ -237,4 +238,4 @@ class Durable:
 
     async def _ensure(self, within: float) -> None:
         # An event is sent until its deadline, and may wait as long again in the buffers of a server that does not read.
-        await ensure(self.session.connection, self.stream, self._subject, within=within, horizon=2 * self.deadline)
+        await ensure(self.session.connection, self.stream, self.subject, within=within, horizon=2 * self.deadline)

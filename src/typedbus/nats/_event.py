@@ -18,11 +18,13 @@ from typedbus._channels.channel import Channel
 from typedbus.nats._delivery import ID_HEADER, ORIGIN_HEADER, SCHEMA_HEADER, is_received
 from typedbus.nats._durable import Durable
 from typedbus.nats._errors import LinkClosed, OutcomeUnknown, PortFault, WindowFull
+from typedbus.nats._handover import runs_loop
 from typedbus.nats._link import Link
 from typedbus.nats._message_ids import new_message_id
-from typedbus.nats._pending import Encoded, Pending, Receipt
+from typedbus.nats._pending import AnyFuture, Encoded, Pending, Receipt
 from typedbus.nats._schema import MessageSchema, schema_of
 from typedbus.nats._streams import Stream, named
+from typedbus.nats._tracing import carry
 
 P = ParamSpec("P")
 
@@ -63,12 +65,12 @@ class _Sender:
     def submit(self, data: bytes, message_id: str | None) -> tuple[str, concurrent.futures.Future[Receipt]]:
         durable = self._opened()
         deadline = durable.session.loop.time() + self.deadline
-        if not durable.window.take() and (_runs_loop() or not durable.window.take_in_thread(self.deadline)):
+        if not durable.window.take() and (runs_loop() or not durable.window.take_in_thread(self.deadline)):
             raise self._no_slot(durable)
         future: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
         future.set_running_or_notify_cancel()  # a cancellation could not take the event back
         message_id = message_id or self._new_id()
-        pending = Pending(message_id, data, self._headers(durable, message_id), deadline, future)
+        pending = Pending(message_id, data, self._headers(durable, message_id, future), deadline, future)
         if threading.get_ident() == self._thread:
             durable.enter(pending)
         else:
@@ -79,7 +81,7 @@ class _Sender:
         return message_id, future
 
     def publish_from_thread(self, data: bytes, message_id: str | None) -> Receipt:
-        if _runs_loop():
+        if runs_loop():
             raise LoopError(
                 f"publish_from_thread() on the event port of {self.channel!r}",
                 "an event loop runs in this thread, and must not be blocked; use 'await port.publish(...)' on the loop "
@@ -108,8 +110,8 @@ class _Sender:
             raise self._no_slot(durable)
         future: asyncio.Future[Receipt] = loop.create_future()
         message_id = message_id or self._new_id()
-        own = self._headers(durable, message_id)
-        durable.enter(Pending(message_id, data, own if headers is None else own | headers, deadline, future))
+        own = self._headers(durable, message_id, future, headers)
+        durable.enter(Pending(message_id, data, own, deadline, future))
         return await future
 
     def _opened(self) -> Durable:
@@ -123,13 +125,16 @@ class _Sender:
     def _new_id(self) -> str:
         return f"{self._prefix}{next(self._numbers):x}"
 
-    def _headers(self, durable: Durable, message_id: str) -> dict[str, str]:
-        return {ID_HEADER: message_id, SCHEMA_HEADER: self.fingerprint, ORIGIN_HEADER: durable.session.origin}
-
-
-def _runs_loop() -> bool:
-    """Return whether an event loop runs in this thread."""
-    return asyncio._get_running_loop() is not None  # noqa: SLF001  # public, but not documented
+    def _headers(
+        self, durable: Durable, message_id: str, future: AnyFuture, more: dict[str, str] | None = None
+    ) -> dict[str, str]:
+        session = durable.session
+        headers = {ID_HEADER: message_id, SCHEMA_HEADER: self.fingerprint, ORIGIN_HEADER: session.origin}
+        if more is not None:
+            headers |= more
+        if session.tracing is not None:
+            session.tracing.sending("publish", durable.subject, headers, future, message_id)
+        return headers
 
 
 @attrs.define(eq=False)
@@ -241,6 +246,7 @@ class EventPort(Generic[P]):
     def encoded(self, *args: P.args, **kwargs: P.kwargs) -> Encoded:
         """Return an event that is not sent yet, for a table or a file; needs no connection."""
         headers = {SCHEMA_HEADER: self._schema.fingerprint, ORIGIN_HEADER: self._sender.link.origin}
+        carry(headers)
         return Encoded(self._key or new_message_id(), self._schema.encode(*args, **kwargs), headers)
 
     async def publish_encoded(self, event: Encoded) -> Receipt:

@@ -55,3 +55,8 @@ class Handover:
         if self._calls and not self._is_scheduled:
             self._is_scheduled = True
             self.loop.call_soon(self._run)
+
+
+def runs_loop() -> bool:
+    """Return whether an event loop runs in this thread, which must not be blocked then."""
+    return asyncio._get_running_loop() is not None  # noqa: SLF001  # public, but not documented

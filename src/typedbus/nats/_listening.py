@@ -12,6 +12,7 @@ from typedbus._channels.bound import BoundChannel
 from typedbus.nats._delivery import CURRENT, Received, State
 from typedbus.nats._errors import DecodeFailed
 from typedbus.nats._schema import MessageSchema
+from typedbus.nats._tracing import EndSpan, Tracing, untraced
 
 P = ParamSpec("P")
 
@@ -24,13 +25,18 @@ class Listening(Generic[P]):
     Args:
         bound: The channel on the bus.
         schema: The form of its messages.
+        tracing: The spans of the calls, if there are any.
+        group: The group of the consumer.
     """
 
     bound: BoundChannel[P, None] | AsyncBoundChannel[P, None]
     schema: MessageSchema[P, None]
+    tracing: Tracing | None
+    group: str
 
     def call(self, event: Received) -> None:
         """Call the listeners of a sync channel, in the current context."""
+        end = self._traced(event)
         try:
             arguments = self._arguments(event)
             if arguments is not None:
@@ -38,10 +44,12 @@ class Listening(Generic[P]):
                 event.state = State.HANDLED
         except BaseException as error:
             event.state, event.error = State.FAILED, error
+        end(event.error)
 
     async def call_async(self, event: Received) -> None:
         """Call and await the listeners of an async channel, in the current context."""
         publish: Any = self.bound.publish
+        end = self._traced(event)
         try:
             arguments = self._arguments(event)
             if arguments is not None:
@@ -49,6 +57,12 @@ class Listening(Generic[P]):
                 event.state = State.HANDLED
         except BaseException as error:
             event.state, event.error = State.FAILED, error
+        end(event.error)
+
+    def _traced(self, event: Received) -> EndSpan:
+        if self.tracing is None:
+            return untraced
+        return self.tracing.handling("process", event.message.subject, event.headers, self.group, event.message_id)
 
     def _arguments(self, event: Received) -> tuple[tuple[Any, ...], dict[str, Any]] | None:
         """Return the arguments for the listeners, or None if they are not called."""

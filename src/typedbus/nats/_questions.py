@@ -8,7 +8,7 @@ import contextlib
 import contextvars
 import queue
 import threading
-from collections.abc import Callable, Coroutine
+from collections.abc import Callable, Coroutine, Mapping
 from typing import Any, Final, NamedTuple, Protocol
 
 import attrs
@@ -22,12 +22,18 @@ _GRACE: Final = 0.5
 
 
 class Question(NamedTuple):
-    """A question: the subject of its answer, its body, whether all results are wanted, and the process that asks."""
+    """
+    A question: the subject of its answer, its body, whether all results are wanted, and the process that asks.
+
+    Further its own subject and its headers.
+    """
 
     reply: str
     data: bytes
     wants_all: bool
     origin: str
+    subject: str
+    headers: Mapping[str, str]
 
 
 class Reply(NamedTuple):

@@ -24,6 +24,7 @@ from typedbus.nats._questions import Question, Reply, Tasks, Threads, Workers
 from typedbus.nats._schema import MessageSchema, schema_of
 from typedbus.nats._session import Session
 from typedbus.nats._signal import signal_subject
+from typedbus.nats._tracing import EndSpan, handling
 
 P = ParamSpec("P")
 
@@ -83,9 +84,8 @@ class Receiver(Generic[P]):
         session = self.link.session(self._schema.name)
         self._losses.open(session)
         try:
-            await _Receiving(session, self.bound, self._schema, self._losses, self.most).run(
-                stopping, signal_subject(self.link.prefix, self._schema.name), self.group or ""
-            )
+            receiving = _Receiving(session, self.bound, self._schema, self._losses, self.most, self.group or "")
+            await receiving.run(stopping, signal_subject(self.link.prefix, self._schema.name))
         finally:
             self._losses.close()
 
@@ -99,6 +99,7 @@ class _Receiving(Generic[P]):
     schema: MessageSchema[P, None]
     losses: Losses
     most: int
+    group: str
     workers: Workers = attrs.field(init=False)
     #: Why the run must end before it is asked to.
     trouble: asyncio.Future[BaseException] = attrs.field(init=False)
@@ -107,7 +108,7 @@ class _Receiving(Generic[P]):
     unreadable: set[str] = attrs.field(init=False, factory=set)
     is_idle: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
 
-    async def run(self, stopping: Stopping, subject: str, group: str) -> None:
+    async def run(self, stopping: Stopping, subject: str) -> None:
         session, name = self.session, self.schema.name
         connection, label = session.connection, f"typedbus.nats receiver {name}"
         self.trouble = session.loop.create_future()
@@ -122,7 +123,10 @@ class _Receiving(Generic[P]):
         subscription: Subscription | None = None
         try:
             subscription = await connection.subscribe(
-                subject, self._receive, group=group, refused=lambda: self._fail(Denied(name, subject, "subscribe to"))
+                subject,
+                self._receive,
+                group=self.group,
+                refused=lambda: self._fail(Denied(name, subject, "subscribe to")),
             )
             await connection.flush(1.0)  # the server has the subscription then
             stopping.ready()
@@ -167,7 +171,9 @@ class _Receiving(Generic[P]):
         if self.workers.waiting >= self.most:
             self.losses.add(1, f"more than {self.most} signals waited for the listeners")
         else:
-            self.workers.put(Question("", message.data, wants_all=True, origin=origin))
+            self.workers.put(
+                Question("", message.data, wants_all=True, origin=origin, subject=message.subject, headers=headers)
+            )
 
     def _called(self, reply: Reply) -> None:
         signal, kind, problem, fatal = reply
@@ -183,24 +189,29 @@ class _Receiving(Generic[P]):
     def _call(self, signal: Question) -> Reply:
         """Call the listeners of a `Channel`, in the thread."""
         bound = cast("BoundChannel[..., None]", self.bound)
+        end = handling(self.session.tracing, "process", signal.subject, signal.headers, self.group)
         try:
             args, kwargs = self.schema.decode(signal.data)
             bound.publish(*args, **kwargs)
         except BaseException as error:
-            return self._failed(signal, error)
+            return self._failed(signal, error, end)
+        end(None)
         return Reply(signal, "ok", b"")
 
     async def _call_async(self, signal: Question) -> Reply:
         """Call the listeners of an `AsyncChannel`."""
         bound = cast("AsyncBoundChannel[..., None]", self.bound)
+        end = handling(self.session.tracing, "process", signal.subject, signal.headers, self.group)
         try:
             args, kwargs = self.schema.decode(signal.data)
             await bound.publish(*args, **kwargs)
         except BaseException as error:
-            return self._failed(signal, error)
+            return self._failed(signal, error, end)
+        end(None)
         return Reply(signal, "ok", b"")
 
-    def _failed(self, signal: Question, error: BaseException) -> Reply:
+    def _failed(self, signal: Question, error: BaseException, end: EndSpan) -> Reply:
+        end(error)
         if isinstance(error, DecodeFailed):
             return Reply(signal, "bad", str(error).encode())
         self.session.bus.log(

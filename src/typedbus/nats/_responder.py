@@ -27,6 +27,7 @@ from typedbus.nats._link import Link
 from typedbus.nats._questions import Question, Reply, Tasks, Threads, Workers
 from typedbus.nats._schema import MessageSchema, schema_of
 from typedbus.nats._session import Session
+from typedbus.nats._tracing import EndSpan, handling
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -78,8 +79,8 @@ class Responder(Generic[P, R]):
     @on(RUN)
     async def serve(self, stopping: Stopping) -> None:
         """Answer questions until *stopping* is set."""
-        serving = _Serving(self.link, self.bound, self._schema, self.most)
-        await serving.serve(stopping, self.group or "", self.concurrency)
+        serving = _Serving(self.link, self.bound, self._schema, self.most, self.group or "")
+        await serving.serve(stopping, self.concurrency)
 
 
 @attrs.define(eq=False)
@@ -90,6 +91,7 @@ class _Serving(Generic[P, R]):
     bound: BoundChannel[P, R] | AsyncBoundChannel[P, R]
     schema: MessageSchema[P, R]
     most: int
+    group: str
     name: str = attrs.field(init=False)
     session: Session = attrs.field(init=False)
     workers: Workers = attrs.field(init=False)
@@ -100,7 +102,7 @@ class _Serving(Generic[P, R]):
     strangers: set[str] = attrs.field(init=False, factory=set)
     is_overloaded: bool = attrs.field(init=False, default=False)
 
-    async def serve(self, stopping: Stopping, group: str, concurrency: int | None) -> None:
+    async def serve(self, stopping: Stopping, concurrency: int | None) -> None:
         self.name = self.bound.channel.name
         session = self.session = self.link.session(self.name)
         self.trouble = session.loop.create_future()
@@ -116,7 +118,10 @@ class _Serving(Generic[P, R]):
         subject = question_subject(self.link.prefix, self.name)
         connection = session.connection
         subscription = await connection.subscribe(
-            subject, self._receive, group=group, refused=lambda: self._fail(Denied(self.name, subject, "subscribe to"))
+            subject,
+            self._receive,
+            group=self.group,
+            refused=lambda: self._fail(Denied(self.name, subject, "subscribe to")),
         )
         stopped = session.loop.create_task(stopping.until_set(), name=f"{label} waits")
         ends: set[asyncio.Future[Any]] = {stopped, self.trouble}
@@ -156,7 +161,7 @@ class _Serving(Generic[P, R]):
         if theirs != self.schema.fingerprint and origin not in self.strangers:
             self.strangers.add(origin)
             self.session.report(SchemaMismatch(self.name, origin, self.schema.fingerprint, theirs))
-        question = Question(message.reply, message.data, ALL_HEADER in headers, origin)
+        question = Question(message.reply, message.data, ALL_HEADER in headers, origin, message.subject, headers)
         if not self.bound.subscriptions:
             self._send(question, "none", b"")
         elif self.workers.waiting >= self.most:
@@ -199,29 +204,33 @@ class _Serving(Generic[P, R]):
     def _answer(self, question: Question) -> Reply:
         """Call the listeners of a `Channel`, in a worker thread."""
         bound = cast("BoundChannel[..., R]", self.bound)
+        end = handling(self.session.tracing, "answer", question.subject, question.headers, self.group)
         try:
             args, kwargs = self.schema.decode(question.data)
             if question.wants_all:
-                return self._all(question, bound.attempt(*args, **kwargs))
-            return self._one(question, bound.first(*args, **kwargs))
+                return self._all(question, bound.attempt(*args, **kwargs), end)
+            return self._one(question, bound.first(*args, **kwargs), end)
         except BaseException as error:
-            return self._failed(question, error)
+            return self._failed(question, error, end)
 
     async def _answer_async(self, question: Question) -> Reply:
         """Call the listeners of an `AsyncChannel`."""
         bound = cast("AsyncBoundChannel[..., R]", self.bound)
+        end = handling(self.session.tracing, "answer", question.subject, question.headers, self.group)
         try:
             args, kwargs = self.schema.decode(question.data)
             if question.wants_all:
-                return self._all(question, await bound.attempt(*args, **kwargs))
-            return self._one(question, await bound.first(*args, **kwargs))
+                return self._all(question, await bound.attempt(*args, **kwargs), end)
+            return self._one(question, await bound.first(*args, **kwargs), end)
         except BaseException as error:
-            return self._failed(question, error)
+            return self._failed(question, error, end)
 
-    def _one(self, question: Question, result: R | None) -> Reply:
-        return Reply(question, "ok", self.schema.encode_result(cast("R", result)))
+    def _one(self, question: Question, result: R | None, end: EndSpan) -> Reply:
+        body = self.schema.encode_result(cast("R", result))
+        end(None)
+        return Reply(question, "ok", body)
 
-    def _all(self, question: Question, attempt: Attempt[R]) -> Reply:
+    def _all(self, question: Question, attempt: Attempt[R], end: EndSpan) -> Reply:
         if attempt.failures:
             self._log(question, "\n".join(traceback_of(failure.error) for failure in attempt.failures))
         items: list[Item] = []
@@ -234,9 +243,12 @@ class _Serving(Generic[P, R]):
             except Exception as error:
                 self._log(question, traceback_of(error))
                 items.append(raised(error))
-        return Reply(question, "all", encode(items))
+        body = encode(items)
+        end(attempt.failures[0].error if attempt.failures else None)
+        return Reply(question, "all", body)
 
-    def _failed(self, question: Question, error: BaseException) -> Reply:
+    def _failed(self, question: Question, error: BaseException, end: EndSpan) -> Reply:
+        end(error)
         if isinstance(error, DecodeFailed):
             self.session.bus.log(f"a question of {question.origin} was refused: {error}", ERROR)
             return Reply(question, "bad", encode(Item(kind="DecodeFailed", message=error.problem)))

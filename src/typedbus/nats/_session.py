@@ -18,6 +18,7 @@ from typedbus.nats._events import LINK, Connected, ConnectionLost, LinkEvent
 from typedbus.nats._handover import Handover
 from typedbus.nats._replies import Replies
 from typedbus.nats._security import Options
+from typedbus.nats._tracing import Tracing, tracing_of
 from typedbus.nats._watcher import Watcher
 
 
@@ -42,6 +43,7 @@ class Session:
         replies: The replies that are expected.
         handover: Calls functions on the event loop from other threads.
         loop: The event loop.
+        tracing: The spans of messages; None if the program does not use OpenTelemetry.
     """
 
     bus: Bus
@@ -51,12 +53,14 @@ class Session:
     connection: Connection = attrs.field(init=False, repr=False)
     replies: Replies = attrs.field(init=False, repr=False)
     handover: Handover = attrs.field(init=False, repr=False)
+    tracing: Tracing | None = attrs.field(init=False, repr=False)
     _watchers: list[Watcher] = attrs.field(init=False, repr=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
         self.connection = Connection(self.options, self)
         self.replies = Replies(self.connection.new_inbox())
         self.handover = Handover(self.loop)
+        self.tracing = tracing_of(self.bus, self.origin)
 
     async def open(self, within: float, *, required: bool) -> None:
         """

@@ -55,7 +55,7 @@ class SignalPort(Generic[P]):
     _headers: dict[str, str] = attrs.field(init=False, factory=dict)
     _header_size: int = attrs.field(init=False, default=0)
     #: The signals of other threads, until the loop takes them.
-    _handed: collections.deque[bytes] = attrs.field(init=False, factory=collections.deque)
+    _handed: collections.deque[tuple[bytes, dict[str, str]]] = attrs.field(init=False, factory=collections.deque)
     _is_scheduled: bool = attrs.field(init=False, default=False)
 
     @property
@@ -85,7 +85,7 @@ class SignalPort(Generic[P]):
                 f"publish() on the signal port of {self.channel!r}",
                 "this is not the event loop of the link; use publish_from_thread(), which does not block",
             )
-        self._send(session, data)
+        self._send(session, data, self._traced(session, data))
 
     def publish_from_thread(self, *args: P.args, **kwargs: P.kwargs) -> None:
         """
@@ -101,7 +101,7 @@ class SignalPort(Generic[P]):
         if len(self._handed) >= _MOST:
             self._losses.add(1, _TOO_MANY)
             return
-        self._handed.append(data)
+        self._handed.append((data, self._traced(session, data)))
         if not self._is_scheduled:
             self._is_scheduled = True
             try:
@@ -151,17 +151,28 @@ class SignalPort(Generic[P]):
             raise TooLarge(self.channel, size, session.connection.max_payload)
         return session
 
-    def _send(self, session: Session, data: bytes) -> None:
+    def _traced(self, session: Session, data: bytes) -> dict[str, str]:
+        """Return the headers of a signal, with the context of its span if there is one."""
+        if session.tracing is None:
+            return self._headers
+        headers = self._headers.copy()
+        session.tracing.sending("publish", self._subject, headers, None)
+        size = len(data) + size_of(headers)
+        if size > session.connection.max_payload:
+            raise TooLarge(self.channel, size, session.connection.max_payload)
+        return headers
+
+    def _send(self, session: Session, data: bytes, headers: dict[str, str]) -> None:
         if session.connection.waiting >= _MOST:
             self._losses.add(1, _TOO_MANY)
         else:
-            session.connection.send(self._subject, data, "", self._headers, self._dropped)
+            session.connection.send(self._subject, data, "", headers, self._dropped)
 
     def _take(self, session: Session) -> None:
         # First: a signal that is appended from here on either is found below or schedules the next call.
         self._is_scheduled = False
         for _ in range(len(self._handed)):
-            self._send(session, self._handed.popleft())
+            self._send(session, *self._handed.popleft())
 
     def _dropped(self, reason: str) -> None:
         self._losses.add(1, f"there was no connection: {reason}")

@@ -18,7 +18,7 @@ from typedbus._channels.channel import AnyChannel
 from typedbus._channels.observing.observation import Observation
 from typedbus._channels.observing.stats import ChannelStats
 from typedbus._channels.subscriptions import Subscription
-from typedbus._telemetry import ended_start
+from typedbus._telemetry import TRACER_PROVIDERS, ended_start
 from typedbus.otel._metrics import Instruments, instruments_of
 from typedbus.otel._publish_spans import PublishSpans, attributes_watcher
 from typedbus.otel._settings import Settings
@@ -137,6 +137,7 @@ class Instrumentation:
             self._recording = None
         if bus is None:
             return
+        TRACER_PROVIDERS.pop(bus, None)
         if not self._settings:
             for subscription in self._subscriptions:
                 subscription.cancel()
@@ -144,6 +145,8 @@ class Instrumentation:
             return
         settings = self._settings[-1]
         self._recording = Recording(bus, settings)
+        if settings.tracer_provider is not None:
+            TRACER_PROVIDERS[bus] = settings.tracer_provider
         if self._spans is None:
             self._spans = spans = TransitionSpans(bus, settings)
             self._subscriptions = [bus[LIFECYCLE].subscribe(spans.record), bus[RUNS].subscribe(spans.runs.record)]
