@@ -101,18 +101,18 @@ def test_exactly_the_committed_events_are_sent_in_order(kind: str, places: Place
         until(lambda: len(stored(server)) == 4)
         assert stored(server) == [*zip(ids, (1, 2, 4, 5), strict=True)]
         assert ids[3] == "order-5"
-        count = sqlalchemy.text("SELECT count(*) FROM typedbus_outbox")
-        until(lambda: rows_left(connection, count) == 0)
+        until(lambda: count_in(connection) == 0)
         connection.close()
 
 
-def rows_left(connection: Any, count: sqlalchemy.TextClause) -> int:
-    """Return how many rows the table has; each library has rows of its own."""
+def count_in(connection: Any) -> int:
+    """Return how many rows the table has, in a new transaction; each library has rows of its own."""
     connection.rollback()
+    count = "SELECT count(*) FROM typedbus_outbox"
     is_alchemy = type(connection).__module__.startswith("sqlalchemy")
-    row = connection.execute(count if is_alchemy else count.text).fetchone()
-    values = [*row.values()] if isinstance(row, dict) else [*row]
-    return int(values[0][0] if isinstance(values[0], tuple) else values[0])
+    row = connection.execute(sqlalchemy.text(count) if is_alchemy else count).fetchone()
+    (value,) = row.values() if isinstance(row, dict) else row
+    return int(value[0] if isinstance(value, tuple) else value)
 
 
 @pytest.mark.parametrize("kind", ASYNC)

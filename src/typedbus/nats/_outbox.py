@@ -190,21 +190,26 @@ class Outbox:
             UnsupportedConnection: `connect` has returned another object.
             OutsideTransaction: `connect` has returned a connection to PostgreSQL in autocommit mode.
         """
-        watching = asyncio.create_task(stopping.until_set())
         limit = asyncio.timeout(None)
+
+        async def shorten() -> None:
+            await stopping.until_set()
+            limit.reschedule(asyncio.get_running_loop().time() + _PATIENCE)
+
         try:
             async with limit:
                 # The database may hang when the bus stops.
-                watching.add_done_callback(lambda _: limit.reschedule(watching.get_loop().time() + _PATIENCE))
-                await self._relay(stopping)
+                shortening = asyncio.create_task(shorten())
+                try:
+                    await self._relay(stopping)
+                finally:
+                    shortening.cancel()
         except TimeoutError:
             if not limit.expired():
                 raise
             self.link.bus.log(
                 f"the database of the outbox {self.table!r} has not answered; its rows are sent later", WARNING
             )
-        finally:
-            watching.cancel()
 
     async def _relay(self, stopping: Stopping) -> None:
         pause = self.every
