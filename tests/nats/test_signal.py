@@ -117,7 +117,7 @@ def test_signals_arrive_in_order(server: NatsServer, channel: Channel[[int], Non
                 port.publish(number)
             await reach(lambda: len(received.numbers) == 500)
             assert received.numbers == [*range(500)]
-            own = "MainThread" if isinstance(channel, AsyncChannel) else "typedbus.nats receiver moved 1"
+            own = "MainThread" if isinstance(channel, AsyncChannel) else "Site.receiver"
             assert received.threads == {own}
             assert (port.dropped, received.receiver.dropped) == (0, 0)
 

@@ -38,10 +38,10 @@ _item: Final = msgspec.json.Decoder(Item).decode
 items: Final = msgspec.json.Decoder(list[Item]).decode
 
 
-def raised(error: BaseException) -> Item:
-    """Return the item of an exception: its class by name, and its text."""
+def raised(error: BaseException, message: str | None = None) -> Item:
+    """Return the item of an exception: its class by name, and *message* or its text."""
     try:
-        message = str(error)
+        message = str(error) if message is None else message
     except Exception:
         message = "<its text cannot be computed>"
     return Item(kind=type(error).__name__, message=message[:_LONGEST])

@@ -56,6 +56,7 @@ def ask(link: Link, channel: Channel[P, R] | AsyncChannel[P, R], *, timeout: flo
 
     Raises:
         SchemaFault: The arguments or the result of the channel cannot be sent.
+        PortFault: *timeout* is no number of seconds above 0.
     """
     return AskPort(link, channel, timeout)
 
@@ -101,6 +102,7 @@ class AskPort(Generic[P, R]):
         A cancellation ends the wait; the listener is not cancelled.
 
         Raises:
+            EncodeFailed: A receiver could not restore an argument.
             LinkClosed: The port has not started, or has stopped.
             LoopError: The caller runs on another event loop.
             TooLarge: The server does not allow a message of this size.
@@ -112,6 +114,7 @@ class AskPort(Generic[P, R]):
         Ask, and wait in this thread for the answer.
 
         Raises:
+            EncodeFailed: A receiver could not restore an argument.
             LinkClosed: The port has not started, or has stopped.
             LoopError: An event loop runs in this thread.
             TooLarge: The server does not allow a message of this size.

@@ -12,7 +12,7 @@ import attrs
 
 from typedbus._base.errors import LoopError
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
-from typedbus.nats._errors import Denied, Disconnected, LinkClosed, TooLarge
+from typedbus.nats._errors import Denied, Disconnected, LinkClosed, PortFault, TooLarge
 from typedbus.nats._handover import runs_loop
 from typedbus.nats._headers import ALL_HEADER, size_of
 
@@ -102,6 +102,9 @@ class Calls(Generic[T]):
         timeout: How many seconds a call takes at the most.
         stall: A call ends this many seconds after an answer, if no other one comes; None for no such end.
         wants_all: Whether the results of all listeners are wanted.
+
+    Raises:
+        PortFault: *timeout* or *stall* is no number of seconds.
     """
 
     link: Link
@@ -116,6 +119,12 @@ class Calls(Generic[T]):
     _header_size: int = attrs.field(init=False, repr=False, default=0)
     _session: Session | None = attrs.field(init=False, repr=False, default=None)
     _unwatch: Callable[[], None] | None = attrs.field(init=False, repr=False, default=None)
+
+    def __attrs_post_init__(self) -> None:
+        for option, seconds in ("timeout", self.timeout), ("stall", self.stall):
+            is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
+            if seconds is not None and not (is_number and 0 < seconds < float("inf")):
+                raise PortFault(self.name, option, seconds, "give a number of seconds above 0")
 
     async def start(self) -> None:
         """Begin to use the connection of the link."""

@@ -70,7 +70,7 @@ class Consuming(Generic[P]):
     check_within: float
     must_check: bool
     problem: str = attrs.field(init=False, default="it has not begun")
-    _workers: Threads | Tasks = attrs.field(init=False)
+    _workers: Threads[Received] | Tasks[Received] = attrs.field(init=False)
     _settling: Settling = attrs.field(init=False)
     _subscription: Subscription | None = attrs.field(init=False, default=None)
     _is_taking: bool = attrs.field(init=False, default=False)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextvars
 import datetime as dt
 import enum
+import time
 from collections.abc import Callable, Iterable, Mapping
 from typing import TYPE_CHECKING, Final
 
@@ -94,6 +95,15 @@ class Received:
     beat: float = 0.0
     hangs: bool = False
     stack: Callable[[], str] = str
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether all listeners have returned."""
+        return self.state is State.HANDLED
+
+    def begin(self, stack: Callable[[], str]) -> None:
+        """Take note that the listeners are called; *stack* returns the stack of the call."""
+        self.began, self.stack, self.state = time.monotonic(), stack, State.RUNNING
 
     @property
     def headers(self) -> Mapping[str, str]:

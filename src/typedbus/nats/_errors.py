@@ -117,10 +117,10 @@ class EncodeFailed(StructuredError, ValueError):
 
 class PortFault(StructuredError, ValueError):
     """
-    Raised for an argument with which a port cannot be made.
+    Raised for an argument with which a port or a `Responder` cannot be made.
 
     Attributes:
-        channel: The channel of the port.
+        channel: The channel of the port or the responder.
         option: The name of the argument.
         given: Its value.
         remedy: What to pass instead.
@@ -132,7 +132,7 @@ class PortFault(StructuredError, ValueError):
     remedy: str
 
     def __str__(self) -> str:
-        return f"the port of {self.channel!r}: {self.option}={self.given!r}: {self.remedy}"
+        return f"channel {self.channel!r}: {self.option}={self.given!r}: {self.remedy}"
 
 
 class DecodeFailed(StructuredError, ValueError):

@@ -15,7 +15,16 @@ from typedbus.nats._answers import failure_of, is_absent, items, origin_of
 from typedbus.nats._ask import Answer
 from typedbus.nats._calls import Calls
 from typedbus.nats._connection import Message
-from typedbus.nats._errors import Busy, DecodeFailed, Denied, Disconnected, NoListener, RemoteError, Unreadable
+from typedbus.nats._errors import (
+    Busy,
+    DecodeFailed,
+    Denied,
+    Disconnected,
+    NoListener,
+    PortFault,
+    RemoteError,
+    Unreadable,
+)
 from typedbus.nats._headers import REPLY_HEADER
 from typedbus.nats._link import Link
 from typedbus.nats._schema import MessageSchema, schema_of
@@ -66,6 +75,7 @@ def gather(
 
     Raises:
         SchemaFault: The arguments or the result of the channel cannot be sent.
+        PortFault: *timeout*, *expect* or *stall* is no number above 0.
     """
     return GatherPort(link, channel, timeout, expect, stall)
 
@@ -98,6 +108,9 @@ class GatherPort(Generic[P, R]):
 
     def __attrs_post_init__(self) -> None:
         self._schema = schema_of(self.channel)
+        expect = self.expect
+        if expect is not None and (not isinstance(expect, int) or isinstance(expect, bool) or expect < 1):
+            raise PortFault(self.channel.name, "expect", expect, "give the number of processes that answer, or None")
         self._calls = Calls(
             self.link, self.channel.name, self._schema.fingerprint, self.timeout, self.stall, wants_all=True
         )
@@ -115,6 +128,7 @@ class GatherPort(Generic[P, R]):
         Ask, on the event loop of the link. A cancellation ends the wait; the listeners are not cancelled.
 
         Raises:
+            EncodeFailed: A receiver could not restore an argument.
             LinkClosed: The port has not started, or has stopped.
             LoopError: The caller runs on another event loop.
             TooLarge: The server does not allow a message of this size.
@@ -127,6 +141,7 @@ class GatherPort(Generic[P, R]):
         Ask, and wait in this thread for the answers.
 
         Raises:
+            EncodeFailed: A receiver could not restore an argument.
             LinkClosed: The port has not started, or has stopped.
             LoopError: An event loop runs in this thread.
             TooLarge: The server does not allow a message of this size.

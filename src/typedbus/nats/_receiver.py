@@ -2,34 +2,33 @@
 
 from __future__ import annotations
 
-import asyncio
-from typing import Any, Final, Generic, cast
+from collections.abc import Callable, Mapping
+from typing import Final, Generic, cast
 
 import attrs
 from typing_extensions import ParamSpec
 
 from typedbus._base.failures import traceback_of
 from typedbus._base.stopping import Stopping
-from typedbus._bus.builtin import ERROR, RUN, WARNING
+from typedbus._bus.builtin import ERROR, RUN
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.marks import on
-from typedbus.nats._connection import Message, Subscription
+from typedbus.nats._connection import Message
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
-from typedbus.nats._errors import DecodeFailed, Denied, PortFault
+from typedbus.nats._errors import DecodeFailed, PortFault
 from typedbus.nats._events import SchemaMismatch
 from typedbus.nats._link import Link
 from typedbus.nats._losses import Losses
-from typedbus.nats._questions import Question, Reply, Tasks, Threads, Workers
 from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._serving import Serving, ends_process, name_of_run, owner_of_threads
 from typedbus.nats._session import Session
 from typedbus.nats._signal import signal_subject
 from typedbus.nats._tracing import EndSpan, handling
+from typedbus.nats._workers import Tasks, Threads
 
 P = ParamSpec("P")
 
-#: Seconds between two signs of life of the run.
-_BEAT: Final = 1.0
 #: How many processes with another declaration of the channel are remembered.
 _MOST_ORIGINS: Final = 1000
 
@@ -84,10 +83,25 @@ class Receiver(Generic[P]):
         session = self.link.session(self._schema.name)
         self._losses.open(session)
         try:
-            receiving = _Receiving(session, self.bound, self._schema, self._losses, self.most, self.group or "")
-            await receiving.run(stopping, signal_subject(self.link.prefix, self._schema.name))
+            await _Receiving(session, self.bound, self._schema, self._losses, self.most).run(
+                stopping, signal_subject(self.link.prefix, self._schema.name), self.group or ""
+            )
         finally:
             self._losses.close()
+
+
+@attrs.define(eq=False)
+class _Signal:
+    """A signal that has arrived; *error* is why it cannot be decoded, or what its listeners have raised."""
+
+    data: bytes
+    origin: str
+    headers: Mapping[str, str]
+    is_handled: bool = False
+    error: BaseException | None = None
+
+    def begin(self, _stack: Callable[[], str]) -> None:
+        """Do nothing: the stack of the thread is read when a stop waits for it."""
 
 
 @attrs.define(eq=False)
@@ -99,68 +113,35 @@ class _Receiving(Generic[P]):
     schema: MessageSchema[P, None]
     losses: Losses
     most: int
-    group: str
-    workers: Workers = attrs.field(init=False)
-    #: Why the run must end before it is asked to.
-    trouble: asyncio.Future[BaseException] = attrs.field(init=False)
+    serving: Serving[_Signal] = attrs.field(init=False)
+    waiting: int = attrs.field(init=False, default=0)
+    lost: int = attrs.field(init=False, default=0)
     #: The processes that declare the channel differently, and those with a signal that cannot be decoded.
     strangers: set[str] = attrs.field(init=False, factory=set)
     unreadable: set[str] = attrs.field(init=False, factory=set)
-    is_idle: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
 
-    async def run(self, stopping: Stopping, subject: str) -> None:
-        session, name = self.session, self.schema.name
-        connection, label = session.connection, f"typedbus.nats receiver {name}"
-        self.trouble = session.loop.create_future()
+    async def run(self, stopping: Stopping, subject: str, group: str) -> None:
+        session, channel = self.session, self.schema.name
+        name = name_of_run(channel)
+        workers: Threads[_Signal] | Tasks[_Signal]
         if isinstance(self.bound, AsyncBoundChannel):
-            self.workers = Tasks(label, 1, self._call_async, self._called)
+            workers = Tasks(self._call_async, self._called, name, 1)
         else:
-            threads = Threads(label, 1, self._call, self._called, session.handover, session.bus.own)
-            threads.start()
-            self.workers = threads
-        stopped = session.loop.create_task(stopping.until_set(), name=f"{label} waits")
-        ends: set[asyncio.Future[Any]] = {stopped, self.trouble}
-        subscription: Subscription | None = None
-        try:
-            subscription = await connection.subscribe(
-                subject,
-                self._receive,
-                group=self.group,
-                refused=lambda: self._fail(Denied(name, subject, "subscribe to")),
-            )
-            await connection.flush(1.0)  # the server has the subscription then
-            stopping.ready()
-            lost = 0
-            while not (stopped.done() or self.trouble.done()):
-                stopping.beat()
-                await asyncio.wait(ends, timeout=_BEAT, return_when=asyncio.FIRST_COMPLETED)
-                if subscription.dropped > lost:
-                    self.losses.add(subscription.dropped - lost, "the event loop was blocked")
-                    lost = subscription.dropped
-            await connection.unsubscribe(subscription)
-            self._drop_waiting()
-            while self.workers.unanswered and not self.trouble.done():
-                self.is_idle.clear()
-                await self.is_idle.wait()
-        finally:
-            stopped.cancel()
-            if subscription is not None:
-                await connection.unsubscribe(subscription)
-            self._drop_waiting()
-            await self.workers.end()
-            if self.workers.unanswered:
-                session.bus.log(f"a listener of {name!r} is left: it still handles a signal", WARNING)
-        if self.trouble.done():
-            raise self.trouble.result()
+            workers = Threads(self._call, self._called, session.handover, owner_of_threads(session), name, 1)
+        self.serving = Serving(
+            session, channel, subject, group, workers, self._receive, self._given_back, finishes=False
+        )
+        await self.serving.run(stopping, self._count_lost)
 
-    def _drop_waiting(self) -> None:
-        waiting = self.workers.refuse()
-        if waiting:
-            self.losses.add(len(waiting), "the receiver has stopped")
+    def _count_lost(self) -> None:
+        subscription = self.serving.subscription
+        if subscription is not None and subscription.dropped > self.lost:
+            self.losses.add(subscription.dropped - self.lost, "the event loop was blocked")
+            self.lost = subscription.dropped
 
-    def _fail(self, error: BaseException) -> None:
-        if not self.trouble.done():
-            self.trouble.set_result(error)
+    def _given_back(self, _signal: _Signal) -> None:
+        self.waiting -= 1
+        self.losses.add(1, "the receiver has stopped")
 
     def _receive(self, message: Message) -> None:
         headers = message.headers or {}
@@ -168,57 +149,56 @@ class _Receiving(Generic[P]):
         theirs = headers.get(SCHEMA_HEADER, self.schema.fingerprint)
         if theirs != self.schema.fingerprint and _is_new(origin, self.strangers):
             self.session.report(SchemaMismatch(self.schema.name, origin, self.schema.fingerprint, theirs))
-        if self.workers.waiting >= self.most:
+        # One of them does not wait, but is handled.
+        if not self.serving.takes or self.waiting > self.most:
             self.losses.add(1, f"more than {self.most} signals waited for the listeners")
         else:
-            self.workers.put(
-                Question("", message.data, wants_all=True, origin=origin, subject=message.subject, headers=headers)
-            )
+            self.waiting += 1
+            self.serving.workers.put(_Signal(message.data, origin, headers))
 
-    def _called(self, reply: Reply) -> None:
-        signal, kind, problem, fatal = reply
-        if fatal is not None:
-            self._fail(fatal)
-        if kind == "bad":
+    def _called(self, signal: _Signal) -> None:
+        self.waiting -= 1
+        if isinstance(signal.error, DecodeFailed):
             self.losses.add(1, "it cannot be decoded")
             if _is_new(signal.origin, self.unreadable):
-                self.session.bus.log(f"a signal of {signal.origin} was dropped: {problem.decode()}", ERROR)
-        if not self.workers.unanswered:
-            self.is_idle.set()
+                self.session.bus.log(f"a signal of {signal.origin} was dropped: {signal.error}", ERROR)
+        elif ends_process(signal.error):
+            self.serving.fail(signal.error)
 
-    def _call(self, signal: Question) -> Reply:
+    def _call(self, signal: _Signal) -> None:
         """Call the listeners of a `Channel`, in the thread."""
         bound = cast("BoundChannel[..., None]", self.bound)
-        end = handling(self.session.tracing, "process", signal.subject, signal.headers, self.group)
+        end = self._traced(signal)
         try:
             args, kwargs = self.schema.decode(signal.data)
             bound.publish(*args, **kwargs)
+            signal.is_handled = True
         except BaseException as error:
-            return self._failed(signal, error, end)
-        end(None)
-        return Reply(signal, "ok", b"")
+            self._failed(signal, error)
+        end(signal.error)
 
-    async def _call_async(self, signal: Question) -> Reply:
+    async def _call_async(self, signal: _Signal) -> None:
         """Call the listeners of an `AsyncChannel`."""
         bound = cast("AsyncBoundChannel[..., None]", self.bound)
-        end = handling(self.session.tracing, "process", signal.subject, signal.headers, self.group)
+        end = self._traced(signal)
         try:
             args, kwargs = self.schema.decode(signal.data)
             await bound.publish(*args, **kwargs)
+            signal.is_handled = True
         except BaseException as error:
-            return self._failed(signal, error, end)
-        end(None)
-        return Reply(signal, "ok", b"")
+            self._failed(signal, error)
+        end(signal.error)
 
-    def _failed(self, signal: Question, error: BaseException, end: EndSpan) -> Reply:
-        end(error)
-        if isinstance(error, DecodeFailed):
-            return Reply(signal, "bad", str(error).encode())
-        self.session.bus.log(
-            f"a listener of {self.schema.name!r} failed on a signal of {signal.origin}\n{traceback_of(error)}", ERROR
-        )
-        fatal = None if isinstance(error, Exception | asyncio.CancelledError) else error
-        return Reply(signal, "err", b"", fatal)
+    def _traced(self, signal: _Signal) -> EndSpan:
+        return handling(self.session.tracing, "process", self.serving.subject, signal.headers, self.serving.group)
+
+    def _failed(self, signal: _Signal, error: BaseException) -> None:
+        signal.error = error
+        if not isinstance(error, DecodeFailed):
+            self.session.bus.log(
+                f"a listener of {self.schema.name!r} failed on a signal of {signal.origin}\n{traceback_of(error)}",
+                ERROR,
+            )
 
 
 def _is_new(origin: str, known: set[str]) -> bool:

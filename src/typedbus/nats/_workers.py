@@ -1,4 +1,4 @@
-"""The threads or tasks in which a consumer calls the listeners."""
+"""The threads or tasks in which consumers and responders call listeners."""
 
 from __future__ import annotations
 
@@ -11,14 +11,14 @@ import queue
 import threading
 import time
 from collections.abc import Awaitable, Callable
-from typing import Final
+from typing import Final, Generic, Protocol, TypeVar
 
 import attrs
 
 from typedbus._bus.await_chain import stack_of_task
 from typedbus._bus.hook_worker import stack_of_thread
 from typedbus._os.exhausted import start_thread
-from typedbus.nats._delivery import CURRENT, Received, State
+from typedbus.nats._delivery import CURRENT
 from typedbus.nats._handover import Handover
 
 #: Seconds after which a task passes the loop to others, if its listeners do not.
@@ -26,30 +26,45 @@ _LONGEST_BURST: Final = 0.01
 _MISSING: Final = object()
 
 
+class Work(Protocol):
+    """A message for which listeners are called."""
+
+    @property
+    def is_handled(self) -> bool:
+        """Whether they were called, and none of them has raised."""
+        ...
+
+    def begin(self, stack: Callable[[], str], /) -> None:
+        """Take note that they are called; *stack* returns the stack of the call."""
+
+
+W = TypeVar("W", bound=Work)
+
+
 @attrs.define(eq=False)
-class Threads:
+class Threads(Generic[W]):
     """
     Calls sync listeners in threads.
 
-    The queue and the way back need no change of threads for each event: while events wait, a thread continues with
+    The queue and the way back need no change of threads for each message: while messages wait, a thread continues with
     the next one, and the loop takes all that have ended with one wake-up.
 
     Args:
-        call: Calls the listeners; it sets the state of the event, and raises nothing.
-        ended: Called on the loop with each event, after the call.
+        call: Calls the listeners; it stores the outcome in the message, and raises nothing.
+        ended: Called on the loop with each message, after the call.
         handover: The way back to the loop.
         own: Lets the bus own a thread.
         name: The name of the threads; with a number if there are several.
         count: How many threads there are.
     """
 
-    _call: Callable[[Received], object]
-    _ended: Callable[[Received], object]
+    _call: Callable[[W], object]
+    _ended: Callable[[W], object]
     _handover: Handover
     _own: Callable[[threading.Thread], object]
     _name: str
     _count: int
-    _queue: queue.SimpleQueue[Received | None] = attrs.field(init=False, factory=queue.SimpleQueue)
+    _queue: queue.SimpleQueue[W | None] = attrs.field(init=False, factory=queue.SimpleQueue)
     _threads: set[threading.Thread] = attrs.field(init=False, factory=set)
     _all_ended: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
 
@@ -68,20 +83,20 @@ class Threads:
             start_thread(thread)
             self._threads.add(thread)
 
-    def put(self, event: Received) -> None:
-        """Call the listeners for *event*, after those for the events before it."""
-        self._queue.put(event)
+    def put(self, work: W) -> None:
+        """Call the listeners for *work*, after those for the messages before it."""
+        self._queue.put(work)
 
-    def take_back(self) -> list[Received]:
-        """Return the events for which no listener was called, and forget them."""
-        events = []
+    def take_back(self) -> list[W]:
+        """Return the messages for which no listener was called, and forget them."""
+        left = []
         try:
             while True:
-                event = self._queue.get_nowait()
-                if event is not None:
-                    events.append(event)
+                work = self._queue.get_nowait()
+                if work is not None:
+                    left.append(work)
         except queue.Empty:
-            return events
+            return left
 
     def cancel(self) -> str:
         """Return the stacks of the threads, which cannot be ended, as text."""
@@ -102,14 +117,14 @@ class Threads:
         def stack() -> str:
             return stack_of_thread(ident)
 
-        # The loop of a thread that was left behind is closed; the event is delivered again.
+        # The loop of a thread that was left behind is closed.
         with contextlib.suppress(RuntimeError):
-            while (event := get()) is not None:
-                event.began, event.stack, event.state = time.monotonic(), stack, State.RUNNING
-                # A variable that a listener sets is not seen by the listeners of the next event.
-                context.copy().run(call, event)
-                handover(ended, event)
-                del event  # not kept while the queue is empty
+            while (work := get()) is not None:
+                work.begin(stack)
+                # A variable that a listener sets is not seen by the listeners for the next message.
+                context.copy().run(call, work)
+                handover(ended, work)
+                del work  # not kept while the queue is empty
             handover(self._thread_ended, threading.current_thread())
 
     def _thread_ended(self, thread: threading.Thread) -> None:
@@ -126,38 +141,38 @@ def _context() -> contextvars.Context:
 
 
 @attrs.define(eq=False)
-class Tasks:
+class Tasks(Generic[W]):
     """
     Calls async listeners in tasks on the loop.
 
-    A task continues with the next event while events wait, since a new one costs several passes of the loop. Each event
+    A task continues with the next message while messages wait, since a new one costs several passes of the loop. Each
     begins in a context without the changes of the listeners before it, and in a task that no listener has cancelled.
 
     Args:
         call: Calls the listeners, as for `Threads`.
-        ended: Called with each event, after the call.
+        ended: Called with each message, after the call.
         name: The name of the tasks.
         most: How many tasks there may be at a time.
     """
 
-    _call: Callable[[Received], Awaitable[object]]
-    _ended: Callable[[Received], object]
+    _call: Callable[[W], Awaitable[object]]
+    _ended: Callable[[W], object]
     _name: str
     _most: int
-    _waiting: collections.deque[Received] = attrs.field(init=False, factory=collections.deque)
+    _waiting: collections.deque[W] = attrs.field(init=False, factory=collections.deque)
     _running: set[asyncio.Task[None]] = attrs.field(init=False, factory=set)
     _context: contextvars.Context = attrs.field(init=False, factory=_context)
 
-    def put(self, event: Received) -> None:
-        """Call the listeners for *event*, after those for the events before it have begun."""
-        self._waiting.append(event)
+    def put(self, work: W) -> None:
+        """Call the listeners for *work*, after those for the messages before it have begun."""
+        self._waiting.append(work)
         self._fill()
 
-    def take_back(self) -> list[Received]:
-        """Return the events for which no listener was called, and forget them."""
-        events = [*self._waiting]
+    def take_back(self) -> list[W]:
+        """Return the messages for which no listener was called, and forget them."""
+        left = [*self._waiting]
         self._waiting.clear()
-        return events
+        return left
 
     def cancel(self) -> str:
         """Cancel the tasks; return no stack."""
@@ -179,32 +194,31 @@ class Tasks:
             self._running.add(task)
             task.add_done_callback(functools.partial(self._task_ended, burst))
 
-    def _begin(self, event: Received, task: asyncio.Task[None]) -> None:
-        event.began, event.state = time.monotonic(), State.RUNNING
-        event.stack = functools.partial(stack_of_task, task, without=Tasks._run.__code__)
+    def _begin(self, work: W, task: asyncio.Task[None]) -> None:
+        work.begin(functools.partial(stack_of_task, task, without=Tasks._run.__code__))
 
-    async def _run(self, burst: list[Received]) -> None:
-        """Handle the event in *burst*, and put the next one in its place, as long as the task can be used again."""
+    async def _run(self, burst: list[W]) -> None:
+        """Handle the message in *burst*, and put the next one in its place, as long as the task can be used again."""
         task = asyncio.current_task()
         assert task is not None
-        end = burst[0].began + _LONGEST_BURST
+        end = time.monotonic() + _LONGEST_BURST
         while True:
-            event = burst[0]
-            await self._call(event)
+            work = burst[0]
+            await self._call(work)
             CURRENT.set(None)
-            is_fresh = event.state is State.HANDLED and not task.cancelling() and self._is_unchanged()
-            if not self._waiting or not is_fresh or event.began > end:
-                return  # `_task_ended` has the event
+            is_fresh = work.is_handled and not task.cancelling() and self._is_unchanged()
+            if not self._waiting or not is_fresh or time.monotonic() > end:
+                return  # `_task_ended` has the message
             burst[0] = self._waiting.popleft()
             self._begin(burst[0], task)
-            self._ended(event)
+            self._ended(work)
 
     def _is_unchanged(self) -> bool:
         """Return whether the variables of the current context have their first values."""
         first = self._context
         return all(value is first.get(variable, _MISSING) for variable, value in contextvars.copy_context().items())
 
-    def _task_ended(self, burst: list[Received], task: asyncio.Task[None]) -> None:
+    def _task_ended(self, burst: list[W], task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._ended(burst[0])
         self._fill()
