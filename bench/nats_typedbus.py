@@ -15,20 +15,30 @@ from nats_order import ORDER, Order
 from nats_raw import PREFETCH, WINDOW
 from nats_worker import Tally, in_flight, listen, one_by_one, publish
 from typedbus import AsyncChannel, Bus, Channel, Component, Container, running
-from typedbus.nats import Consumer, Link, Responder, ask, event, gather
+from typedbus.nats import Consumer, Link, Receiver, Responder, ask, event, gather, signal
 
 THREADS = 8
 IN_FLIGHT = 64
+BURST = 1000
+MOST = 1_000_000
 
 
 class Publisher:
     """Publishes on the event loop."""
 
     def __init__(self, site: Any) -> None:
+        self.signals = site.signals()
         self.to_store = site.to_store()
         self.to_consume = site.to_consume()
         self.question = site.question()
         self.poll = site.poll()
+
+    async def one_way(self, count: int) -> None:
+        """Publish at most once."""
+        for number in range(count):
+            self.signals.publish(time.perf_counter_ns(), ORDER)
+            if not number % BURST:
+                await asyncio.sleep(0)  # a publish does not wait, and drops what the link cannot send in time
 
     async def submit(self, count: int) -> None:
         """Store events in the stream without a consumer."""
@@ -66,6 +76,7 @@ class ThreadPublisher:
     """Publishes in threads."""
 
     def __init__(self, site: Any) -> None:
+        self.signals = site.signals()
         self.to_store = site.to_store()
         self.to_consume = site.to_consume()
         self.question = site.question()
@@ -74,6 +85,19 @@ class ThreadPublisher:
 
     async def _run(self, function: Callable[..., Any], *arguments: object) -> Any:
         return await asyncio.get_running_loop().run_in_executor(self.threads, function, *arguments)
+
+    async def one_way(self, count: int) -> None:
+        """Publish at most once."""
+        loop = asyncio.get_running_loop()
+
+        def send() -> None:
+            for number in range(count):
+                self.signals.publish_from_thread(time.perf_counter_ns(), ORDER)
+                if not number % BURST:
+                    # A publish does not wait, and drops what the link cannot send in time.
+                    asyncio.run_coroutine_threadsafe(asyncio.sleep(0), loop).result()
+
+        await self._run(send)
 
     async def submit(self, count: int) -> None:
         """Store events in the stream without a consumer."""
@@ -156,9 +180,9 @@ async def main(role: str, url: str, mode: str) -> None:
     """Publish, or listen; ``answer`` is the role of the processes that only answer `gather`."""
     declare: Any = Channel if mode == "threads" else AsyncChannel
     stream = "THREADS" if mode == "threads" else "TYPEDBUS"
-    events, questions, polls = (
+    of_signals, of_events, of_questions, of_polls = (
         declare[[int, Order], result](f"{mode}_{name}")
-        for name, result in (("event", None), ("question", int), ("poll", int))
+        for name, result in (("signal", None), ("event", None), ("question", int), ("poll", int))
     )
     tally = Tally()
 
@@ -181,21 +205,24 @@ async def main(role: str, url: str, mode: str) -> None:
         link = Component(Link, bus.provided, [url])
 
     class Publishing(Site):
-        to_store = Component(event, Site.link.provided, events, stream=f"{stream}_STORED", window=WINDOW)
-        to_consume = Component(event, Site.link.provided, events, stream=stream, window=WINDOW)
-        question = Component(ask, Site.link.provided, questions, timeout=10.0)
-        poll = Component(gather, Site.link.provided, polls, timeout=10.0, expect=3)
+        signals = Component(signal, Site.link.provided, of_signals)
+        to_store = Component(event, Site.link.provided, of_events, stream=f"{stream}_STORED", window=WINDOW)
+        to_consume = Component(event, Site.link.provided, of_events, stream=stream, window=WINDOW)
+        question = Component(ask, Site.link.provided, of_questions, timeout=10.0)
+        poll = Component(gather, Site.link.provided, of_polls, timeout=10.0, expect=3)
 
     class Answering(Site):
-        answers = Component(subscribed, Site.bus.provided[polls], answerer)
-        polled = Component(Responder, Site.link.provided, Site.bus.provided[polls], group=None)
+        answers = Component(subscribed, Site.bus.provided[of_polls], answerer)
+        polled = Component(Responder, Site.link.provided, Site.bus.provided[of_polls], group=None)
 
     class Listening(Answering):
-        handlers = Component(subscribed, Site.bus.provided[events], handler)
-        answerers = Component(subscribed, Site.bus.provided[questions], answerer)
-        asked = Component(Responder, Site.link.provided, Site.bus.provided[questions], group="bench")
+        takers = Component(subscribed, Site.bus.provided[of_signals], handler)
+        receiver = Component(Receiver, Site.link.provided, Site.bus.provided[of_signals], most=MOST)
+        handlers = Component(subscribed, Site.bus.provided[of_events], handler)
+        answerers = Component(subscribed, Site.bus.provided[of_questions], answerer)
+        asked = Component(Responder, Site.link.provided, Site.bus.provided[of_questions], group="bench")
         consumer = Component(
-            Consumer, Site.link.provided, Site.bus.provided[events], stream=stream, group="bench", prefetch=PREFETCH
+            Consumer, Site.link.provided, Site.bus.provided[of_events], stream=stream, group="bench", prefetch=PREFETCH
         )
 
     async with running({"publish": Publishing, "listen": Listening, "answer": Answering}[role]) as site:

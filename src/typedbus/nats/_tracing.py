@@ -111,10 +111,11 @@ class Tracing:
             message_id: The id of the message, if it has one.
 
         Returns:
-            A function that ends the span, with the exception that the listeners raised.
+            A function that ends the span, with the exception that the listeners raised, and restores the current span; it
+            must be called in the same context.
         """
         from opentelemetry import propagate, trace  # the program has imported it
-        from opentelemetry.context import Context, attach
+        from opentelemetry.context import Context, attach, detach
 
         # Not the current context: it is that in which the consumer was started.
         context = propagate.extract(headers, Context())
@@ -129,8 +130,13 @@ class Tracing:
             attributes,
             [trace.Link(sender)] if operation == "process" and sender.is_valid else None,
         )
-        attach(trace.set_span_in_context(span, context))
-        return functools.partial(_end, span)
+        token = attach(trace.set_span_in_context(span, context))
+
+        def end(error: BaseException | None) -> None:
+            detach(token)
+            _end(span, error)
+
+        return end
 
     def _attributes(self, kind: str, operation: str, subject: str, message_id: str) -> dict[str, str]:
         attributes = {
