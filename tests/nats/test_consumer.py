@@ -151,43 +151,17 @@ def test_the_tasks_of_an_async_listener_know_the_delivery(server: NatsServer) ->
 _SET: contextvars.ContextVar[int | None] = contextvars.ContextVar("set by a listener", default=None)
 
 
-@pytest.mark.parametrize("channel", [placed, placed_async], ids=["sync", "async"])
-def test_a_context_variable_that_a_listener_sets_ends_with_the_event(server: NatsServer, channel: Any) -> None:
+def test_a_context_variable_that_a_listener_sets_ends_with_the_event(server: NatsServer) -> None:
     seen = Seen()
 
     def listener(number: int) -> None:
         seen.put((number, _SET.get()))
         _SET.set(number)
 
-    async def listener_async(number: int) -> None:
-        listener(number)
-        async with asyncio.timeout(30):
-            await asyncio.sleep(0)
-        assert _SET.get() == number
-
-    with running(consumer_site(server, channel, listener if channel is placed else listener_async)) as site:
+    with running(consumer_site(server, placed, listener)) as site:
         for number in range(20):
             site.port().submit(number)
         assert seen.take(20) == [(number, None) for number in range(20)]
-        until(lambda: received_by_group(server) == 20)
-
-
-def test_an_async_listener_that_cancels_its_task_has_failed_alone(server: NatsServer) -> None:
-    seen = Seen()
-
-    async def listener(number: int) -> None:
-        seen.put((number, delivery().attempt))
-        if number == 1 and delivery().attempt == 1:
-            task = asyncio.current_task()
-            assert task is not None
-            task.cancel()
-        await asyncio.sleep(0)
-
-    with running(consumer_site(server, placed_async, listener, redelivery=Redelivery(first=0.05))) as site:
-        for number in range(3):
-            site.port().submit(number)
-        assert sorted(seen.take(4)) == [(0, 1), (1, 1), (1, 2), (2, 1)]
-        until(lambda: received_by_group(server) == 3)
 
 
 def test_a_listener_that_no_consumer_has_called_has_no_delivery() -> None:
