@@ -25,6 +25,7 @@ import pytest
 from tests.docs.shown import is_shown
 
 import typedbus
+import typedbus.catalogue
 import typedbus.events
 import typedbus.faults
 import typedbus.graph
@@ -254,6 +255,7 @@ REFERENCE = [
     typedbus.testing,
     typedbus.report,
     typedbus.graph,
+    typedbus.catalogue,
     typedbus.injection,
     typedbus.observe,
     typedbus.otel,
