@@ -84,7 +84,7 @@ class AskPort(Generic[P, R]):
     _calls: Calls[Asked[R]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(self.channel)
+        self._schema = schema_of(self.channel, self.link.codec)
         self._calls = Calls(self.link, self.channel.name, self._schema.fingerprint, self.timeout)
 
     async def start(self) -> None:

@@ -85,7 +85,7 @@ class Consumer(Generic[P]):
     def __attrs_post_init__(self) -> None:
         if self.in_order and self.concurrency > 1:
             raise ConsumerFault("concurrency", repr(self.concurrency), "in_order=True handles one event at a time")
-        self.schema = schema_of(self.bound.channel)
+        self.schema = schema_of(self.bound.channel, self.link.codec)
         channel, stream = self.schema.name, named(self.stream).name
         name = durable_name(self.group, channel)
         self.position = Position(

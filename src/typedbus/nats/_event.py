@@ -294,7 +294,7 @@ def event(
         SchemaFault: The arguments of the channel cannot be sent.
         PortFault: *deadline* or *window* is no such number.
     """
-    schema = schema_of(channel)
+    schema = schema_of(channel, link.codec)
     if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
         raise PortFault(schema.name, "deadline", deadline, "give a number of seconds above 0")
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:

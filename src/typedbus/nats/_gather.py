@@ -107,7 +107,7 @@ class GatherPort(Generic[P, R]):
     _calls: Calls[Gathering[R]] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(self.channel)
+        self._schema = schema_of(self.channel, self.link.codec)
         expect = self.expect
         if expect is not None and (not isinstance(expect, int) or isinstance(expect, bool) or expect < 1):
             raise PortFault(self.channel.name, "expect", expect, "give the number of processes that answer, or None")

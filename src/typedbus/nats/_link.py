@@ -14,6 +14,7 @@ import attrs
 from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
 from typedbus.nats._addresses import Address, parse, parse_all
+from typedbus.nats._codec import Codec
 from typedbus.nats._errors import LinkClosed, LinkFault
 from typedbus.nats._security import TLS, Options, Secrets
 from typedbus.nats._session import Session, process_name
@@ -83,6 +84,7 @@ class Link:
         require_at_start: Whether the start fails without a connection. Otherwise ports may be used at once: events wait
             in the window of their port, all else fails with `Disconnected` until there is a connection.
         prefix: The first part of the subjects of signals and questions.
+        codec: How the channels are sent whose types need it, such as `CattrsCodec`; the other process needs the same.
 
     Raises:
         LinkFault: An argument cannot be used; at the start, if a file cannot be read or has no such secret.
@@ -100,6 +102,7 @@ class Link:
     connect_within: float = attrs.field(default=5.0, kw_only=True, validator=_seconds)
     require_at_start: bool = attrs.field(default=True, kw_only=True)
     prefix: str = attrs.field(default="typedbus", kw_only=True, validator=_token)
+    codec: Codec | None = attrs.field(default=None, kw_only=True)
     _session: Session | None = attrs.field(init=False, repr=False, default=None)
 
     @property

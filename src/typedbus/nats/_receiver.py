@@ -67,7 +67,7 @@ class Receiver(Generic[P]):
     _losses: Losses = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(self.bound.channel)
+        self._schema = schema_of(self.bound.channel, self.link.codec)
         self._losses = Losses(self._schema.name)
         if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 1:
             raise PortFault(self._schema.name, "most", self.most, "give a whole number from 1 up")

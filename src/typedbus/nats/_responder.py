@@ -65,7 +65,7 @@ class Responder(Generic[P, R]):
     _schema: MessageSchema[P, R] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(self.bound.channel)
+        self._schema = schema_of(self.bound.channel, self.link.codec)
         name, group = self._schema.name, self.group
         if group is not None and not (isinstance(group, str) and group and all("!" <= one <= "~" for one in group)):
             raise PortFault(name, "group", group, "pass printable ASCII characters without spaces, or None")

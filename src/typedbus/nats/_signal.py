@@ -187,5 +187,5 @@ def signal(link: Link, channel: Channel[P, None] | AsyncChannel[P, None]) -> Sig
     Raises:
         SchemaFault: The arguments of the channel cannot be sent.
     """
-    schema = schema_of(channel)
+    schema = schema_of(channel, link.codec)
     return SignalPort(link, schema, signal_subject(link.prefix, schema.name), Losses(schema.name))
