@@ -46,7 +46,7 @@ coverage: .venv/check
 
 # The tests with the lowest versions of the dependencies and extras that pyproject.toml allows.
 check-minimum: .venv-minimum/test
-	$(CLEAN) .venv-minimum/bin/python -m pytest -n auto -m 'not slow' -p no:anyio
+	$(CLEAN) .venv-minimum/bin/python -m pytest -n auto -m 'not slow and not exhaustive' -p no:anyio
 
 # CherryPy's own tests, with its bus and with ours: a table of both, and what differs.
 test-cherrypy: .venv-cherrypy/test

@@ -330,6 +330,7 @@ def test_a_process_that_ends_under_load_loses_no_event_and_holds_none_up(server:
 
 
 @pytest.mark.exhaustive
+@pytest.mark.timeout(600)
 @pytest.mark.parametrize("channel", [placed, placed_async], ids=["sync", "async"])
 def test_a_slow_listener_loses_nothing_and_the_memory_does_not_grow(server: NatsServer, channel: Any) -> None:
     count = 100_000
