@@ -144,7 +144,7 @@ class _Receiving(Generic[P]):
         self.losses.add(1, "the receiver has stopped")
 
     def _receive(self, message: Message) -> None:
-        headers = message.headers or {}
+        headers = message.headers or {}  # one signal a second has some
         origin = headers.get(ORIGIN_HEADER, "an unknown process")
         theirs = headers.get(SCHEMA_HEADER, self.schema.fingerprint)
         if theirs != self.schema.fingerprint and _is_new(origin, self.strangers):

@@ -25,6 +25,9 @@ P = ParamSpec("P")
 
 #: How many messages may wait for the connection; further signals are dropped.
 _MOST: Final = 8192
+#: Seconds between two signals with headers, which double the cost of a signal: a receiver needs them only to report a
+#: process with another declaration of the channel.
+_HEADERS_EVERY: Final = 1.0
 _TOO_MANY: Final = f"more than {_MOST} messages waited for the connection"
 
 
@@ -54,8 +57,9 @@ class SignalPort(Generic[P]):
     _unwatch: Callable[[], None] | None = attrs.field(init=False, default=None)
     _headers: dict[str, str] = attrs.field(init=False, factory=dict)
     _header_size: int = attrs.field(init=False, default=0)
+    _next_headers: float = attrs.field(init=False, default=0.0)
     #: The signals of other threads, until the loop takes them.
-    _handed: collections.deque[tuple[bytes, dict[str, str]]] = attrs.field(init=False, factory=collections.deque)
+    _handed: collections.deque[tuple[bytes, dict[str, str] | None]] = attrs.field(init=False, factory=collections.deque)
     _is_scheduled: bool = attrs.field(init=False, default=False)
 
     @property
@@ -79,12 +83,16 @@ class SignalPort(Generic[P]):
             LoopError: It was called on another event loop, or in a thread without one.
         """
         data = self._schema.encode(*args, **kwargs)
-        session = self._checked(data)
+        session = self._session
+        if session is None:
+            raise LinkClosed(self.channel)
         if asyncio._get_running_loop() is not session.loop:  # noqa: SLF001  # public, but not documented
             raise LoopError(
                 f"publish() on the signal port of {self.channel!r}",
                 "this is not the event loop of the link; use publish_from_thread(), which does not block",
             )
+        if (size := len(data) + self._header_size) > session.connection.max_payload:
+            raise self._too_large(session, size)
         self._send(session, data, self._traced(session, data))
 
     def publish_from_thread(self, *args: P.args, **kwargs: P.kwargs) -> None:
@@ -97,7 +105,11 @@ class SignalPort(Generic[P]):
             LinkClosed: The port has not started, or has stopped.
         """
         data = self._schema.encode(*args, **kwargs)
-        session = self._checked(data)
+        session = self._session
+        if session is None:
+            raise LinkClosed(self.channel)
+        if (size := len(data) + self._header_size) > session.connection.max_payload:
+            raise self._too_large(session, size)
         if len(self._handed) >= _MOST:
             self._losses.add(1, _TOO_MANY)
             return
@@ -121,6 +133,7 @@ class SignalPort(Generic[P]):
         self._header_size = size_of(self._headers)
         self._losses.open(session)
         self._unwatch = session.watch(self)
+        self._next_headers = 0.0
         self._session = session
 
     async def stop(self) -> None:
@@ -142,31 +155,28 @@ class SignalPort(Generic[P]):
         if subject.lower() == self._subject.lower():
             self._losses.add(1, f"the server denies this user to publish on the subject {self._subject!r}")
 
-    def _checked(self, data: bytes) -> Session:
-        session = self._session
-        if session is None:
-            raise LinkClosed(self.channel)
-        size = len(data) + self._header_size
-        if size > session.connection.max_payload:
-            raise TooLarge(self.channel, size, session.connection.max_payload)
-        return session
+    def _too_large(self, session: Session, size: int) -> TooLarge:
+        return TooLarge(self.channel, size, session.connection.max_payload)
 
-    def _traced(self, session: Session, data: bytes) -> dict[str, str]:
-        """Return the headers of a signal, with the context of its span if there is one."""
+    def _traced(self, session: Session, data: bytes) -> dict[str, str] | None:
+        """Return headers with the context of the span of a signal, or None if there are no spans."""
         if session.tracing is None:
-            return self._headers
+            return None
         headers = self._headers.copy()
         session.tracing.sending("publish", self._subject, headers, None)
         size = len(data) + size_of(headers)
         if size > session.connection.max_payload:
-            raise TooLarge(self.channel, size, session.connection.max_payload)
+            raise self._too_large(session, size)
         return headers
 
-    def _send(self, session: Session, data: bytes, headers: dict[str, str]) -> None:
-        if session.connection.waiting >= _MOST:
+    def _send(self, session: Session, data: bytes, headers: dict[str, str] | None) -> None:
+        connection = session.connection
+        if connection.waiting >= _MOST:
             self._losses.add(1, _TOO_MANY)
-        else:
-            session.connection.send(self._subject, data, "", headers, self._dropped)
+            return
+        if headers is None and (now := session.loop.time()) >= self._next_headers:
+            headers, self._next_headers = self._headers, now + _HEADERS_EVERY
+        connection.send(self._subject, data, "", headers, self._dropped)
 
     def _take(self, session: Session) -> None:
         # First: a signal that is appended from here on either is found below or schedules the next call.
