@@ -16,7 +16,6 @@ from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.attempt import Attempt
 from typedbus._channels.bound import BoundChannel
 from typedbus.nats._answers import Item, encode, raised
-from typedbus.nats._connection import Message
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import DecodeFailed, TooLarge
 from typedbus.nats._events import QuestionRefused, SchemaMismatch
@@ -25,6 +24,7 @@ from typedbus.nats._schema import MessageSchema
 from typedbus.nats._serving import Serving, ends_process, name_of_run, owner_of_threads
 from typedbus.nats._session import Session
 from typedbus.nats._tracing import EndSpan, handling
+from typedbus.nats._watcher import Message
 from typedbus.nats._workers import Tasks, Threads
 
 P = ParamSpec("P")

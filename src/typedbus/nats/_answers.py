@@ -17,9 +17,9 @@ from typing import Final
 
 import msgspec
 
-from typedbus.nats._connection import Message
 from typedbus.nats._delivery import ORIGIN_HEADER
 from typedbus.nats._errors import Busy, NoListener, RemoteError, Unreadable
+from typedbus.nats._watcher import Message
 
 #: The longest text of an exception that is sent, in characters.
 _LONGEST: Final = 2000

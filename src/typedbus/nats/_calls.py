@@ -17,11 +17,11 @@ from typedbus.nats._handover import runs_loop
 from typedbus.nats._headers import ALL_HEADER, size_of
 
 if TYPE_CHECKING:
-    from typedbus.nats._connection import Message
     from typedbus.nats._link import Link
     from typedbus.nats._replies import Replies
     from typedbus.nats._session import Session
     from typedbus.nats._tracing import AnyFuture
+    from typedbus.nats._watcher import Message
 
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)

@@ -17,11 +17,8 @@ from typedbus.nats._addresses import Rotation
 from typedbus.nats._errors import ServerTooOld
 from typedbus.nats._line import Line, text_of_error
 from typedbus.nats._security import Options
-from typedbus.nats._subscriptions import Subscription as Subscription  # noqa: PLC0414
-from typedbus.nats._subscriptions import Subscriptions, drain
-from typedbus.nats._watcher import Message as Message  # noqa: PLC0414  # used by ports
-from typedbus.nats._watcher import Owner
-from typedbus.nats._watcher import Watcher as Watcher  # noqa: PLC0414
+from typedbus.nats._subscriptions import Subscription, Subscriptions, drain
+from typedbus.nats._watcher import Message, Owner
 
 T = TypeVar("T")
 

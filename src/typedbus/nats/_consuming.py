@@ -15,7 +15,6 @@ from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import parts_of
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
-from typedbus.nats._connection import Message, Subscription
 from typedbus.nats._consumer_config import Position
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER, Received, State, received
 from typedbus.nats._errors import StreamFault
@@ -26,6 +25,8 @@ from typedbus.nats._schema import MessageSchema
 from typedbus.nats._session import Session
 from typedbus.nats._settling import Settling
 from typedbus.nats._streams import named
+from typedbus.nats._subscriptions import Subscription
+from typedbus.nats._watcher import Message
 from typedbus.nats._workers import Tasks, Threads
 
 P = ParamSpec("P")

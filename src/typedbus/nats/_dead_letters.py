@@ -9,10 +9,10 @@ from typing import Final
 import msgspec
 
 from typedbus._base.failures import ChannelFailures, error_text
-from typedbus.nats._connection import Message
 from typedbus.nats._delivery import ID_HEADER, Received
 from typedbus.nats._pending import decode_answer
 from typedbus.nats._session import Session
+from typedbus.nats._watcher import Message
 
 #: The longest text of a failure in a header, in characters.
 _LONGEST: Final = 1000

@@ -15,7 +15,7 @@ from typedbus._base.record import Record
 from typedbus.nats._errors import NoDelivery
 
 if TYPE_CHECKING:
-    from typedbus.nats._connection import Message
+    from typedbus.nats._watcher import Message
 
 #: The headers of an event: its id, the schema with which it was encoded, and the process that published it.
 ID_HEADER: Final = "Nats-Msg-Id"

@@ -11,12 +11,12 @@ import attrs
 import msgspec
 
 from typedbus._bus.builtin import ERROR
-from typedbus.nats._connection import Message
 from typedbus.nats._errors import Denied, LinkClosed, NotStored, OutcomeUnknown, StreamFault
 from typedbus.nats._events import Unresolved
 from typedbus.nats._pending import Answer, Pending, Receipt, decode_answer
 from typedbus.nats._session import Session
 from typedbus.nats._streams import Stream, ensure, named
+from typedbus.nats._watcher import Message
 from typedbus.nats._window import Window
 
 #: Seconds between two looks at the deadlines.

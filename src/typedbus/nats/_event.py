@@ -128,12 +128,10 @@ class _Sender:
     def _headers(
         self, durable: Durable, message_id: str, future: AnyFuture, more: dict[str, str] | None = None
     ) -> dict[str, str]:
-        session = durable.session
-        headers = {ID_HEADER: message_id, SCHEMA_HEADER: self.fingerprint, ORIGIN_HEADER: session.origin}
-        if more is not None:
-            headers |= more
-        if session.tracing is not None:
-            session.tracing.sending("publish", durable.subject, headers, future, message_id)
+        headers = {ID_HEADER: message_id, SCHEMA_HEADER: self.fingerprint, ORIGIN_HEADER: durable.session.origin}
+        headers |= more or {}
+        if (tracing := durable.session.tracing) is not None:
+            tracing.sending("publish", durable.subject, headers, future, message_id)
         return headers
 
 

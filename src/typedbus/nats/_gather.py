@@ -14,7 +14,6 @@ from typedbus._channels.channel import Channel
 from typedbus.nats._answers import failure_of, is_absent, items, origin_of
 from typedbus.nats._ask import Answer
 from typedbus.nats._calls import Calls
-from typedbus.nats._connection import Message
 from typedbus.nats._errors import (
     Busy,
     DecodeFailed,
@@ -28,6 +27,7 @@ from typedbus.nats._errors import (
 from typedbus.nats._headers import REPLY_HEADER
 from typedbus.nats._link import Link
 from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._watcher import Message
 
 P = ParamSpec("P")
 R = TypeVar("R")

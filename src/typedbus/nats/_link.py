@@ -70,7 +70,8 @@ class Link:
     responders are given the link, so they start after it and stop before it. Its check on `READY` fails while there
     is no connection. A server that does not answer is left after 6 seconds.
 
-    A secret is read from its file at each start, and is in no message, repr or log.
+    A secret is read from its file for each connection, and is in no message, repr or log. An address may have a user and
+    a password, or a token; they are used for further servers that a server names as well.
 
     Args:
         bus: The bus of the process, which receives the events of the link on `LINK`.
@@ -79,7 +80,8 @@ class Link:
         token_file: The file with a token.
         nkey_seed: The file with the seed of an nkey; this needs the package nkeys.
         credentials: The file with a JWT and a seed; this needs the package nkeys.
-        tls: How the connection is encrypted; None if the server does not demand it.
+        tls: How the connection is encrypted; a server that does not offer TLS is refused then. With None the server
+            determines whether it is encrypted, and its certificate is checked with the authorities of the system.
         connect_within: How many seconds the start waits for a connection.
         require_at_start: Whether the start fails without a connection. Otherwise ports may be used at once: events wait
             in the window of their port, all else fails with `Disconnected` until there is a connection.

@@ -14,7 +14,6 @@ from typedbus._bus.builtin import ERROR, RUN
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.marks import on
-from typedbus.nats._connection import Message
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import DecodeFailed, PortFault
 from typedbus.nats._events import SchemaMismatch
@@ -25,6 +24,7 @@ from typedbus.nats._serving import Serving, ends_process, name_of_run, owner_of_
 from typedbus.nats._session import Session
 from typedbus.nats._signal import signal_subject
 from typedbus.nats._tracing import EndSpan, handling
+from typedbus.nats._watcher import Message
 from typedbus.nats._workers import Tasks, Threads
 
 P = ParamSpec("P")

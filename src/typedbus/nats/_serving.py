@@ -12,9 +12,10 @@ import attrs
 from typedbus._base.stopping import Stopping
 from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import parts_of
-from typedbus.nats._connection import Message, Subscription
 from typedbus.nats._errors import Denied
 from typedbus.nats._session import Session
+from typedbus.nats._subscriptions import Subscription
+from typedbus.nats._watcher import Message
 from typedbus.nats._workers import Tasks, Threads, Work
 
 W = TypeVar("W", bound=Work)
