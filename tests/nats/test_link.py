@@ -140,6 +140,22 @@ def test_a_frozen_server_is_left_and_does_not_delay_the_stop(server: NatsServer)
     asyncio.run(check())
 
 
+@pytest.mark.slow
+def test_a_loop_that_was_blocked_reads_the_answer_before_it_leaves_the_server(server: NatsServer) -> None:
+    async def check() -> None:
+        async with linked(server.url) as made:
+            server.freeze()
+            await asyncio.sleep(2.5)  # a ping is sent, and not answered
+            thaws = threading.Timer(1.0, server.thaw)
+            thaws.start()
+            threading.Event().wait(4.5)  # noqa: ASYNC251  # it blocks the loop until the answer is late
+            thaws.join()
+            await asyncio.sleep(1.0)
+            assert made.events == [Connected(server.url)]
+
+    asyncio.run(check())
+
+
 def open_files() -> int:
     return len(list(Path("/dev/fd").iterdir()))
 

@@ -254,6 +254,9 @@ class Line:
             pong = self._start(self.client.flush(timeout=_FOREVER))
             await self._ended_or_lost(pong, _PATIENCE)
             if not pong.done():
+                # The answer may have come while the loop was blocked, and is then read by now.
+                await self._ended_or_lost(pong, _PATIENCE / 10)
+            if not pong.done():
                 self.lose(f"the server has not answered a ping within {_PATIENCE:g} s")
                 return
 

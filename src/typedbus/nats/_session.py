@@ -43,7 +43,7 @@ class Session:
         replies: The replies that are expected.
         handover: Calls functions on the event loop from other threads.
         loop: The event loop.
-        tracing: The spans of messages; None if the program does not use OpenTelemetry.
+        tracing: The spans of messages; None if the program has not configured OpenTelemetry.
     """
 
     bus: Bus

@@ -1,7 +1,7 @@
 """
 The trace context in the headers of messages, and the spans of sending and handling them.
 
-It uses OpenTelemetry only if the program has imported it, and so needs no other package: spans go to the provider with
+It uses OpenTelemetry only if the program has configured it, and so needs no other package: spans go to the provider with
 which `typedbus.otel` instruments the bus, otherwise to the global one. The propagator is the global one, by
 default that of W3C: ``traceparent``, ``tracestate`` and ``baggage``.
 
@@ -152,16 +152,20 @@ class Tracing:
 
 
 def tracing_of(bus: Bus, origin: str) -> Tracing | None:
-    """Return the tracing of the messages of *bus*; None if the program has not imported OpenTelemetry."""
+    """Return the tracing of the messages of *bus*; None if the program has not configured OpenTelemetry."""
     if "opentelemetry.trace" not in sys.modules:
         return None
-    from opentelemetry.trace import get_tracer  # as above
+    from opentelemetry.trace import ProxyTracerProvider, get_tracer, get_tracer_provider  # as above
 
+    provider = TRACER_PROVIDERS.get(bus) or get_tracer_provider()
+    # Frameworks import the API, and no span of it would be recorded.
+    if isinstance(provider, ProxyTracerProvider):
+        return None
     try:
         own: str | None = version("typedbus")
     except PackageNotFoundError:  # it runs from a folder
         own = None
-    return Tracing(get_tracer("typedbus.nats", own, TRACER_PROVIDERS.get(bus), _SCHEMA), origin)
+    return Tracing(get_tracer("typedbus.nats", own, provider, _SCHEMA), origin)
 
 
 def handling(
