@@ -61,6 +61,7 @@ try:
     from typedbus.nats._receiver import Receiver
     from typedbus.nats._redelivery import Redelivery
     from typedbus.nats._relay_connection import Connect
+    from typedbus.nats._replay import DeadLetter, DeadLetters
     from typedbus.nats._responder import Responder
     from typedbus.nats._security import TLS
     from typedbus.nats._server_process import ServerFault, ServerMissing
@@ -98,7 +99,9 @@ __all__ = (
     "ConnectionLost",
     "Consumer",
     "ConsumerFault",
+    "DeadLetter",
     "DeadLettered",
+    "DeadLetters",
     "DecodeFailed",
     "Delivery",
     "Denied",

@@ -16,7 +16,7 @@ from typedbus._bus.bus import parts_of
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus.nats._consumer_config import Position
-from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER, Received, State, received
+from typedbus.nats._delivery import GROUP_HEADER, ORIGIN_HEADER, SCHEMA_HEADER, Received, State, received
 from typedbus.nats._errors import StreamFault
 from typedbus.nats._events import SchemaMismatch
 from typedbus.nats._listening import Listening
@@ -223,6 +223,9 @@ class Consuming(Generic[P]):
         theirs = event.headers.get(SCHEMA_HEADER, self.schema.fingerprint)
         if theirs != self.schema.fingerprint:
             self._report_mismatch(event.headers.get(ORIGIN_HEADER, ""), theirs)
+        if event.headers.get(GROUP_HEADER, self.position.group) != self.position.group:
+            self._settling.pass_over(event)
+            return
         event.beat = time.monotonic() + self.redelivery.ack_wait / 3
         self._settling.held[event.sequence] = event
         if event.attempt > self.redelivery.attempts:

@@ -14,6 +14,8 @@ from typedbus.nats._pending import decode_answer
 from typedbus.nats._session import Session
 from typedbus.nats._watcher import Message
 
+#: Present if the body was left out.
+BODY_HEADER: Final = "Tb-Dead-Body"
 #: The longest text of a failure in a header, in characters.
 _LONGEST: Final = 1000
 #: What the longest headers of a dead letter add to an event, in bytes.
@@ -57,14 +59,19 @@ def dead_headers(event: Received, group: str, kind: str, reason: str) -> dict[st
     }
 
 
-async def store(session: Session, subject: str, data: bytes, headers: dict[str, str], within: float) -> str:
+def fitting(data: bytes, headers: dict[str, str], largest: int) -> tuple[bytes, dict[str, str]]:
     """
-    Store a dead letter, and return "" when the stream has it, or the reason why it may not have it.
+    Return the body and the headers of a dead letter, in a message of *largest* bytes.
 
-    A body that does not fit into a message with these headers is left out; the event itself stays in the stream.
+    A body that does not fit is left out; the event itself stays in the stream.
     """
-    if len(data) + _ADDED > session.connection.max_payload:
-        data, headers = b"", headers | {"Tb-Dead-Body": f"{len(data)} bytes left out"}
+    if len(data) + _ADDED <= largest:
+        return data, headers
+    return b"", headers | {BODY_HEADER: f"{len(data)} bytes left out"}
+
+
+async def store(session: Session, subject: str, data: bytes, headers: dict[str, str], within: float) -> str:
+    """Store a message, and return "" when the stream has it, or the reason why it may not have it."""
     answer: asyncio.Future[str] = session.loop.create_future()
 
     def settle(problem: str) -> None:

@@ -19,6 +19,10 @@ if TYPE_CHECKING:
 
 #: The headers of an event: its id, the schema with which it was encoded, and the process that published it.
 ID_HEADER: Final = "Nats-Msg-Id"
+#: The id of an event that is stored again after it was a dead letter; the stream would drop a second one with its own.
+FIRST_ID_HEADER: Final = "Tb-Message-Id"
+#: The only group that handles the event.
+GROUP_HEADER: Final = "Tb-Group"
 SCHEMA_HEADER: Final = "Tb-Schema"
 ORIGIN_HEADER: Final = "Tb-Origin"
 
@@ -113,7 +117,8 @@ class Received:
     @property
     def message_id(self) -> str:
         """The id of the event."""
-        return self.headers.get(ID_HEADER) or f"{self.stream}/{self.sequence}"
+        headers = self.headers
+        return headers.get(FIRST_ID_HEADER) or headers.get(ID_HEADER) or f"{self.stream}/{self.sequence}"
 
     @property
     def delivery(self) -> Delivery:

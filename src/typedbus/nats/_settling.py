@@ -10,7 +10,7 @@ import attrs
 
 from typedbus._bus.builtin import ERROR, WARNING
 from typedbus.nats._consumer_config import Position
-from typedbus.nats._dead_letters import dead_headers, failure_text, kind_of, store
+from typedbus.nats._dead_letters import dead_headers, failure_text, fitting, kind_of, store
 from typedbus.nats._delivery import Received, State
 from typedbus.nats._events import DeadLettered, Retried
 from typedbus.nats._redelivery import Redelivery
@@ -58,6 +58,10 @@ class Settling:
     def return_(self, event: Received, delay: float = 0.0) -> None:
         """Let the server deliver *event* again, after *delay* seconds, to any process of the group."""
         self._settle(event, b'%s {"delay": %d}' % (_NAK, delay * 1e9) if delay else _NAK)
+
+    def pass_over(self, event: Received) -> None:
+        """Acknowledge an event for another group."""
+        self._settle(event, _ACK)
 
     def resend(self) -> None:
         """Send the acknowledgements that could not be sent."""
@@ -120,7 +124,8 @@ class Settling:
     async def _store(self, event: Received, kind: str, reason: str) -> None:
         subject = self.position.dead_subject
         headers = dead_headers(event, self.position.group, kind, reason)
-        problem = await store(self.session, subject, event.message.data, headers, _STORE_WITHIN)
+        data, headers = fitting(event.message.data, headers, self.session.connection.max_payload)
+        problem = await store(self.session, subject, data, headers, _STORE_WITHIN)
         if problem:
             self.return_(event, self.redelivery.longest)
             self.session.bus.log(

@@ -1,0 +1,183 @@
+"""Reading dead letters, and delivering them to their group again."""
+
+from __future__ import annotations
+
+import datetime as dt
+from collections.abc import Mapping
+from typing import Final
+
+import attrs
+from nats.errors import Error
+from nats.js.errors import APIError, NotFoundError
+
+from typedbus._base.failures import error_text
+from typedbus._base.record import Record
+from typedbus.nats._connection import Connection
+from typedbus.nats._dead_letters import BODY_HEADER, store
+from typedbus.nats._delivery import FIRST_ID_HEADER, GROUP_HEADER, ID_HEADER
+from typedbus.nats._errors import NotStored, StreamFault
+from typedbus.nats._link import Link
+from typedbus.nats._streams import Stream, named
+
+#: The errors of a message that is not there.
+_NO_MESSAGE: Final = 10037
+#: Seconds in which the server must answer.
+_WITHIN: Final = 5.0
+
+
+@attrs.frozen(eq=False, repr=False)
+class DeadLetter(Record):
+    """
+    An event that a group could not handle.
+
+    Attributes:
+        sequence: The position of the dead letter in the stream.
+        group: The group.
+        channel: The channel.
+        message_id: The id of the event.
+        kind: The classes of the failures.
+        reason: Their texts.
+        attempts: How often the event was delivered.
+        event_sequence: The position of the event in the stream.
+        stored_at: When the dead letter was stored, in UTC.
+        data: The body of the event; empty if it was left out.
+        headers: The headers of the dead letter.
+    """
+
+    sequence: int
+    group: str
+    channel: str
+    message_id: str
+    kind: str
+    reason: str
+    attempts: int
+    event_sequence: int
+    stored_at: dt.datetime | None
+    data: bytes
+    headers: Mapping[str, str] = attrs.field(repr=False)
+
+
+@attrs.define(eq=False)
+class DeadLetters:
+    """
+    The dead letters of a stream. All methods are called on the event loop of the link.
+
+    Args:
+        link: The connection, which must have started.
+        stream: The stream, or its name.
+    """
+
+    link: Link
+    stream: Stream | str
+
+    async def read(self, group: str = "*", *, after: int = 0, most: int = 100) -> list[DeadLetter]:
+        """
+        Return the oldest dead letters.
+
+        Args:
+            group: That of one group; "*" for those of all groups.
+            after: Only those behind this position of the stream, as the `DeadLetter.sequence` of the last one.
+            most: How many are returned at most.
+
+        Raises:
+            LinkClosed: The link has not started.
+            StreamFault: The server has no such stream, or does not answer.
+        """
+        stream = named(self.stream).name
+        connection = self._connection()
+        letters: list[DeadLetter] = []
+        while len(letters) < most:
+            try:
+                message = await connection.bounded(
+                    connection.streams.get_msg(stream, after + 1, subject=f"{stream}.$dead.{group}.>", next=True),
+                    _WITHIN,
+                )
+            except NotFoundError as error:
+                if error.err_code == _NO_MESSAGE:
+                    break
+                raise StreamFault(stream, f"its dead letters cannot be read: {_text(error)}") from error
+            except (Error, TimeoutError) as error:
+                raise StreamFault(stream, f"its dead letters cannot be read: {_text(error)}") from error
+            after = message.seq or after + 1
+            headers = message.headers or {}
+            letters.append(
+                DeadLetter(
+                    after,
+                    headers.get("Tb-Dead-Group", ""),
+                    headers.get("Tb-Dead-Channel", ""),
+                    headers.get("Tb-Dead-Message-Id", ""),
+                    headers.get("Tb-Dead-Kind", ""),
+                    headers.get("Tb-Dead-Reason", ""),
+                    int(headers.get("Tb-Dead-Attempts", "0")),
+                    int(headers.get("Tb-Dead-Sequence", "0")),
+                    message.time,
+                    message.data or b"",
+                    headers,
+                )
+            )
+        return letters
+
+    async def replay(self, letter: DeadLetter) -> None:
+        """
+        Deliver the event of *letter* to its group again, with the same id, and remove the dead letter.
+
+        The consumers of other groups pass over it. If this raises, the dead letter is still there.
+
+        Raises:
+            LinkClosed: The link has not started.
+            NotStored: The stream has refused the event, or has not answered.
+        """
+        stream = named(self.stream).name
+        connection = self._connection()
+        data = letter.data
+        if BODY_HEADER in letter.headers:
+            try:
+                event = await connection.bounded(connection.streams.get_msg(stream, letter.event_sequence), _WITHIN)
+            except (Error, TimeoutError) as error:
+                raise NotStored(letter.channel, letter.message_id, f"its body is gone: {_text(error)}") from error
+            data = event.data or b""
+        kept = {name: value for name, value in letter.headers.items() if not name.startswith(("Nats-", "Tb-Dead-"))}
+        headers = kept | {
+            ID_HEADER: f"again/{stream}/{letter.sequence}",
+            FIRST_ID_HEADER: letter.message_id,
+            GROUP_HEADER: letter.group,
+        }
+        subject = named(self.stream).subject_of(letter.channel)
+        problem = await store(self.link.session(letter.channel), subject, data, headers, _WITHIN)
+        if problem:
+            raise NotStored(letter.channel, letter.message_id, problem)
+        await self.remove(letter)
+
+    async def remove(self, letter: DeadLetter) -> None:
+        """
+        Remove *letter* from the stream; nothing happens if it has been removed.
+
+        Raises:
+            LinkClosed: The link has not started.
+            StreamFault: The server has no such stream, or does not answer.
+        """
+        stream = named(self.stream).name
+        connection = self._connection()
+        try:
+            await connection.bounded(connection.streams.delete_msg(stream, letter.sequence), _WITHIN)
+        except (Error, TimeoutError) as error:
+            # The errors of a removal do not show reliably whether there was a message.
+            if not await self._is_gone(letter):
+                raise StreamFault(stream, f"a dead letter cannot be removed: {_text(error)}") from error
+
+    async def _is_gone(self, letter: DeadLetter) -> bool:
+        connection = self._connection()
+        try:
+            await connection.bounded(connection.streams.get_msg(named(self.stream).name, letter.sequence), _WITHIN)
+        except NotFoundError as error:
+            return error.err_code == _NO_MESSAGE
+        except (Error, TimeoutError):
+            return False
+        return False
+
+    def _connection(self) -> Connection:
+        return self.link.session(named(self.stream).name).connection
+
+
+def _text(error: Exception) -> str:
+    return (isinstance(error, APIError) and error.description) or error_text(error)
