@@ -365,6 +365,28 @@ def test_a_start_that_is_called_off_leaves_nothing(server: NatsServer, *, is_fro
     asyncio.run(check())
 
 
+def test_a_stop_that_is_called_off_leaves_nothing(server: NatsServer) -> None:
+    async def check() -> None:
+        made = Linked(server.url)
+        await made.link.start()
+        connection = made.link.session("x").connection
+        server.freeze()
+        dropped: list[str] = []
+        for _ in range(100):
+            connection.send("flood", bytes(100_000), dropped=dropped.append)
+        stopping = asyncio.create_task(made.link.stop())
+        await asyncio.sleep(0.3)
+        assert not stopping.done()
+        stopping.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await stopping
+        assert dropped
+        assert {*dropped} == {"the link has stopped"}
+        await true(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+
+    asyncio.run(check())
+
+
 def test_a_link_runs_on_the_loop_of_the_caller(server: NatsServer) -> None:
     async def check() -> None:
         site, link, _ = site_of(server.url)

@@ -210,13 +210,17 @@ class Connection:
         """
         if self._keeping is None:
             return
-        if within > 0:
-            await self.flush(within)
-        line, self._line = self._line, None
-        if line is not None:
-            self._cut(line, "the link has stopped")
-        self._keeping.cancel()
-        self._keeping = None
+        try:
+            if within > 0:
+                await self.flush(within)
+        finally:
+            # Also if the stop is called off: everything ends by itself then.
+            line, self._line = self._line, None
+            if line is not None:
+                self._cut(line, "the link has stopped")
+            if self._keeping is not None:
+                self._keeping.cancel()
+                self._keeping = None
         # A cancellation is ignored by some calls of nats-py; each round ends the next of their waits.
         while rest := {task for task in self._tasks if task is not asyncio.current_task()}:
             for task in rest - self._closing:
