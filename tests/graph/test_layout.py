@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from itertools import combinations, pairwise
+from typing import get_args
 
 import pytest
 from hypothesis import given, settings
@@ -10,6 +11,7 @@ from hypothesis import strategies as st
 
 from typedbus.graph._geometry import Arc, Box, Lane, Layout, Rect
 from typedbus.graph._layout import arrange
+from typedbus.graph._model import Direction
 
 KINDS = ("needs", "lazy", "listens")
 
@@ -56,29 +58,34 @@ def around(lanes: list[Lane], lane: int) -> set[int]:
     return enclosing
 
 
+DIRECTIONS = st.sampled_from(get_args(Direction))
+
+
 @pytest.mark.slow
-@given(drawings())
+@given(drawings(), DIRECTIONS)
 @settings(deadline=None, max_examples=40)
-def test_boxes_keep_their_size_and_do_not_overlap(drawing: tuple[list[Box], list[Arc], list[Lane]]) -> None:
+def test_boxes_keep_their_size_and_do_not_overlap(
+    drawing: tuple[list[Box], list[Arc], list[Lane]], direction: Direction
+) -> None:
     """For any boxes, arcs and lanes."""
     boxes, arcs, lanes = drawing
 
-    layout = arrange(boxes, arcs, lanes)
+    layout = arrange(boxes, arcs, lanes, direction)
 
     assert [(place.width, place.height) for place in layout.boxes] == [(box.width, box.height) for box in boxes]
     assert not any(overlap(first, second) for first, second in combinations(layout.boxes, 2))
 
 
 @pytest.mark.slow
-@given(drawings())
+@given(drawings(), DIRECTIONS)
 @settings(deadline=None, max_examples=40)
 def test_a_frame_contains_the_boxes_of_its_lane_and_no_others(
-    drawing: tuple[list[Box], list[Arc], list[Lane]],
+    drawing: tuple[list[Box], list[Arc], list[Lane]], direction: Direction
 ) -> None:
     """It has room for its title."""
     boxes, arcs, lanes = drawing
 
-    layout = arrange(boxes, arcs, lanes)
+    layout = arrange(boxes, arcs, lanes, direction)
 
     for number, frame in zip(range(len(lanes)), layout.frames, strict=True):
         assert frame.width >= lanes[number].title - 1e-6
@@ -126,6 +133,16 @@ def test_users_stand_to_the_left_of_their_dependencies() -> None:
 
     assert first.right < second.x
     assert second.right < third.x
+
+
+def test_users_stand_above_their_dependencies_in_a_layout_downwards() -> None:
+    """With the lines from the lower border of a box to the upper border of another."""
+    layout = arrange([Box(80, 40, 0)] * 2, [Arc(0, 1, "needs", 1)], [Lane(-1, 0)], "down")
+    user, dependency = layout.boxes
+
+    assert user.y + user.height < dependency.y
+    assert (layout.routes[0][0][1], layout.routes[0][-1][1]) == (user.y + user.height, dependency.y)
+    assert all(user.x < x < user.right for x, _ in layout.routes[0])
 
 
 def test_a_user_stands_next_to_its_dependency() -> None:

@@ -13,7 +13,7 @@ import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import TYPE_CHECKING, Final
 
 import click
 
@@ -22,6 +22,10 @@ from typedbus.cli._control import reload, restart, status, stop
 from typedbus.cli._options import FAULTS, FILE, OK, STDOUT, Command, assignment, targets_or_default
 from typedbus.cli._run import run
 from typedbus.cli._writing import by_suffix, status_after_output, write
+
+if TYPE_CHECKING:
+    from typedbus.graph._model import Direction
+    from typedbus.graph._selection import Follow
 
 UNWRITABLE: Final = 2
 INTERRUPTED: Final = 130  # 128 + SIGINT, the convention of shells
@@ -184,7 +188,45 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     help="Default: by the suffix of FILE: .dot, .svg or .json; otherwise mermaid.",
 )
 @click.option("--output", type=FILE, default=STDOUT, metavar="FILE", help="Write the drawing to FILE; default: stdout.")
-def graph(target: str | None, *, shape: str | None, output: Path) -> int:
+@click.option(
+    "--focus", metavar="COMPONENT", help="Draw only this component and its neighbours, as in --focus Shop.orders."
+)
+@click.option(
+    "--depth",
+    type=click.IntRange(min=0),
+    metavar="N",
+    help="With --focus, draw components up to N steps away; default: 1.",
+)
+@click.option(
+    "--follow",
+    type=click.Choice(["needs", "users", "both"]),
+    help="With --focus, draw what the component needs, what uses it, or both; default: both.",
+)
+@click.option(
+    "--direction",
+    type=click.Choice(["right", "down"]),
+    default="right",
+    show_default=True,
+    help="Where the dependencies of a component are drawn.",
+)
+@click.option(
+    "--group",
+    type=click.Choice(["container", "package"]),
+    default="container",
+    show_default=True,
+    help="Draw a frame for each nested container, or for each Python package.",
+)
+def graph(
+    target: str | None,
+    *,
+    shape: str | None,
+    output: Path,
+    focus: str | None,
+    depth: int | None,
+    follow: Follow | None,
+    direction: Direction,
+    group: str,
+) -> int:
     """
     Draw a container: components, dependencies and channels.
 
@@ -195,6 +237,7 @@ def graph(target: str | None, *, shape: str | None, output: Path) -> int:
     Examples:
       typedbus graph app.container:Shop --output shop.svg
       typedbus graph app.container:Shop --format dot | dot -Tpng > shop.png
+      typedbus graph app.container:Shop --focus orders --depth 2 --direction down
 
     \b
     Exit status:
@@ -203,24 +246,30 @@ def graph(target: str | None, *, shape: str | None, output: Path) -> int:
       2  it cannot be loaded or drawn, or FILE cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
     from typedbus.cli._target import faults_of, load
-    from typedbus.graph import Graph, NoDrawing
+    from typedbus.graph import Graph, NoDrawing, UnknownComponent
 
+    if focus is None and (depth is not None or follow is not None):
+        raise click.UsageError("--depth and --follow have no effect without --focus; add --focus COMPONENT")
     with contextlib.redirect_stdout(sys.stderr):
         target, *_ = targets_or_default(() if target is None else (target,))
         container = load(target)
         faults = faults_of(container, target)
         picture = Graph.of(container)
         try:
+            if focus is not None:
+                picture = picture.around(focus, depth=1 if depth is None else depth, follow=follow or "both")
+            if group == "package":
+                picture = picture.by_package()
             match shape or by_suffix(output, {".dot": "dot", ".gv": "dot", ".svg": "svg", ".json": "json"}):
                 case "dot":
-                    text = picture.dot()
+                    text = picture.dot(direction=direction)
                 case "svg":
-                    text = picture.svg()
+                    text = picture.svg(direction=direction)
                 case "json":
                     text = picture.json()
                 case _:
-                    text = picture.mermaid()
-        except NoDrawing as error:
+                    text = picture.mermaid(direction=direction)
+        except (NoDrawing, UnknownComponent) as error:
             raise click.UsageError(str(error)) from None
     try:
         write(text, output)

@@ -13,7 +13,7 @@ import json
 import types
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import TypeVar
+from typing import Any, TypeVar
 
 import attrs
 
@@ -37,9 +37,31 @@ from typedbus._container.providers import reached
 from typedbus._container.replaceable import Home
 from typedbus._container.scoped import Given, OfScope
 from typedbus.graph import _formats
-from typedbus.graph._model import ChannelNode, ContainerNode, Edge, Listener, Node, NodeRun, Picture, StartsAfter
+from typedbus.graph._model import (
+    ChannelNode,
+    ContainerNode,
+    Direction,
+    Edge,
+    Listener,
+    Node,
+    NodeRun,
+    Picture,
+    StartsAfter,
+)
+from typedbus.graph._selection import Follow, UnknownComponent, around, by_package
 
-__all__ = ("ChannelNode", "ContainerNode", "Edge", "Graph", "Listener", "NoDrawing", "Node", "NodeRun", "StartsAfter")
+__all__ = (
+    "ChannelNode",
+    "ContainerNode",
+    "Edge",
+    "Graph",
+    "Listener",
+    "NoDrawing",
+    "Node",
+    "NodeRun",
+    "StartsAfter",
+    "UnknownComponent",
+)
 
 T = TypeVar("T")
 
@@ -194,21 +216,45 @@ class Graph(Picture):
             ),
         )
 
+    def around(self, path: str, *, depth: int = 1, follow: Follow = "both") -> Graph:
+        """
+        Return the part with the component *path*, and the components at most *depth* steps away.
+
+        A step is a dependency, or a channel from a component that holds it to a component that listens to it.
+
+        Args:
+            path: The path of the component; the names of the containers around it may be left out.
+            depth: How many steps away a component may be.
+            follow: "needs" for what the component needs, "users" for what needs it, or "both".
+
+        Raises:
+            UnknownComponent: There is no such component, or there are several.
+        """
+        return Graph(*_values(around(self, path, depth, follow)))
+
+    def by_package(self) -> Graph:
+        """Return the same graph with a frame for each Python package, in place of each nested container."""
+        return Graph(*_values(by_package(self)))
+
     def json(self) -> str:
         """Return all data as JSON; its keys are the attributes of the records."""
         return json.dumps(attrs.asdict(self), indent=2, ensure_ascii=False) + "\n"
 
-    def mermaid(self) -> str:
-        """Return a flowchart for Mermaid, which GitHub renders in a ``mermaid`` block of Markdown."""
-        return _formats.mermaid(self)
-
-    def dot(self) -> str:
-        """Return a digraph in the DOT language of Graphviz."""
-        return _formats.dot(self)
-
-    def svg(self) -> str:
+    def mermaid(self, *, direction: Direction = "right") -> str:
         """
-        Return a drawing as SVG.
+        Return a flowchart for Mermaid, which GitHub renders in a ``mermaid`` block of Markdown.
+
+        Components stand to the left of what they need, or above it with the direction "down".
+        """
+        return _formats.mermaid(self, direction)
+
+    def dot(self, *, direction: Direction = "right") -> str:
+        """Return a digraph in the DOT language of Graphviz; *direction* as in `mermaid`."""
+        return _formats.dot(self, direction)
+
+    def svg(self, *, direction: Direction = "right") -> str:
+        """
+        Return a drawing as SVG; *direction* as in `mermaid`.
 
         Every box and line has an id and a tooltip.
 
@@ -221,7 +267,11 @@ class Graph(Picture):
             if missing.name != "igraph":
                 raise
             raise NoDrawing from missing
-        return draw(self)
+        return draw(self, direction)
+
+
+def _values(picture: Picture) -> tuple[Any, ...]:
+    return tuple(getattr(picture, field.name) for field in attrs.fields(Picture))
 
 
 def _channel_order(

@@ -3,18 +3,21 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Mapping
+from typing import Final
 
-from typedbus.graph._model import COLOURS, DASHED, ContainerNode, Node, Picture, printable
+from typedbus.graph._model import COLOURS, DASHED, ContainerNode, Direction, Node, Picture, printable
 
+_AXES: Final[Mapping[Direction, str]] = {"right": "LR", "down": "TB"}
 _LINE = COLOURS["component"][1]
 _CHANNEL = COLOURS["channel"][1]
 _FAULT = COLOURS["fault"][1]
 
 
-def mermaid(picture: Picture) -> str:
+def mermaid(picture: Picture, direction: Direction) -> str:
     """Return a flowchart of *picture*."""
     quoted, ids = _quoted_for_mermaid, picture.ids
-    lines = ["---", f"title: {json.dumps(printable(picture.container))}", "---", "flowchart LR"]
+    lines = ["---", f"title: {json.dumps(printable(picture.container))}", "---", f"flowchart {_AXES[direction]}"]
     for depth, name, shown in picture.outline():
         if isinstance(shown, Node):
             line = f"{name}[{quoted(shown.name, *shown.remarks)}]:::{shown.kind}"
@@ -43,12 +46,12 @@ def mermaid(picture: Picture) -> str:
     return "\n".join(lines) + "\n"
 
 
-def dot(picture: Picture) -> str:
+def dot(picture: Picture, direction: Direction) -> str:
     """Return a digraph of *picture* for Graphviz."""
     quoted, ids = _quoted_for_dot, picture.ids
     lines = [
         f"digraph {quoted(picture.container)} {{",
-        f"  graph [rankdir=LR, labelloc=t, fontname=Helvetica, label={quoted(picture.container, *picture.faults)}];",
+        f"  graph [rankdir={_AXES[direction]}, labelloc=t, fontname=Helvetica, label={quoted(picture.container, *picture.faults)}];",
         '  node [shape=box, style="rounded,filled", fontname=Helvetica, fontsize=11];',
         f'  edge [color="{_LINE}", fontname=Helvetica, fontsize=9];',
     ]

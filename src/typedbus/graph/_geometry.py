@@ -61,6 +61,22 @@ class Rect:
 
 
 @attrs.frozen
+class Margins:
+    """
+    The space in a frame, between its border and its boxes.
+
+    Attributes:
+        before: Above the boxes of a frame, where lanes are one below the other.
+        beside: To the left of them.
+        is_title_across: Whether the title is above the boxes; otherwise it is to the left of them.
+    """
+
+    before: float
+    beside: float
+    is_title_across: bool
+
+
+@attrs.frozen
 class Layout:
     """
     The places of boxes, routes of lines and frames of lanes.

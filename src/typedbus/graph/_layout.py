@@ -16,7 +16,8 @@ from typing import Final
 
 import igraph
 
-from typedbus.graph._geometry import Arc, Box, Lane, Layout, Point, Rect
+from typedbus.graph._geometry import Arc, Box, Lane, Layout, Margins, Point, Rect
+from typedbus.graph._model import Direction
 
 _GAP: Final = 14.0
 _BETWEEN: Final = 64.0
@@ -26,13 +27,36 @@ _LOOP: Final = 20.0
 _SWEEPS: Final = 30
 
 
-def arrange(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane]) -> Layout:
+def arrange(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane], direction: Direction = "right") -> Layout:
     """
     Compute places for *boxes*, routes for *arcs* and frames for *lanes*, in which nested lanes follow their parent.
 
     The same input gives the same layout. Boxes do not overlap, no line crosses a
     box, and a frame contains exactly the boxes of its lane and of its nested lanes.
+    With the direction "down" there are rows in place of columns, and lanes are side by side.
     """
+    if direction == "right":
+        return _arranged(boxes, arcs, lanes, Margins(_TITLE, _FRAME, is_title_across=True))
+    # The same layout, turned: what is the height here is the width there.
+    turned = _arranged(
+        [Box(box.height, box.width, box.lane) for box in boxes],
+        arcs,
+        lanes,
+        Margins(_FRAME, _TITLE, is_title_across=False),
+    )
+    return Layout(
+        tuple(map(_turned, turned.boxes)),
+        tuple(tuple((y, x) for x, y in route) for route in turned.routes),
+        tuple(map(_turned, turned.frames)),
+    )
+
+
+def _turned(place: Rect) -> Rect:
+    return Rect(place.y, place.x, place.height, place.width)
+
+
+def _arranged(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane], margins: Margins) -> Layout:
+    """Return the layout with columns."""
     across = [(arc.source, arc.target) for arc in arcs if arc.source != arc.target]
     feedback = igraph.Graph(len(boxes), across, directed=True).feedback_arc_set(method="eades")
     turned = {across[number] for number in feedback}
@@ -59,7 +83,7 @@ def arrange(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane]) ->
     links = list(dict.fromkeys(link for path in paths for link in pairwise(path) if link[0] != link[1]))
 
     middles = _middles(items, columns, links)
-    bands = _stack(items, middles, lanes)
+    bands = _stack(items, middles, lanes, margins)
     spans = _spread(items, columns, links, middles)
     places = [
         Rect(spans[at][0] + (spans[at][1] - item.width) / 2, middle - item.height / 2, item.width, item.height)
@@ -79,7 +103,7 @@ def arrange(boxes: Sequence[Box], arcs: Sequence[Arc], lanes: Sequence[Lane]) ->
             route.extend([(begin, middles[knot]), (begin + width, middles[knot])])
         route.extend([(spans[columns[path[-1]]][0], arriving), (last.x, arriving)])
         routes.append(tuple(route if path[0] == arc.source else reversed(route)))
-    return Layout(tuple(places[: len(boxes)]), tuple(routes), tuple(_frames(boxes, places, lanes, bands)))
+    return Layout(tuple(places[: len(boxes)]), tuple(routes), tuple(_frames(boxes, places, lanes, bands, margins)))
 
 
 def _columns(boxes: Sequence[Box], links: Sequence[tuple[int, int]]) -> list[int]:
@@ -169,20 +193,22 @@ def _settle(wishes: Sequence[tuple[float, float]], heights: Sequence[float]) -> 
     return [mean + offset for mean, offset in zip(settled, offsets, strict=True)]
 
 
-def _stack(items: Sequence[Box], middles: list[float], lanes: Sequence[Lane]) -> list[tuple[float, float]]:
+def _stack(
+    items: Sequence[Box], middles: list[float], lanes: Sequence[Lane], margins: Margins
+) -> list[tuple[float, float]]:
     """Move the lanes apart, one below the other, and return the top and bottom of the frame of each."""
     bands: list[tuple[float, float]] = []
     bottom = 0.0
     begun: list[int] = []
     for number, lane in enumerate(lanes):
         while begun and begun[-1] != lane.around:
-            bottom += _FRAME
+            bottom = _end_of(lanes[begun[-1]], bands[begun[-1]][0], bottom + _FRAME, margins)
             ended = begun.pop()
             bands[ended] = bands[ended][0], bottom
         begun.append(number)
         top = bottom + (_GAP if number else 0)
         own = [item for item, box in enumerate(items) if box.lane == number]
-        bottom = top + _TITLE
+        bottom = top + margins.before
         if own:
             lift = bottom - min(middles[item] - items[item].height / 2 for item in own)
             for item in own:
@@ -190,10 +216,15 @@ def _stack(items: Sequence[Box], middles: list[float], lanes: Sequence[Lane]) ->
             bottom = max(middles[item] + items[item].height / 2 for item in own)
         bands.append((top, bottom))
     while begun:
-        bottom += _FRAME
+        bottom = _end_of(lanes[begun[-1]], bands[begun[-1]][0], bottom + _FRAME, margins)
         ended = begun.pop()
         bands[ended] = bands[ended][0], bottom
     return bands
+
+
+def _end_of(lane: Lane, top: float, bottom: float, margins: Margins) -> float:
+    """Return the end of the frame of *lane*, which has room for its title if that is along the frame."""
+    return bottom if margins.is_title_across else max(bottom, top + lane.title)
 
 
 def _spread(
@@ -237,17 +268,21 @@ def _ports(places: Sequence[Rect], arcs: Sequence[Arc], paths: Sequence[Sequence
 
 
 def _frames(
-    boxes: Sequence[Box], places: Sequence[Rect], lanes: Sequence[Lane], bands: Sequence[tuple[float, float]]
+    boxes: Sequence[Box],
+    places: Sequence[Rect],
+    lanes: Sequence[Lane],
+    bands: Sequence[tuple[float, float]],
+    margins: Margins,
 ) -> list[Rect]:
     """Return the frame of each lane, around its boxes and its nested frames."""
     sides: list[list[float]] = [[] for _ in lanes]
     for box, place in zip(boxes, places, strict=False):
-        sides[box.lane].extend([place.x - _FRAME, place.right + _FRAME])
+        sides[box.lane].extend([place.x - margins.beside, place.right + _FRAME])
     frames: list[Rect] = []
     for lane, own, (top, bottom) in reversed(list(zip(lanes, sides, bands, strict=True))):
         left = min(own, default=0)
-        right = max([left + lane.title, *own])
+        right = max([left + (lane.title if margins.is_title_across else 0), *own])
         frames.append(Rect(left, top, right - left, bottom - top))
         if lane.around >= 0:
-            sides[lane.around].extend([left - _FRAME, right + _FRAME])
+            sides[lane.around].extend([left - margins.beside, right + _FRAME])
     return frames[::-1]

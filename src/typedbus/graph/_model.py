@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Final
+from typing import Final, Literal, TypeAlias
 
 import attrs
+
+Direction: TypeAlias = Literal["right", "down"]
+"""Where what a component needs is drawn: to the right of it, or below it."""
 
 
 @attrs.frozen

@@ -11,7 +11,7 @@ from xml.etree import ElementTree as ET
 
 from typedbus.graph._geometry import Arc, Box, Lane, Point, Rect
 from typedbus.graph._layout import arrange
-from typedbus.graph._model import COLOURS, DASHED, ChannelNode, Node, Picture, printable
+from typedbus.graph._model import COLOURS, DASHED, ChannelNode, Direction, Node, Picture, printable
 
 _FONT: Final = "ui-monospace, SFMono-Regular, Menlo, Consolas, 'DejaVu Sans Mono', monospace"
 # The approximate width of a letter in these fonts, relative to the font size.
@@ -74,7 +74,7 @@ _STYLE: Final = "".join(
 )
 
 
-def draw(picture: Picture) -> str:
+def draw(picture: Picture, direction: Direction = "right") -> str:
     """
     Return *picture* as SVG.
 
@@ -91,6 +91,7 @@ def draw(picture: Picture) -> str:
             Lane(lanes.get(container.around, -1), _width(container.name, _NAME) + 2 * _PADDING)
             for container in picture.containers
         ],
+        direction,
     )
     svg = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
     _add(svg, "title", f"The container {picture.container}")
@@ -110,7 +111,7 @@ def draw(picture: Picture) -> str:
             _rect(group, frame, 8)
             _add(group, "text", container.name, "name", (frame.x + _PADDING, frame.y + 17))
     for (name, kind, title), route in zip(lines, layout.routes, strict=True):
-        _add(ET.SubElement(svg, "path", {"id": name, "class": kind, "d": _curve(route)}), "title", title)
+        _add(ET.SubElement(svg, "path", {"id": name, "class": kind, "d": _curve(route, direction)}), "title", title)
 
     notes: dict[str, list[str]] = {text: [picture.container] for text in picture.faults}
     for node in picture.nodes:
@@ -200,7 +201,7 @@ def _legend(svg: ET.Element, picture: Picture, kinds: Sequence[str], place: Rect
             _rect(ET.SubElement(legend, "g", {"class": kind}), Rect(x, y - 9, 22, 11), 5.5 if kind == "channel" else 3)
         else:
             route = ((x, y - 3), (x, y - 3), (x + 22, y - 3), (x + 22, y - 3))
-            ET.SubElement(legend, "path", {"class": kind, "d": _curve(route)})
+            ET.SubElement(legend, "path", {"class": kind, "d": _curve(route, "right")})
         _add(legend, "text", meaning, "", (x + 28, y))
         x += length + 14
     return y + 8
@@ -221,13 +222,14 @@ def _width(text: str, size: float) -> float:
     return letters * size * _LETTER
 
 
-def _curve(route: Sequence[Point]) -> str:
-    """Return *route* as a path: straight through the columns, and curved between them."""
+def _curve(route: Sequence[Point], direction: Direction) -> str:
+    """Return *route* as a path: straight through the columns or rows, and curved between them."""
     path = f"M{_point(route[0])}"
     for number, (before, after) in enumerate(pairwise(route)):
         if number % 2:
-            bend = (before[0] + after[0]) / 2
-            path += f"C{_point((bend, before[1]))} {_point((bend, after[1]))} {_point(after)}"
+            x, y = (before[0] + after[0]) / 2, (before[1] + after[1]) / 2
+            bends = ((x, before[1]), (x, after[1])) if direction == "right" else ((before[0], y), (after[0], y))
+            path += f"C{_point(bends[0])} {_point(bends[1])} {_point(after)}"
         elif before != after:
             # A line of zero length would give an arrow no direction.
             path += f"L{_point(after)}"
