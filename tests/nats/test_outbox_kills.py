@@ -73,9 +73,9 @@ def test_a_relay_that_is_killed_sends_the_committed_events_in_order(
                 connection.commit()
                 committed += numbers
             if (transaction + 1) % (200 // kills) == 0:
+                goal = chance.randrange(count_in(connection))
                 relay = begin(RELAY, kind, address, server.url)
                 relay.reach("started")
-                goal = chance.randrange(count_in(connection))
                 while count_in(connection) > goal:
                     assert relay.child.poll() is None, relay.output
                 relay.kill()
