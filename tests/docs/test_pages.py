@@ -150,9 +150,10 @@ PAGES_TO_RUN = [
 
 @pytest.fixture
 def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
-    """Give a folder whose files can import each other, and forget them afterwards: the next page has a shop as well."""
+    """Change to a folder whose files can import each other, and forget them afterwards: the next page has a shop as well."""
     before = set(sys.modules)
     monkeypatch.syspath_prepend(tmp_path)
+    monkeypatch.chdir(tmp_path)
     yield tmp_path
     for name in set(sys.modules) - before:
         if str(tmp_path) in (getattr(sys.modules[name], "__file__", None) or ""):

@@ -24,6 +24,7 @@ from typedbus.nats import (
     LINK,
     Connect,
     EventRefused,
+    Inbox,
     Link,
     LinkEvent,
     Outbox,
@@ -388,6 +389,77 @@ def test_two_relays_send_nothing_twice(kind: str, places: Places, server: NatsSe
     asyncio.run(main())
     assert sent == [b'{"arg0":%d}' % number for number in range(100)]
     assert [one for _, one in stored(server)] == [*range(100)]
+
+
+def test_an_event_whose_stream_the_user_may_not_use_holds_up_no_other_stream(file: Path, tmp_path: Path) -> None:
+    permissions = '{ publish: { deny: ["NOTES.noted"] } }'
+    config = f"authorization {{ users: [{{ user: u, password: p, permissions: {permissions} }}] }}"
+    with NatsServer(tmp_path / "denying", config=config) as server:
+        shop = site(server, lambda: sqlite3.connect(file))
+        shop.link.override(Link(shop.bus(), [server.url.replace("//", "//u:p@")]))
+        with running(shop), contextlib.closing(sqlite3.connect(file)) as connection:
+            shop.outbox().add(connection, shop.noted(), "denied")
+            shop.outbox().add(connection, shop.placed(), 1)
+            connection.commit()
+            until(lambda: [one.channel for one in shop.outbox().failed(connection)] == ["noted"])
+            assert (
+                "denies this user to publish on the subject 'NOTES.noted'" in shop.outbox().failed(connection)[0].error
+            )
+            until(lambda: count_in(connection) == 1)
+
+
+def test_an_event_is_not_sent_again_if_the_database_failed_after_its_acknowledgement(
+    file: Path, server: NatsServer
+) -> None:
+    """Its id might be forgotten by the stream when the database works again. A plain subscriber sees what is sent."""
+    sent: list[bytes] = []
+    failures = [sqlite3.OperationalError("disk I/O error")]
+
+    class Failing(sqlite3.Connection):
+        def commit(self) -> None:
+            if failures:
+                raise failures.pop()
+            super().commit()
+
+    def add() -> None:
+        with running(site(server, lambda: sqlite3.connect(file, factory=Failing))) as shop:
+            with contextlib.closing(sqlite3.connect(file)) as connection:
+                shop.outbox().add(connection, shop.placed(), 1)
+                connection.commit()
+            until(lambda: not count_of(file))
+
+    async def main() -> None:
+        async def receive(message: Any) -> None:
+            sent.append(message.data)
+
+        async with raw(server) as client:
+            await client.subscribe("ORDERS.>", cb=receive)
+            await client.flush()
+            await asyncio.to_thread(add)
+            await client.flush()
+
+    asyncio.run(main())
+    assert failures == []
+    assert sent == [b'{"arg0":1}']
+
+
+def test_the_statements_of_the_page_create_the_same_tables(places: Places) -> None:
+    page = Path(__file__).parents[2] / "docs" / "how-to" / "outbox-and-inbox.md"
+    statements = page.read_text(encoding="utf-8").partition("```sql\n")[2].partition("```")[0]
+    columns = (
+        "SELECT table_name, column_name, data_type, is_nullable, column_default, is_identity "
+        "FROM information_schema.columns WHERE table_schema = current_schema() ORDER BY 1, ordinal_position"
+    )
+    link = Link(Bus(), ["nats://127.0.0.1:1"])
+    with places.database().connect() as connection:
+        Outbox(link, places.database().connect).create_table(connection)
+        Inbox("invoicing").create_table(connection)
+        created = connection.execute(columns).fetchall()
+        connection.rollback()
+        connection.execute(statements.encode())
+        assert connection.execute(columns).fetchall() == created
+
+    assert len(created) == 13
 
 
 def test_another_object_than_a_connection_ends_the_run(server: NatsServer) -> None:

@@ -85,6 +85,47 @@ def test_a_relay_that_is_killed_sends_the_committed_events_in_order(
     assert [number for _, number in stored(server)] == committed
 
 
+DYING = """
+import os, signal, sqlite3, sys
+from typedbus import Bus, Component, Container, running
+from typedbus.nats import Link, Outbox
+
+file, server = sys.argv[1:]
+
+class Dying(sqlite3.Connection):
+    def commit(self):
+        os.kill(os.getpid(), signal.SIGKILL)
+
+class Relay(Container):
+    bus = Component(Bus)
+    link = Component(Link, bus.provided, [server])
+    outbox = Component(Outbox, link.provided, lambda: sqlite3.connect(file, factory=Dying))
+
+with running(Relay) as relay:
+    relay.bus().block()
+"""
+
+
+def test_a_relay_that_is_killed_between_acknowledgement_and_deletion_stores_no_event_twice(
+    server: NatsServer, tmp_path: Path
+) -> None:
+    file = tmp_path / "shop.db"
+    shop = site(server, lambda: sqlite3.connect(file))
+    with contextlib.closing(sqlite3.connect(file)) as connection, programs(tmp_path) as begin:
+        shop.outbox().create_table(connection)
+        with running(shop):  # creates the streams
+            pass
+        ids = [shop.outbox().add(connection, shop.placed(), number) for number in (1, 2)]
+        connection.commit()
+        assert begin(DYING, file, server.url).end() == -9
+        assert stored(server) == [*zip(ids, (1, 2), strict=True)]
+        assert count_in(connection) == 2
+        with running(shop):
+            until(lambda: count_in(connection) == 0)
+
+    assert stored(server) == [*zip(ids, (1, 2), strict=True)]
+
+
 CONSUMER = """
 import os, signal, sqlite3, sys
 from typedbus import Bus, Channel, Component, Container, on, running
