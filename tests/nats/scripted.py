@@ -45,12 +45,14 @@ class Scripted:
 
     Attributes:
         has_stream: Whether it has the stream ORDERS.
+        answers_about_stream: Whether it answers questions about the stream, as it does not during an election.
         sent: Each sending of each event, by its id.
         port: Its port.
     """
 
     on_event: Callable[[Sent], object]
     has_stream: bool = True
+    answers_about_stream: bool = True
     port: int = 0
     sent: dict[str, list[Sent]] = attrs.field(factory=lambda: defaultdict(list))
 
@@ -84,7 +86,8 @@ class Scripted:
                     message = await reader.readexactly(int(words[-1]) + 2)
                     subject, reply = words[0], words[1]
                     if subject.startswith(_API):
-                        answer(reply, json.dumps(self._stream() if self.has_stream else _NO_STREAM).encode())
+                        if self.answers_about_stream:
+                            answer(reply, json.dumps(self._stream() if self.has_stream else _NO_STREAM).encode())
                     else:
                         head = message[: int(words[2])].decode()
                         message_id = head.partition("Nats-Msg-Id: ")[2].partition("\r\n")[0]

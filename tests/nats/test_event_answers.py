@@ -9,7 +9,7 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nats.links import linked, opened, run, within
+from tests.nats.links import linked, opened, reach, run, within
 from tests.nats.scripted import NO_RESPONDERS, Sent, refused, scripted, stored_at
 
 from typedbus.nats import NotStored, OutcomeUnknown, Receipt, WindowFull
@@ -47,7 +47,7 @@ def test_an_event_that_is_refused_until_the_deadline_is_not_stored() -> None:
             async with opened(link, deadline=1.0) as port:
                 with within(1.0 + LATE), pytest.raises(NotStored, match="temporarily unavailable .error 10008"):
                     await port.keyed("a").publish(1)
-                assert 2 < len(server.sent["a"]) < 8
+                assert 3 <= len(server.sent["a"]) < 8
 
     run(check())
 
@@ -118,6 +118,30 @@ def test_a_stream_that_is_missing_ends_all_events_that_it_did_not_take() -> None
                 assert {type(one) for one in outcomes} == {NotStored}
                 waiting[0].answer(stored_at(1))
                 assert (await taken).sequence == 1
+
+    run(check())
+
+
+def test_an_election_ends_no_event_before_its_deadline() -> None:
+    async def check() -> None:
+        is_over = False
+
+        def answers(sent: Sent) -> None:
+            sent.answer(stored_at(1) if is_over else NO_RESPONDERS)
+
+        async with scripted(answers) as server, linked(server) as link, opened(link, deadline=2.0) as port:
+            server.answers_about_stream = False
+            early = asyncio.create_task(port.publish(1))
+            await reach(lambda: server.sent)
+            start = asyncio.get_running_loop().time()
+            await asyncio.sleep(1.0)
+            late = asyncio.create_task(port.publish(2))
+            # The check that began with the first event has ended by then.
+            with pytest.raises(NotStored, match="no stream takes the subject 'ORDERS.order_placed'"):
+                await early
+            await asyncio.sleep(start + 2.2 - asyncio.get_running_loop().time())
+            is_over = True
+            assert (await late).sequence == 1
 
     run(check())
 

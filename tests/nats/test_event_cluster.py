@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 import threading
 from concurrent.futures import Future
 from pathlib import Path
 
+import nats.errors
 import pytest
 from tests.nats.links import body, opened, reach, run, stored
 from tests.nats.servers import NatsServer, cluster, raw
@@ -22,14 +24,16 @@ COUNT = 6000
 
 
 async def leader_of(servers: list[NatsServer]) -> NatsServer:
-    """Return the server that leads the stream."""
-    for server in servers:
-        if server.child is not None:
-            async with raw(server) as client:
+    """Return the server that leads the stream, when one does."""
+    running = [server for server in servers if server.child is not None]
+    async with asyncio.timeout(LIMIT), raw(running[0]) as client:
+        while True:
+            with contextlib.suppress(nats.errors.Error):  # there is no leader
                 state = (await client.jetstream().stream_info("ORDERS")).cluster
-            assert state is not None
-            return next(one for one in servers if one.name == state.leader)
-    raise AssertionError("no server runs")
+                for server in running:
+                    if state is not None and server.name == state.leader:
+                        return server
+            await asyncio.sleep(0.1)
 
 
 def test_each_event_is_stored_once_while_leaders_are_killed(tmp_path: Path) -> None:

@@ -23,9 +23,10 @@ from typedbus.nats._window import Window
 _TICK: Final = 0.1
 #: Seconds until an event without an answer is sent again, doubled each time: the server that had it may have ended.
 _UNANSWERED: Final = 1.0
+_LONGEST_UNANSWERED: Final = 2.0
 #: Seconds until an event is sent again that the server could not store for the moment, doubled each time.
 _REFUSED: Final = 0.1
-_LONGEST_PAUSE: Final = 2.0
+_LONGEST_REFUSED: Final = 0.5
 _NO_RESPONDERS: Final = "503"
 
 
@@ -34,9 +35,9 @@ class Durable:
     """
     The events of one port from its start to its stop. All methods are called on the event loop.
 
-    An event ends with a receipt or an exception by its deadline, also when the connection blocks: nothing
-    here waits for the connection. Without an acknowledgement it is sent again with the same id, after a reconnection
-    and after a pause.
+    An event ends with a receipt or an exception by its deadline, also when the connection blocks: nothing here waits
+    for the connection. Without an acknowledgement it is sent again with the same id, after a reconnection and after a
+    pause.
 
     Args:
         session: The connection.
@@ -65,6 +66,8 @@ class Durable:
     #: Set when the last event has ended after `close`.
     _is_idle: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
     _is_checked: bool = attrs.field(init=False, default=False)
+    #: The problem of the stream that was logged last.
+    _logged: str = attrs.field(init=False, default="")
     _is_closed: bool = attrs.field(init=False, default=False)
     #: The ids of the events without an outcome since `close`.
     _unresolved: list[str] = attrs.field(init=False, factory=list)
@@ -147,7 +150,7 @@ class Durable:
             return
         pending.attempts += 1
         pending.unanswered += 1
-        pending.due = self.session.loop.time() + min(_UNANSWERED * 2 ** (pending.attempts - 1), _LONGEST_PAUSE)
+        pending.due = self.session.loop.time() + min(_UNANSWERED * 2 ** (pending.attempts - 1), _LONGEST_UNANSWERED)
         connection.send(
             self.subject, pending.data, pending.reply, pending.headers, functools.partial(self._dropped, pending)
         )
@@ -158,7 +161,7 @@ class Durable:
 
     def _postpone(self, pending: Pending, reason: str) -> None:
         pending.reason = reason
-        pending.due = self.session.loop.time() + min(_REFUSED * 2**pending.attempts, _LONGEST_PAUSE)
+        pending.due = self.session.loop.time() + min(_REFUSED * 2**pending.attempts, _LONGEST_REFUSED)
 
     def _answered(self, message: Message) -> None:
         pending = self._pending[message.subject]
@@ -229,10 +232,16 @@ class Durable:
         try:
             await self._ensure(self.deadline)
         except StreamFault as fault:
-            self.session.bus.log(f"events on {self.channel!r} cannot be stored: {fault}", ERROR)
-            for pending in tuple(self._pending.values()):
-                if pending.has_no_stream:
-                    self._end(pending, NotStored(self.channel, pending.message_id, str(fault)))
+            # An event that is refused during an election waits for its end, up to its own deadline.
+            if not fault.is_temporary:
+                for pending in tuple(self._pending.values()):
+                    if pending.has_no_stream:
+                        self._end(pending, NotStored(self.channel, pending.message_id, str(fault)))
+            if fault.problem != self._logged:
+                self._logged = fault.problem
+                self.session.bus.log(f"events on {self.channel!r} cannot be stored: {fault}", ERROR)
+        else:
+            self._logged = ""
         finally:
             self._checking = None
 

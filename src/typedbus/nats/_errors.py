@@ -68,10 +68,12 @@ class StreamFault(StructuredError, ValueError, OperatorError):
     Attributes:
         stream: The name of the stream.
         problem: What is wrong with it, and the remedy.
+        is_temporary: Whether the server did not answer, or could not answer for the moment, such as during an election.
     """
 
     stream: str
     problem: str
+    is_temporary: bool = False
 
     def __str__(self) -> str:
         return f"stream {self.stream!r}: {self.problem}"

@@ -2,137 +2,27 @@
 
 from __future__ import annotations
 
-import asyncio
 import concurrent.futures
-import itertools
-import threading
-import uuid
 from typing import Final, Generic
 
 import attrs
 from typing_extensions import ParamSpec
 
-from typedbus._base.errors import LoopError
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.channel import Channel
-from typedbus.nats._delivery import ID_HEADER, ORIGIN_HEADER, SCHEMA_HEADER, is_received
-from typedbus.nats._durable import Durable
-from typedbus.nats._errors import LinkClosed, OutcomeUnknown, PortFault, WindowFull
-from typedbus.nats._handover import runs_loop
+from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER, is_received
+from typedbus.nats._errors import PortFault
 from typedbus.nats._link import Link
 from typedbus.nats._message_ids import new_message_id
-from typedbus.nats._pending import AnyFuture, Encoded, Pending, Receipt
+from typedbus.nats._pending import Encoded, Receipt
 from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._sender import Sender
 from typedbus.nats._streams import Stream, named
 from typedbus.nats._tracing import carry
 
 P = ParamSpec("P")
 
-#: How much later than its deadline the end of an event reaches a waiting thread while the loop is blocked, in seconds.
-_LATE: Final = 0.25
 _LONGEST_KEY: Final = 255
-
-
-@attrs.define(eq=False)
-class _Sender:
-    """The state of a port, which it shares with the ports that `keyed` returns."""
-
-    link: Link
-    channel: str
-    fingerprint: str
-    stream: Stream | str
-    deadline: float
-    size: int
-    _durable: Durable | None = None
-    _thread: int = 0
-    #: The beginning of the ids of this start, and the numbers at their end.
-    _prefix: str = ""
-    _numbers: itertools.count[int] = attrs.field(factory=itertools.count)
-
-    async def open(self) -> None:
-        session = self.link.session(self.channel)
-        durable = Durable(session, self.channel, self.stream, self.deadline, self.size)
-        await durable.open(self.link.connect_within)
-        self._thread = threading.get_ident()
-        self._prefix = f"{uuid.uuid4().hex}-"
-        self._durable = durable
-
-    async def close(self) -> None:
-        durable, self._durable = self._durable, None
-        if durable is not None:
-            await durable.close()
-
-    def submit(self, data: bytes, message_id: str | None) -> tuple[str, concurrent.futures.Future[Receipt]]:
-        durable = self._opened()
-        deadline = durable.session.loop.time() + self.deadline
-        if not durable.window.take() and (runs_loop() or not durable.window.take_in_thread(self.deadline)):
-            raise self._no_slot(durable)
-        future: concurrent.futures.Future[Receipt] = concurrent.futures.Future()
-        future.set_running_or_notify_cancel()  # a cancellation could not take the event back
-        message_id = message_id or self._new_id()
-        pending = Pending(message_id, data, self._headers(durable, message_id, future), deadline, future)
-        if threading.get_ident() == self._thread:
-            durable.enter(pending)
-        else:
-            try:
-                durable.session.handover.call(durable.enter, pending)
-            except RuntimeError as error:
-                raise LinkClosed(self.channel) from error
-        return message_id, future
-
-    def publish_from_thread(self, data: bytes, message_id: str | None) -> Receipt:
-        if runs_loop():
-            raise LoopError(
-                f"publish_from_thread() on the event port of {self.channel!r}",
-                "an event loop runs in this thread, and must not be blocked; use 'await port.publish(...)' on the loop "
-                "of the link, and 'await asyncio.wrap_future(port.submit(...))' on another loop",
-            )
-        loop = self._opened().session.loop
-        end = loop.time() + self.deadline + _LATE
-        message_id, future = self.submit(data, message_id)
-        try:
-            return future.result(end - loop.time())
-        except TimeoutError:
-            if future.done():
-                raise  # the outcome is unknown
-            raise OutcomeUnknown(self.channel, message_id, self.deadline) from None
-
-    async def publish(self, data: bytes, message_id: str | None, headers: dict[str, str] | None = None) -> Receipt:
-        durable = self._opened()
-        loop = durable.session.loop
-        if asyncio.get_running_loop() is not loop:
-            raise LoopError(
-                f"publish() on the event port of {self.channel!r}",
-                "another event loop than that of the link runs here; use 'await asyncio.wrap_future(port.submit(...))'",
-            )
-        deadline = loop.time() + self.deadline
-        if not durable.window.take() and not await durable.window.take_on_loop(self.deadline):
-            raise self._no_slot(durable)
-        future: asyncio.Future[Receipt] = loop.create_future()
-        message_id = message_id or self._new_id()
-        own = self._headers(durable, message_id, future, headers)
-        durable.enter(Pending(message_id, data, own, deadline, future))
-        return await future
-
-    def _opened(self) -> Durable:
-        if self._durable is None:
-            raise LinkClosed(self.channel)
-        return self._durable
-
-    def _no_slot(self, durable: Durable) -> LinkClosed | WindowFull:
-        return LinkClosed(self.channel) if durable.window.is_closed else WindowFull(self.channel, self.size)
-
-    def _new_id(self) -> str:
-        return f"{self._prefix}{next(self._numbers):x}"
-
-    def _headers(
-        self, durable: Durable, message_id: str, future: AnyFuture, more: dict[str, str] | None = None
-    ) -> dict[str, str]:
-        headers = {ID_HEADER: message_id, SCHEMA_HEADER: self.fingerprint, ORIGIN_HEADER: durable.session.origin}
-        headers |= more or {}
-        if (tracing := durable.session.tracing) is not None:
-            tracing.sending("publish", durable.subject, headers, future, message_id)
-        return headers
 
 
 @attrs.define(eq=False)
@@ -141,20 +31,19 @@ class EventPort(Generic[P]):
     Stores the arguments of each publish in a stream; `event` makes it.
 
     A component: it starts after its link, and its users start after it. Its start checks the stream, or creates it. Its
-    stop refuses further events with `LinkClosed`, waits until those in flight have ended, by
-    their deadlines at the latest, and publishes the ids without an outcome on `LINK` as `Unresolved`.
+    stop refuses further events with `LinkClosed`, waits until those in flight have ended, by their deadlines at the
+    latest, and publishes the ids without an outcome on `LINK` as `Unresolved`.
 
     Every event ends by the deadline of the port: with a `Receipt` if it is stored, otherwise with an exception. An
     event without an acknowledgement is sent again with the same id, also after a reconnection, and the stream stores
-    it once. While there is no connection, events wait in the window of the port; so do those that come
-    while the window is full, in the order of the calls. The stream has the events of one thread in the order of its calls, except for
-    those that were sent again.
+    it once. While there is no connection, events wait in the window of the port. While the window is full, publishes
+    wait for their turn, in the order of the calls. The stream has the events of one thread in the order of its calls,
+    except for those that were sent again.
 
-    The arguments are encoded in the thread of the caller, which gets the `TypeError` for arguments that the
-    channel does not take.
+    The arguments are encoded in the thread of the caller, which raises `EncodeFailed` for a value that cannot be sent.
     """
 
-    _sender: _Sender
+    _sender: Sender
     _schema: MessageSchema[P, None]
     _key: str | None = None
 
@@ -198,15 +87,15 @@ class EventPort(Generic[P]):
         """
         Send an event, and return the future of its receipt; may be called in any thread.
 
-        While the window is full, it blocks until the turn of the event, for the deadline at most. It does not
-        block a thread in which an event loop runs.
+        While the window is full, it blocks until the turn of the event, for the deadline at most. It does not block a
+        thread in which an event loop runs.
 
-        The future has the exceptions of `publish`, and cannot be cancelled. It ends in the thread of the event loop of the link, so its
-        callbacks must not block.
+        The future has the exceptions of `publish`, and cannot be cancelled. It ends in the thread of the event loop of
+        the link, so its callbacks must not block.
 
         Raises:
-            WindowFull: The turn did not come before the deadline, or an event loop runs in this thread and the window is full;
-                it was not sent.
+            WindowFull: The turn did not come before the deadline, or the window is full and an event loop runs in this
+                thread; the event was not sent.
             LinkClosed: The port has not started, or has stopped; it was not sent.
         """
         return self._sender.submit(self._schema.encode(*args, **kwargs), self._key)[1]
@@ -215,8 +104,9 @@ class EventPort(Generic[P]):
         """
         Return a port that uses *key* as the id of its event, so that the stream stores it once.
 
-        The stream remembers ids for its ``duplicate_window``. A key names one event, such as ``f"order-{order.id}-placed"``,
-        and not a kind of events. The port shares the window of this one, and need not be started.
+        The stream remembers ids for its ``duplicate_window``. A key names one event, such as
+        ``f"order-{order.id}-placed"``, and not a kind of events. The port shares the window of this one, and need not
+        be started.
 
         Raises:
             PortFault: *key* is not 1 to 255 printable ASCII characters without spaces.
@@ -230,8 +120,9 @@ class EventPort(Generic[P]):
         """
         Store a local publish of an async channel: ``bus[order_placed].subscribe(port.forward)``.
 
-        The publish ends when the event is stored, and fails with the exceptions of `publish`. It does nothing for an event with which a
-        `Consumer` of this channel has called the listeners, so that an event does not go around between processes.
+        The publish ends when the event is stored, and fails with the exceptions of `publish`. It does nothing for an
+        event with which a `Consumer` of this channel has called the listeners, so that an event does not go around
+        between processes.
         """
         if not is_received(self.channel, (*args, *kwargs.values())):
             await self.publish(*args, **kwargs)
@@ -278,14 +169,15 @@ def event(
     """
     Return a port that stores the events of *channel* in a stream, at least once.
 
-    A `Consumer` in this or another process passes them to the listeners of the channel. The local
-    listeners are not called.
+    A `Consumer` in this or another process calls the listeners of the channel with them. The publish itself calls
+    no listener.
 
     Args:
         link: The connection.
         channel: The channel; its subject is ``<stream>.<name of the channel>``.
         stream: The stream, which is created if it is missing, or the name of one that must exist.
-        deadline: How long an event may take, in seconds. The stream must remember ids for twice as long.
+        deadline: How long an event may take, in seconds. The stream must remember ids for twice as long. A cluster
+            elects a new leader of a stream with replicas in up to 8 seconds, so 10 or more suit such a stream.
         window: How many events may be in flight, from all threads.
 
     Raises:
@@ -297,4 +189,4 @@ def event(
         raise PortFault(schema.name, "deadline", deadline, "give a number of seconds above 0")
     if isinstance(window, bool) or not isinstance(window, int) or window < 1:
         raise PortFault(schema.name, "window", window, "give a whole number from 1 up")
-    return EventPort(_Sender(link, schema.name, schema.fingerprint, stream, deadline, window), schema)
+    return EventPort(Sender(link, schema.name, schema.fingerprint, stream, deadline, window), schema)

@@ -149,8 +149,9 @@ class _Receiving(Generic[P]):
         theirs = headers.get(SCHEMA_HEADER, self.schema.fingerprint)
         if theirs != self.schema.fingerprint and _is_new(origin, self.strangers):
             self.session.report(SchemaMismatch(self.schema.name, origin, self.schema.fingerprint, theirs))
-        # One of them does not wait, but is handled.
-        if not self.serving.takes or self.waiting > self.most:
+        if not self.serving.takes:
+            self.losses.add(1, "the receiver has stopped")
+        elif self.waiting > self.most:  # one of them does not wait, but is handled
             self.losses.add(1, f"more than {self.most} signals waited for the listeners")
         else:
             self.waiting += 1

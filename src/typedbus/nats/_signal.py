@@ -41,10 +41,10 @@ class SignalPort(Generic[P]):
     """
     Sends the arguments of each publish to all processes with a `Receiver` for the channel; `signal` makes it.
 
-    A signal arrives at most once. A process receives the signals of one thread in the order of the calls. A publish never
-    waits: a signal is dropped while there is no connection, and while 8192 messages wait for the connection. Dropped signals
-    are counted, and published on `LINK` as `SignalsDropped`, at most once a second. A signal that is lost with
-    the connection, or in the server, is not counted.
+    A signal arrives at most once. A process receives the signals of one thread in the order of the calls. A publish
+    never waits: a signal is dropped while there is no connection, and while 8192 messages wait for the connection.
+    Dropped signals are counted, and published on `LINK` as `SignalsDropped`, at most once a second. A signal that is
+    lost with the connection, or in the server, is not counted.
 
     A component: it starts after its link, and its users start after it.
     """
@@ -192,7 +192,7 @@ def signal(link: Link, channel: Channel[P, None] | AsyncChannel[P, None]) -> Sig
     """
     Return a port that sends the publishes of *channel* to all processes with a `Receiver` for it, at most once.
 
-    The local listeners are not called, unless this process has a receiver as well.
+    The publish itself calls no listener; a receiver in this process does.
 
     Raises:
         SchemaFault: The arguments of the channel cannot be sent.

@@ -134,7 +134,7 @@ async def ensure(
         else:
             return _checked(name, info, subject, horizon)
         await asyncio.sleep(min(_PAUSE, left))
-    raise StreamFault(name, f"{problem} (after {within:g} s)")
+    raise StreamFault(name, f"{problem} (after {within:g} s)", is_temporary=True)
 
 
 async def _found_or_created(connection: Connection, stream: Stream | str, name: str, within: float) -> StreamInfo:
