@@ -136,6 +136,8 @@ class Line:
             reconnect_time_wait=_FOREVER,
             connect_timeout=_ATTEMPT,
             ping_interval=_FOREVER,
+            # The names of channels, streams, groups and the prefix are checked where they are declared.
+            skip_subject_validation=True,
             **{name: value for name, value in arguments.items() if value is not None},
         )
         check_greeting()

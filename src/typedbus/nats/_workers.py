@@ -145,7 +145,8 @@ class Tasks(Generic[W]):
     """
     Calls async listeners in tasks on the loop.
 
-    A task continues with the next message while messages wait, since a new one costs several passes of the loop. Each
+    A task continues with the next message while messages wait, since a new one costs several passes of the loop. Another
+    task is started when the listeners of the first one await something: one in each pass of the loop. Each message
     begins in a context without the changes of the listeners before it, and in a task that no listener has cancelled.
 
     Args:
@@ -162,11 +163,15 @@ class Tasks(Generic[W]):
     _waiting: collections.deque[W] = attrs.field(init=False, factory=collections.deque)
     _running: set[asyncio.Task[None]] = attrs.field(init=False, factory=set)
     _context: contextvars.Context = attrs.field(init=False, factory=_context)
+    _is_scheduled: bool = attrs.field(init=False, default=False)
 
     def put(self, work: W) -> None:
         """Call the listeners for *work*, after those for the messages before it have begun."""
         self._waiting.append(work)
-        self._fill()
+        if self._running:
+            self._schedule()
+        else:
+            self._fill()
 
     def take_back(self) -> list[W]:
         """Return the messages for which no listener was called, and forget them."""
@@ -182,17 +187,25 @@ class Tasks(Generic[W]):
 
     async def end(self) -> None:
         """Return when all tasks have ended."""
-        while self._running:
-            await asyncio.wait(self._running)
+        while self._running or self._waiting:
+            await (asyncio.wait(self._running) if self._running else asyncio.sleep(0))
+
+    def _schedule(self) -> None:
+        if not self._is_scheduled:
+            self._is_scheduled = True
+            asyncio.get_running_loop().call_soon(self._fill)
 
     def _fill(self) -> None:
-        loop = asyncio.get_running_loop()
-        while self._waiting and len(self._running) < self._most:
+        self._is_scheduled = False
+        if self._waiting and len(self._running) < self._most:
             burst = [self._waiting.popleft()]
+            loop = asyncio.get_running_loop()
             task = loop.create_task(self._run(burst), name=self._name, context=self._context.copy())
             self._begin(burst[0], task)
             self._running.add(task)
             task.add_done_callback(functools.partial(self._task_ended, burst))
+            if self._waiting:
+                self._schedule()  # after the first step of the task, which may handle them
 
     def _begin(self, work: W, task: asyncio.Task[None]) -> None:
         work.begin(functools.partial(stack_of_task, task, without=Tasks._run.__code__))
@@ -221,4 +234,5 @@ class Tasks(Generic[W]):
     def _task_ended(self, burst: list[W], task: asyncio.Task[None]) -> None:
         self._running.discard(task)
         self._ended(burst[0])
-        self._fill()
+        if self._waiting:
+            self._schedule()
