@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nats.linking import Linked, linked, true
+from tests.nats.recorded_link import RecordedLink, holds, recorded_link
 from tests.nats.servers import NatsServer, cluster, raw, unused_port
 from tests.processes import programs
 
@@ -56,7 +56,7 @@ def test_a_link_is_ready_while_it_has_a_connection(server: NatsServer) -> None:
 
 
 def wait_for(condition: Any) -> None:
-    asyncio.run(true(condition))
+    asyncio.run(holds(condition))
 
 
 def test_without_a_server_the_start_fails_in_time_and_the_bus_is_stopped() -> None:
@@ -79,7 +79,7 @@ def test_a_link_starts_before_a_late_server(tmp_path: Path) -> None:
     server = NatsServer(tmp_path)
 
     async def check() -> None:
-        async with linked(server.url, require_at_start=False, connect_within=0.1) as made:
+        async with recorded_link(server.url, require_at_start=False, connect_within=0.1) as made:
             assert not made.link.is_connected
             session = made.link.session("x")
             received: list[bytes] = []
@@ -89,10 +89,10 @@ def test_a_link_starts_before_a_late_server(tmp_path: Path) -> None:
             assert dropped == [session.connection.last_error]
             await asyncio.sleep(1.0)
             server.launch()
-            await true(lambda: made.link.is_connected)
+            await holds(lambda: made.link.is_connected)
             assert made.events == [Connected(server.url)]
             session.connection.send("greetings", b"late")
-            await true(lambda: received == [b"late"])
+            await holds(lambda: received == [b"late"])
 
     with contextmanager(killed)(server):
         asyncio.run(check())
@@ -108,7 +108,7 @@ def killed(server: NatsServer) -> Iterator[None]:
 def test_a_frozen_server_fails_the_start(server: NatsServer) -> None:
     async def check() -> None:
         server.freeze()
-        made = Linked(server.url, connect_within=0.5)
+        made = RecordedLink(server.url, connect_within=0.5)
         began = time.monotonic()
         with pytest.raises(NotConnected, match="no server has answered yet"):
             await made.link.start()
@@ -121,15 +121,15 @@ def test_a_frozen_server_fails_the_start(server: NatsServer) -> None:
 @pytest.mark.slow
 def test_a_frozen_server_is_left_and_does_not_delay_the_stop(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             connection = made.link.session("x").connection
             server.freeze()
             for _ in range(100):
                 connection.send("flood", bytes(100_000))
-            await true(lambda: not made.link.is_connected, limit=20)
+            await holds(lambda: not made.link.is_connected, limit=20)
             assert made.events[1:] == [ConnectionLost(f"{server.url}: the server has not answered a ping within 4 s")]
             server.thaw()
-            await true(lambda: made.link.is_connected)
+            await holds(lambda: made.link.is_connected)
             server.freeze()
             for _ in range(100):
                 connection.send("flood", bytes(100_000))
@@ -143,7 +143,7 @@ def test_a_frozen_server_is_left_and_does_not_delay_the_stop(server: NatsServer)
 @pytest.mark.slow
 def test_a_loop_that_was_blocked_reads_the_answer_before_it_leaves_the_server(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             server.freeze()
             await asyncio.sleep(2.5)  # a ping is sent, and not answered
             thaws = threading.Timer(1.0, server.thaw)
@@ -162,7 +162,7 @@ def open_files() -> int:
 
 def test_each_reconnection_resumes_at_once_and_nothing_grows(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             session = made.link.session("x")
             received: list[bytes] = []
             await session.connection.subscribe("numbers", lambda message: received.append(message.data))
@@ -170,14 +170,14 @@ def test_each_reconnection_resumes_at_once_and_nothing_grows(server: NatsServer)
             counts = set[tuple[int, int, int]]()
             for number in range(5):
                 server.kill9()
-                await true(lambda: not made.link.is_connected)
+                await holds(lambda: not made.link.is_connected)
                 server.start()
                 began = time.monotonic()
-                await true(lambda: made.link.is_connected)
+                await holds(lambda: made.link.is_connected)
                 assert time.monotonic() - began < 1.5
                 session.connection.send("numbers", b"%d" % number)
                 session.connection.send(inbox, b"%d" % number)
-                await true(lambda: len(received) == 2)
+                await holds(lambda: len(received) == 2)
                 assert received == [b"%d" % number, b"reply %d" % number]
                 received.clear()
                 # Each subscription of nats-py has a task.
@@ -193,19 +193,19 @@ def test_a_link_that_the_server_has_closed_for_good_connects_again(server: NatsS
     async def check() -> None:
         server.config = "authorization { users: [{ user: shop, password: first }] }"
         server.reload()
-        async with linked(server.url.replace("//", "//shop:first@")) as made:
+        async with recorded_link(server.url.replace("//", "//shop:first@")) as made:
             session = made.link.session("x")
             received: list[bytes] = []
             inbox = session.replies.expect(lambda message: received.append(message.data))
             server.config = "authorization { users: [{ user: shop, password: second }] }"
             server.reload()
-            await true(lambda: "authorization violation" in session.connection.last_error)
+            await holds(lambda: "authorization violation" in session.connection.last_error)
             assert not made.link.is_connected
             server.config = "authorization { users: [{ user: shop, password: first }] }"
             server.reload()
-            await true(lambda: made.link.is_connected)
+            await holds(lambda: made.link.is_connected)
             session.connection.send(inbox, b"again")
-            await true(lambda: received == [b"again"])
+            await holds(lambda: received == [b"again"])
             assert [type(event) for event in made.events] == [Connected, ConnectionLost, Connected]
 
     asyncio.run(check())
@@ -214,9 +214,9 @@ def test_a_link_that_the_server_has_closed_for_good_connects_again(server: NatsS
 @pytest.mark.slow
 def test_a_link_moves_to_a_server_that_the_first_has_named(tmp_path: Path) -> None:
     async def check(servers: list[NatsServer]) -> None:
-        async with linked(servers[0].url) as made:
+        async with recorded_link(servers[0].url) as made:
             servers[0].kill9()
-            await true(lambda: len(made.events) == 3)
+            await holds(lambda: len(made.events) == 3)
             lost, connected = made.events[1:]
             assert isinstance(lost, ConnectionLost)
             assert isinstance(connected, Connected)
@@ -224,7 +224,7 @@ def test_a_link_moves_to_a_server_that_the_first_has_named(tmp_path: Path) -> No
             # A server in lame duck mode closes the connections, and accepts no new ones.
             leaving = next(one for one in servers if one.url == connected.server)
             os.kill(leaving.pid, signal.SIGUSR2)
-            await true(lambda: len(made.events) == 5)
+            await holds(lambda: len(made.events) == 5)
             assert made.events[4] == Connected(next(one.url for one in servers[1:] if one is not leaving))
 
     with cluster(tmp_path, config="lame_duck_duration: 30s\nlame_duck_grace_period: 1s") as servers:
@@ -251,7 +251,7 @@ def test_a_server_that_is_too_old_fails_the_start() -> None:
     async def check() -> None:
         greeting = b'INFO {"version":"2.9.10","headers":true,"max_payload":1048576}\r\n'
         async with answering([greeting, b"", b"PONG\r\n", b""]) as (address, _):
-            made = Linked(address)
+            made = RecordedLink(address)
             with pytest.raises(ServerTooOld) as raised:
                 await made.link.start()
             assert (raised.value.server, raised.value.version) == (address, "2.9.10")
@@ -265,7 +265,7 @@ def test_a_server_of_another_protocol_fails_the_start() -> None:
     async def check() -> None:
         async with answering([b"SSH-2.0-OpenSSH_9.2\r\n"] * 2) as (address, _):
             with pytest.raises(NotConnected, match="expecting INFO"):
-                await Linked(address, connect_within=0.5).link.start()
+                await RecordedLink(address, connect_within=0.5).link.start()
 
     asyncio.run(check())
 
@@ -277,7 +277,7 @@ def test_a_server_that_must_offer_tls_learns_no_secret(tmp_path: Path) -> None:
     async def check() -> None:
         greeting = b'INFO {"version":"2.12.0","auth_required":true,"nonce":"abc"}\r\n'
         async with answering([greeting, b"", b""]) as (address, read):
-            made = Linked(address.replace("nats", "tls"), token_file=token, connect_within=0.5)
+            made = RecordedLink(address.replace("nats", "tls"), token_file=token, connect_within=0.5)
             with pytest.raises(NotConnected, match="does not offer TLS"):
                 await made.link.start()
             assert read == b""
@@ -329,7 +329,7 @@ def test_an_address_may_be_short(address: str) -> None:
 
 def test_starts_and_stops_may_be_repeated(server: NatsServer) -> None:
     async def check() -> None:
-        made = Linked(server.url)
+        made = RecordedLink(server.url)
         await made.link.stop()
         with pytest.raises(LinkClosed, match="'quotes'"):
             made.link.session("quotes")
@@ -353,7 +353,7 @@ def test_a_start_that_is_called_off_leaves_nothing(server: NatsServer, *, is_fro
             server.freeze()
         else:
             server.kill9()
-        made = Linked(server.url)
+        made = RecordedLink(server.url)
         starting = asyncio.create_task(made.link.start())
         await asyncio.sleep(0.3)
         starting.cancel()
@@ -367,7 +367,7 @@ def test_a_start_that_is_called_off_leaves_nothing(server: NatsServer, *, is_fro
 
 def test_a_stop_that_is_called_off_leaves_nothing(server: NatsServer) -> None:
     async def check() -> None:
-        made = Linked(server.url)
+        made = RecordedLink(server.url)
         await made.link.start()
         connection = made.link.session("x").connection
         server.freeze()
@@ -382,7 +382,7 @@ def test_a_stop_that_is_called_off_leaves_nothing(server: NatsServer) -> None:
             await stopping
         assert dropped
         assert {*dropped} == {"the link has stopped"}
-        await true(lambda: asyncio.all_tasks() == {asyncio.current_task()})
+        await holds(lambda: asyncio.all_tasks() == {asyncio.current_task()})
 
     asyncio.run(check())
 
@@ -402,7 +402,7 @@ def test_a_link_runs_on_uvloop(server: NatsServer) -> None:
     uvloop = pytest.importorskip("uvloop")
 
     async def check() -> None:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             connection = made.link.session("x").connection
             received: list[bytes] = []
             await connection.subscribe("greetings", lambda message: received.append(message.data))
@@ -410,16 +410,16 @@ def test_a_link_runs_on_uvloop(server: NatsServer) -> None:
             assert await connection.flush(5)
             server.kill9()
             server.start()
-            await true(lambda: len(made.events) == 3)
+            await holds(lambda: len(made.events) == 3)
             connection.send("greetings", b"again")
-            await true(lambda: received == [b"hello", b"again"])
+            await holds(lambda: received == [b"hello", b"again"])
 
     uvloop.run(check())
 
 
 def test_a_flush_waits_for_all_messages_before_it(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server.url) as made, raw(server) as client:
+        async with recorded_link(server.url) as made, raw(server) as client:
             received = await client.subscribe("numbers")
             await client.flush()
             connection = made.link.session("x").connection
@@ -434,7 +434,7 @@ def test_a_flush_waits_for_all_messages_before_it(server: NatsServer) -> None:
 
 def test_a_call_that_misses_its_deadline_ends(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             ended = asyncio.Event()
 
             async def slow() -> None:
@@ -458,7 +458,7 @@ def test_a_call_that_misses_its_deadline_ends(server: NatsServer) -> None:
 
 def test_messages_beyond_the_limit_are_counted_and_failures_are_logged(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             connection = made.link.session("x").connection
             few = await connection.subscribe("numbers", lambda _message: None, limit=1)
 
@@ -469,7 +469,7 @@ def test_messages_beyond_the_limit_are_counted_and_failures_are_logged(server: N
             for number in range(100):
                 connection.send("numbers", b"%d" % number)
             connection.send("orders", b"17")
-            await true(lambda: few.dropped > 0 and any("no such order" in line for line in made.lines))
+            await holds(lambda: few.dropped > 0 and any("no such order" in line for line in made.lines))
             assert made.link.is_connected
 
     asyncio.run(check())

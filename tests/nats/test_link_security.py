@@ -13,7 +13,7 @@ from typing import Any
 import attrs
 import nkeys
 import pytest
-from tests.nats.linking import Linked, linked, true
+from tests.nats.recorded_link import RecordedLink, holds, recorded_link
 from tests.nats.servers import NatsServer, certificates, nkey
 
 from typedbus import Bus
@@ -22,16 +22,16 @@ from typedbus.nats import TLS, Connected, Link, LinkFault, NotConnected
 REFUSED = "the server refuses the user, the token or the key of this process"
 
 
-def check_connects(server: NatsServer, **options: Any) -> Linked:
+def check_connects(server: NatsServer, **options: Any) -> RecordedLink:
     """Connect, send a message to itself, and return the link with its events and its log."""
 
-    async def check() -> Linked:
-        async with linked(server.url, **options) as made:
+    async def check() -> RecordedLink:
+        async with recorded_link(server.url, **options) as made:
             connection = made.link.session("x").connection
             received: list[bytes] = []
             await connection.subscribe("x", lambda message: received.append(message.data))
             connection.send("x", b"17")
-            await true(lambda: received == [b"17"])
+            await holds(lambda: received == [b"17"])
         return made
 
     return asyncio.run(check())
@@ -43,7 +43,7 @@ def check_refused(server: NatsServer, **options: Any) -> str:
     async def check() -> str:
         began = time.monotonic()
         with pytest.raises(NotConnected) as raised:
-            await Linked(server.url, **{"connect_within": 0.5, **options}).link.start()
+            await RecordedLink(server.url, **{"connect_within": 0.5, **options}).link.start()
         assert time.monotonic() - began < 5
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return str(raised.value)
@@ -70,16 +70,16 @@ def test_a_changed_token_is_used_for_the_next_connection(tmp_path: Path) -> None
     token.write_text("first")
 
     async def check(server: NatsServer) -> None:
-        async with linked(server.url, token_file=token) as made:
+        async with recorded_link(server.url, token_file=token) as made:
             server.config = "authorization { token: second }"
             server.reload()
-            await true(lambda: REFUSED in made.link.check().detail)
+            await holds(lambda: REFUSED in made.link.check().detail)
             token.write_bytes(b"\xff")
-            await true(lambda: "is no text in UTF-8" in made.link.check().detail)
+            await holds(lambda: "is no text in UTF-8" in made.link.check().detail)
             token.unlink()
-            await true(lambda: "cannot be read: No such file" in made.link.check().detail)
+            await holds(lambda: "cannot be read: No such file" in made.link.check().detail)
             token.write_text("second")
-            await true(lambda: made.link.is_connected)
+            await holds(lambda: made.link.is_connected)
 
     with NatsServer(tmp_path / "nats", config="authorization { token: first }") as server:
         asyncio.run(check(server))
@@ -93,7 +93,7 @@ def test_an_address_may_have_a_user_and_a_password(tmp_path: Path, userinfo: str
         address = server.url.replace("//", f"//{userinfo}@")
 
         async def check() -> None:
-            async with linked(address) as made:
+            async with recorded_link(address) as made:
                 assert made.events == [Connected(server.url)]
 
         asyncio.run(check())
@@ -122,7 +122,7 @@ def test_a_file_without_a_secret_fails_the_start(
 def check_fault(argument: str, problem: str, file: str, **options: Any) -> None:
     async def check() -> None:
         with pytest.raises(LinkFault, match=problem) as raised:
-            await Linked("nats://127.0.0.1:1", **options).link.start()
+            await RecordedLink("nats://127.0.0.1:1", **options).link.start()
         assert raised.value.argument == argument
         assert file in str(raised.value)
         assert "s3cret" not in str(raised.value)
@@ -210,11 +210,11 @@ def test_credentials_are_used_until_they_expire(tmp_path: Path) -> None:
 
     async def expires(server: NatsServer) -> None:
         write(exp=int(time.time()) + 2)
-        async with linked(server.url, credentials=file) as made:
-            await true(lambda: len(made.events) == 2)
-            await true(lambda: REFUSED in made.link.check().detail)
+        async with recorded_link(server.url, credentials=file) as made:
+            await holds(lambda: len(made.events) == 2)
+            await holds(lambda: REFUSED in made.link.check().detail)
             write()
-            await true(lambda: made.link.is_connected)
+            await holds(lambda: made.link.is_connected)
 
     with NatsServer(tmp_path / "nats", config=config) as server:
         for end in ("\n", "\r\n"):
@@ -251,11 +251,11 @@ def test_a_connection_with_tls_is_made_again(tmp_path: Path) -> None:
     files = certificates(tmp_path / "certificates")
 
     async def check(server: NatsServer) -> None:
-        async with linked(server.url, tls=TLS(files.authority)) as made:
+        async with recorded_link(server.url, tls=TLS(files.authority)) as made:
             for events in (3, 5):
                 server.kill9()
                 server.start()
-                await true(lambda: len(made.events) == events)  # noqa: B023  # it ends before the next round
+                await holds(lambda: len(made.events) == events)  # noqa: B023  # it ends before the next round
         assert asyncio.all_tasks() == {asyncio.current_task()}
 
     with NatsServer(tmp_path / "nats", config=files.tls) as server:
@@ -311,12 +311,12 @@ def test_denied_subjects_are_reported(tmp_path: Path) -> None:
             self.refused.append(subject)
 
     async def check(server: NatsServer) -> None:
-        async with linked(server.url.replace("//", "//shop:x@")) as made:
+        async with recorded_link(server.url.replace("//", "//shop:x@")) as made:
             session, ward = made.link.session("x"), Ward()
             end = session.watch(ward)
             session.connection.send("Orders.placed", b"17")
             await session.connection.subscribe("secret", lambda _message: None)
-            await true(
+            await holds(
                 lambda: (
                     ward.refused
                     and "NATS: the server denies this user to subscribe to the subject 'secret'" in made.lines
@@ -344,13 +344,13 @@ def test_no_secret_is_shown(
         for address in (f"nats://shop:s3cret-word@{place}", f"s3cret-bearer@{place}", server.url):
             choices: list[dict[str, Path]] = [{}, {"token_file": token}, {"nkey_seed": key.seed}]
             for options in choices:
-                made = Linked(address, connect_within=0.3, require_at_start=False, **options)
+                made = RecordedLink(address, connect_within=0.3, require_at_start=False, **options)
                 await made.link.start()
                 session = made.link.session("x")
                 shown.extend([made.link, session, session.connection, session.options, made.link.check()])
                 await made.link.stop()
                 shown.extend([*made.events, *made.lines])
-                strict = Linked(address, connect_within=0.3, **options)
+                strict = RecordedLink(address, connect_within=0.3, **options)
                 try:
                     await strict.link.start()
                 except NotConnected as error:

@@ -9,7 +9,7 @@ from typing import Any
 
 import pytest
 from nats.js.api import DiscardPolicy, StorageType, StreamConfig, StreamInfo
-from tests.nats.linking import linked
+from tests.nats.recorded_link import recorded_link
 from tests.nats.servers import NatsServer, cluster, raw
 
 from typedbus.nats import Stream, StreamFault
@@ -20,7 +20,7 @@ def ensured(server: NatsServer, stream: Stream | str, subject: str = "ORDERS.pla
     """Check or create *stream* with a link, and return what the server says of it."""
 
     async def check() -> StreamInfo:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             connection = made.link.session("x").connection
             return await ensure(connection, stream, subject, **{"within": 5.0, **options})
 
@@ -94,7 +94,7 @@ def test_a_stream_that_cannot_be_created_is_a_fault(server: NatsServer) -> None:
 )
 def test_a_user_without_jetstream_is_a_fault(tmp_path: Path, config: str, problem: str) -> None:
     async def check(server: NatsServer) -> None:
-        async with linked(server.url.replace("//", "//shop:x@")) as made:
+        async with recorded_link(server.url.replace("//", "//shop:x@")) as made:
             with pytest.raises(StreamFault, match=problem):
                 await ensure(made.link.session("x").connection, "ORDERS", "ORDERS.placed", within=0.5)
 
@@ -104,7 +104,7 @@ def test_a_user_without_jetstream_is_a_fault(tmp_path: Path, config: str, proble
 
 def test_a_fault_is_raised_in_time_without_a_connection(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             server.kill9()
             began = time.monotonic()
             with pytest.raises(StreamFault, match=r"there is no connection: .* \(after 0\.5 s\)"):
@@ -116,7 +116,7 @@ def test_a_fault_is_raised_in_time_without_a_connection(server: NatsServer) -> N
 
 def test_a_stream_is_found_when_the_connection_is_back(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server.url) as made:
+        async with recorded_link(server.url) as made:
             server.kill9()
             ensuring = asyncio.create_task(
                 ensure(made.link.session("x").connection, Stream("ORDERS"), "ORDERS.placed", within=30)

@@ -1,4 +1,4 @@
-"""Links for tests: their events, their log, and waits for their state."""
+"""Links whose events and lines of the log are recorded, and a wait on the loop without a thread."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from typedbus import LOG, Bus
 from typedbus.nats import LINK, Link, LinkEvent
 
 
-class Linked:
+class RecordedLink:
     """A bus with its link, which records the events and the lines of the log."""
 
     def __init__(self, *servers: str, **options: Any) -> None:
@@ -26,9 +26,9 @@ class Linked:
 
 
 @contextlib.asynccontextmanager
-async def linked(*servers: str, **options: Any) -> AsyncIterator[Linked]:
+async def recorded_link(*servers: str, **options: Any) -> AsyncIterator[RecordedLink]:
     """Give a started link, and stop it."""
-    made = Linked(*servers, **options)
+    made = RecordedLink(*servers, **options)
     await made.link.start()
     try:
         yield made
@@ -36,7 +36,7 @@ async def linked(*servers: str, **options: Any) -> AsyncIterator[Linked]:
         await made.link.stop()
 
 
-async def true(condition: Callable[[], object], describe: Callable[[], str] = str, limit: float = LIMIT) -> None:
+async def holds(condition: Callable[[], object], describe: Callable[[], str] = str, limit: float = LIMIT) -> None:
     """Return as soon as *condition* holds; after *limit* seconds fail with the text that *describe* returns."""
     loop = asyncio.get_running_loop()
     end = loop.time() + limit
