@@ -129,10 +129,20 @@ def test_a_stream_is_found_when_the_connection_is_back(server: NatsServer) -> No
 
 
 @pytest.mark.slow
-def test_a_stream_has_replicas_in_a_cluster_that_elects_a_leader(tmp_path: Path) -> None:
+def test_a_stream_with_replicas_waits_for_the_servers_of_its_cluster(tmp_path: Path) -> None:
+    async def check(servers: list[NatsServer]) -> None:
+        async with recorded_link(servers[1].url, servers[2].url) as made:
+            servers[0].kill9()
+            connection = made.link.session("x").connection
+            ensuring = asyncio.create_task(
+                ensure(connection, Stream("ORDERS", replicas=3), "ORDERS.placed", within=60.0)
+            )
+            await asyncio.sleep(0.5)
+            servers[0].launch()
+            assert (await ensuring).config.num_replicas == 3
+
     with cluster(tmp_path) as servers:
-        servers[0].kill9()
-        assert ensured(servers[1], Stream("ORDERS", replicas=3), within=30.0).config.num_replicas == 3
+        asyncio.run(check(servers))
 
 
 @pytest.mark.parametrize(

@@ -17,7 +17,8 @@ from typedbus.nats._errors import StreamFault
 
 #: Seconds between two calls that may succeed when the servers have elected a leader.
 _PAUSE: Final = 0.2
-_NAME_IN_USE: Final = 10058
+#: Another process has created it meanwhile, and too few servers of the cluster run.
+_NAME_IN_USE, _NO_PEERS = 10058, 10005
 #: The codes of a server, and of an account, without JetStream.
 _NO_JETSTREAM: Final = (10076, 10039)
 _ENABLE: Final = "JetStream is not enabled: write 'jetstream {}' in the configuration of the server, or of the account"
@@ -146,7 +147,7 @@ async def _found_or_created(connection: Connection, stream: Stream | str, name: 
     try:
         return await connection.bounded(connection.streams.add_stream(stream.config()), within)
     except APIError as error:
-        if error.err_code == _NAME_IN_USE or (error.code or _SERVER_ERROR) >= _SERVER_ERROR:
+        if error.err_code in (_NAME_IN_USE, _NO_PEERS) or (error.code or _SERVER_ERROR) >= _SERVER_ERROR:
             raise
         raise StreamFault(name, f"it cannot be created: {error.description}") from error
 
