@@ -135,17 +135,21 @@ def test_a_stop_returns_what_has_not_begun_and_waits_for_what_has(server: NatsSe
     async def listener_async(number: int) -> None:
         await asyncio.to_thread(listener, number)
 
+    def handle(number: int) -> None:
+        there.put((number, delivery().attempt))
+
     call = listener if channel is placed else listener_async
     with running(consumer_site(server, channel, call)) as site:
         for number in range(50):
             site.port().publish_from_thread(number)
         assert here.next() == 0
         until(lambda: position(server).num_ack_pending == 50)
-        with running(consumer_alone(server, channel, there.put)):
+        with running(consumer_alone(server, channel, handle)):
             stopping = threading.Thread(target=site.bus().stop)
             stopping.start()
             began = time.monotonic()
-            assert sorted(there.take(49)) == [*range(1, 50)]
+            # Each is delivered twice: a third delivery, to the process that stops, would bring it closer to a dead letter.
+            assert sorted(there.take(49)) == [(number, 2) for number in range(1, 50)]
             # Without the return they would come after 30 s; 1 s is usual.
             assert time.monotonic() - began < 4
             assert stopping.is_alive()
@@ -230,6 +234,27 @@ def test_a_consumer_begins_when_its_stream_comes_later(server: NatsServer) -> No
         make_stream(server)
         publish(server, 1)
         assert seen.next() == 1
+
+
+def test_a_consumer_that_was_removed_from_the_server_is_created_again(server: NatsServer) -> None:
+    seen, lines = Seen(), Seen()
+
+    async def remove() -> None:
+        async with raw(server) as client:
+            await client.jetstream().delete_consumer("ORDERS", "invoicing@order_placed")
+
+    def log(message: str, level: int) -> None:
+        if "was missing in the server" in message:
+            lines.put(level)
+
+    with running(consumer_site(server, placed, seen.put, redelivery=Redelivery(ack_wait=0.5), log=log)) as site:
+        site.port().publish_from_thread(1)
+        assert seen.next() == 1
+        until(lambda: received_by_group(server) == 1)
+        asyncio.run(remove())
+        # At least once: the position of the group is lost.
+        assert seen.next() == 1
+        assert lines.next() == 30
 
 
 def test_a_consumer_that_may_not_acknowledge_logs_the_permission(server: NatsServer) -> None:

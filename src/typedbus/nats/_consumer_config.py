@@ -9,7 +9,7 @@ from typing import Final
 import attrs
 from nats.errors import Error
 from nats.js.api import AckPolicy, ConsumerConfig, DeliverPolicy
-from nats.js.errors import APIError
+from nats.js.errors import APIError, NotFoundError
 
 from typedbus._base.failures import error_text
 from typedbus.nats._connection import Connection
@@ -23,6 +23,17 @@ _SERVER_ERROR: Final = 500
 _CANNOT_CHANGE: Final = 10012
 _GROUP: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LITERAL: Final = re.compile(r"[^A-Za-z0-9_-]")
+#: The settings that are compared with those of the server.
+_SETTINGS: Final = (
+    "deliver_policy",
+    "ack_policy",
+    "ack_wait",
+    "max_deliver",
+    "max_ack_pending",
+    "filter_subject",
+    "deliver_subject",
+    "deliver_group",
+)
 #: The longest name of a consumer that the server takes.
 _LONGEST: Final = 255
 
@@ -74,9 +85,9 @@ class Position:
     ack_wait: float
     most_pending: int
 
-    async def ensure(self, connection: Connection, within: float) -> None:
+    async def ensure(self, connection: Connection, within: float) -> bool:
         """
-        Check the stream, and create the consumer or give it these settings.
+        Check the stream, create the consumer or give it these settings, and return whether it was created.
 
         Calls that fail because a cluster elects a leader are repeated.
 
@@ -108,17 +119,26 @@ class Position:
         problem = "the server has not answered"
         while (left := end - loop.time()) > 0:
             try:
-                await connection.bounded(connection.streams.add_consumer(stream, config), left)
+                return await self._apply(connection, stream, config, left)
             except APIError as error:
                 problem = error.description or error_text(error)
                 if error.err_code == _CANNOT_CHANGE or (error.code or _SERVER_ERROR) < _SERVER_ERROR:
                     raise StreamFault(stream, self._refused(problem)) from error
             except (Error, TimeoutError) as error:
                 problem = error_text(error)
-            else:
-                return
             await asyncio.sleep(min(_PAUSE, max(end - loop.time(), 0)))
         raise StreamFault(stream, f"its consumer {self.name!r} could not be checked: {problem} (after {within:g} s)")
+
+    async def _apply(self, connection: Connection, stream: str, config: ConsumerConfig, within: float) -> bool:
+        is_missing = False
+        try:
+            found = await connection.bounded(connection.streams.consumer_info(stream, self.name), within)
+            if all(getattr(found.config, name) == getattr(config, name) for name in _SETTINGS):
+                return False
+        except NotFoundError:
+            is_missing = True
+        await connection.bounded(connection.streams.add_consumer(stream, config), within)
+        return is_missing
 
     def _refused(self, problem: str) -> str:
         return (

@@ -11,7 +11,7 @@ import attrs
 from typing_extensions import ParamSpec
 
 from typedbus._base.stopping import Stopping
-from typedbus._bus.builtin import ERROR
+from typedbus._bus.builtin import ERROR, WARNING
 from typedbus._bus.bus import parts_of
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
@@ -75,11 +75,18 @@ class Consuming(Generic[P]):
     _settling: Settling = attrs.field(init=False)
     _subscription: Subscription | None = attrs.field(init=False, default=None)
     _is_taking: bool = attrs.field(init=False, default=False)
+    #: Events that are returned when the subscription has ended.
+    _unbegun: list[Received] = attrs.field(init=False, factory=list)
     _wake: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
+    #: Whether the consumer of the server has existed, and when it is checked again.
+    _is_checked: bool = attrs.field(init=False)
+    _check_at: float = attrs.field(init=False)
     _checking: asyncio.Task[None] | None = attrs.field(init=False, default=None)
     _mismatches: set[tuple[str, str]] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
+        self._is_checked = not self.must_check
+        self._check_at = time.monotonic() + self.redelivery.ack_wait
         self._settling = Settling(
             self.session, self.schema.name, self.position, self.redelivery, self.name, self._wake.set
         )
@@ -149,7 +156,8 @@ class Consuming(Generic[P]):
 
     async def _adjust(self) -> None:
         """Check the consumer of the server, and begin or cease to take events, where that is due."""
-        if self.must_check and self._checking is None and self.session.connection.is_connected:
+        is_due = self.must_check or time.monotonic() > self._check_at
+        if is_due and self._checking is None and self.session.connection.is_connected:
             self.must_check = False
             self._checking = asyncio.create_task(self._check(), name=self.name)
         before, self.problem = self.problem, self._problem()
@@ -172,7 +180,14 @@ class Consuming(Generic[P]):
 
     async def _check(self) -> None:
         try:
-            await self.position.ensure(self.session.connection, self.check_within)
+            if await self.position.ensure(self.session.connection, self.check_within) and self._is_checked:
+                self.session.bus.log(
+                    f"{self.name}: its consumer {self.position.name!r} was missing in the server, and was created again; the group receives "
+                    "the events of the stream again from the first",
+                    WARNING,
+                )
+            self._is_checked = True
+            self._check_at = time.monotonic() + self.redelivery.ack_wait
         except StreamFault as error:
             if self.session.connection.is_connected:
                 self.session.bus.log(f"{self.name} receives no events: {error}", ERROR)
@@ -184,10 +199,13 @@ class Consuming(Generic[P]):
     async def _cease(self) -> None:
         """End the subscription, and return the events that no listener has begun."""
         subscription, self._subscription, self._is_taking = self._subscription, None, False
-        for event in self._workers.take_back():
-            self._settling.return_(event)
+        self._unbegun += self._workers.take_back()
         if subscription is not None:
+            # First: the server would deliver what is returned to this process again, and each delivery counts.
             await self.session.connection.unsubscribe(subscription)
+        unbegun, self._unbegun = self._unbegun, []
+        for event in unbegun:
+            self._settling.return_(event)
 
     async def _end(self) -> None:
         ending = asyncio.create_task(self._finish(), name=self.name)
@@ -214,7 +232,7 @@ class Consuming(Generic[P]):
         if event is None:
             return
         if not self._is_taking:
-            self._settling.return_(event)
+            self._unbegun.append(event)
             return
         held = self._settling.held.get(event.sequence)
         if held is not None and held.published == event.published:
