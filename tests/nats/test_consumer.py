@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextvars
+import datetime as dt
 import threading
 from typing import Any
 
@@ -24,6 +25,7 @@ from typedbus.nats import (
     Stream,
     delivery,
 )
+from typedbus.nats._delivery import received
 
 
 def test_the_listeners_of_a_sync_channel_run_in_a_thread_of_the_consumer(server: NatsServer) -> None:
@@ -162,6 +164,36 @@ def test_a_context_variable_that_a_listener_sets_ends_with_the_event(server: Nat
         for number in range(20):
             site.port().submit(number)
         assert seen.take(20) == [(number, None) for number in range(20)]
+
+
+@attrs.frozen
+class _Message:
+    reply: str
+    subject: str = "ORDERS.order_placed"
+    data: bytes = b""
+    headers: None = None
+
+
+@pytest.mark.parametrize(
+    "reply",
+    [
+        "$JS.ACK.ORDERS.invoicing@order_placed.3.17.21.1700000000123456789.5",
+        "$JS.ACK.hub.ACCOUNT.ORDERS.invoicing@order_placed.3.17.21.1700000000123456789.5",
+        "$JS.ACK._.ACCOUNT.ORDERS.invoicing@order_placed.3.17.21.1700000000123456789.5.random",
+    ],
+    ids=["without a domain", "with a domain", "with a random end"],
+)
+def test_each_form_of_the_subject_of_acknowledgements_is_read(reply: str) -> None:
+    event = received("order_placed", _Message(reply))
+    assert event is not None
+    found = event.delivery
+    assert (found.message_id, found.attempt, found.sequence) == ("ORDERS/17", 3, 17)
+    assert found.published_at == dt.datetime(2023, 11, 14, 22, 13, 20, 123456, tzinfo=dt.UTC)
+
+
+@pytest.mark.parametrize("reply", ["", "_INBOX.a.b", "$JS.FC.ORDERS.a.b", "$JS.ACK.a.b.c.d.e.f.g.h"])
+def test_a_message_that_no_stream_has_sent_is_no_event(reply: str) -> None:
+    assert received("order_placed", _Message(reply)) is None
 
 
 def test_a_listener_that_no_consumer_has_called_has_no_delivery() -> None:
