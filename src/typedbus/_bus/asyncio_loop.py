@@ -93,6 +93,11 @@ class AsyncioLoop:
         return frozenset({self.thread, *self._executor._threads})  # noqa: SLF001  # there is no other way to them
 
     @property
+    def tasks(self) -> frozenset[asyncio.Task[Any]]:
+        """The tasks of the loop that have not ended; may be read in any thread."""
+        return frozenset(asyncio.all_tasks(self.loop))
+
+    @property
     def name(self) -> str:
         """The loop and its thread, for messages."""
         return f"<{type(self.loop).__name__} at {id(self.loop):#x} in thread {self.thread.name!r}>"

@@ -10,7 +10,7 @@ import sys
 import threading
 import weakref
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from typedbus._base.errors import LoopError
 from typedbus._bus.builtin import WARNING
@@ -92,6 +92,12 @@ class EventLoop:
         """The threads of the bus's own loop: that in which it runs, and those of its default executor."""
         loop = self._loop
         return frozenset() if loop is None else loop.threads
+
+    @property
+    def tasks(self) -> frozenset[asyncio.Task[Any]]:
+        """The tasks of the loop that have not ended; none without a loop."""
+        loop = self._loop
+        return frozenset() if loop is None else loop.tasks
 
     @property
     def is_running_here(self) -> bool:

@@ -207,6 +207,11 @@ class AnyBoundChannel(Generic[Declaration_co]):
         """Whether a publish would call a listener or a watcher; it takes no lock."""
         return bool(self._subscriptions or self._watches)
 
+    @property
+    def listener_count(self) -> int:
+        """The number of subscriptions; it takes no lock."""
+        return len(self._subscriptions)
+
     def __bool__(self) -> bool:
         """Whether a publish would call a listener or a watcher, as `has_listeners`."""
         return self.has_listeners

@@ -113,6 +113,29 @@ def _text_of(statement: ast.stmt | None) -> str:
 def described(channel: AnyChannel, found: list[Declaration]) -> CatalogueChannel:
     """Return the entry of *channel*, without its uses, from all its declarations."""
     home = next((one for one in found if one.is_creation), found[0])
+    parameters, result = _signature_of(channel)
+    return CatalogueChannel(
+        home.key,
+        channel.name,
+        home.file,
+        home.line,
+        doc=channel.doc or home.doc,
+        deprecated=channel.deprecated,
+        is_async=channel.is_async,
+        parameters=parameters,
+        result=result,
+        aliases=tuple(sorted({one.key for one in found} - {home.key})),
+    )
+
+
+def signature_text(channel: AnyChannel) -> str:
+    """Return the parameters and the result of *channel*, as in the declaration of a function."""
+    parameters, result = _signature_of(channel)
+    return CatalogueChannel("", channel.name, "", 0, parameters=parameters, result=result).signature
+
+
+def _signature_of(channel: AnyChannel) -> tuple[tuple[Parameter, ...] | None, str]:
+    """Return the parameters of *channel*, or None if only type checkers know them, and the type of its result."""
     signature = channel.signature()
     parameters = None
     if signature is not None:
@@ -126,15 +149,4 @@ def described(channel: AnyChannel, found: list[Declaration]) -> CatalogueChannel
             for parameter in signature.parameters.values()
         )
     result = "" if signature is None or signature.return_annotation is signature.empty else signature.return_annotation
-    return CatalogueChannel(
-        home.key,
-        channel.name,
-        home.file,
-        home.line,
-        doc=channel.doc or home.doc,
-        deprecated=channel.deprecated,
-        is_async=channel.is_async,
-        parameters=parameters,
-        result=result if result == "" else type_text(result),
-        aliases=tuple(sorted({one.key for one in found} - {home.key})),
-    )
+    return parameters, result if result == "" else type_text(result)

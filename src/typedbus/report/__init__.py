@@ -15,7 +15,7 @@ from typing import Final, Self
 
 import attrs
 
-from typedbus._base.events import Disabled, Failed, LifecycleEvent, Moved, Subscribed
+from typedbus._base.events import Disabled, Failed, LifecycleEvent, ListenerFailed, Moved, RolledBack, Subscribed
 from typedbus._base.exports import export
 from typedbus._base.run_events import RunBegan, RunEvent, RunReady
 from typedbus._base.states import State
@@ -76,15 +76,19 @@ class Report:
         match event:
             case Moved(State.EXITED, State.STARTING):
                 self._earlier_events = {}
-                self._begin()
+                self.begin()
             case Moved(_, State.STARTING):
                 for _, earlier in self._events:
                     if isinstance(earlier, (Subscribed, Disabled)):
                         self._earlier_events[earlier.path] = earlier
-                self._begin()
+                self.begin()
             case Failed(path, hook, seconds, error):
                 # As text: its traceback would keep objects alive.
                 record = FailureRecord(path, hook, seconds, _text_of(error))
+            case RolledBack(seconds, _, paths):
+                record = RolledBack(seconds, None, paths)
+            case ListenerFailed():
+                return  # it says nothing about a start
             case _:
                 pass
         if self._is_recording:
@@ -103,7 +107,12 @@ class Report:
             case _:
                 pass
 
-    def _begin(self) -> None:
+    def begin(self) -> None:
+        """
+        Begin the record of a start now.
+
+        Call it only for a report that is created while the bus starts: it has no times of the steps before.
+        """
         self._events = []
         self._begun, self._ready = {}, {}
         self._is_recording = True

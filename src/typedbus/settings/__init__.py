@@ -13,6 +13,7 @@ from __future__ import annotations
 
 try:
     from typedbus.settings._configured import configured, load
+    from typedbus.settings._loaded import LoadedSetting, loaded
     from typedbus.settings._template import template
 except ModuleNotFoundError as _missing:
     _library = (_missing.name or "").partition(".")[0]
@@ -26,7 +27,16 @@ from typedbus._base.exports import export
 from typedbus.settings._faults import InvalidSettings, SettingsFault
 from typedbus.settings._sources import Sources
 
-__all__ = ("InvalidSettings", "SettingsFault", "Sources", "configured", "load", "template")
+__all__ = (
+    "InvalidSettings",
+    "LoadedSetting",
+    "SettingsFault",
+    "Sources",
+    "configured",
+    "load",
+    "loaded",
+    "template",
+)
 
 
 export(globals())

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import weakref
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from typing import Any, ClassVar, Final, Generic
 
 import attrs
@@ -19,8 +19,9 @@ from typedbus._container.component import Component
 from typedbus._container.container import Container
 from typedbus._container.core import components_of, core_of
 from typedbus._container.providers import declared_needs
+from typedbus.settings._lines import Key
 from typedbus.settings._reading import Reader
-from typedbus.settings._sources import Sources
+from typedbus.settings._sources import Entry, Sources
 
 S = TypeVar("S", bound=attrs.AttrsInstance)
 
@@ -37,11 +38,18 @@ class Section(Generic[S]):
     def __init__(self, cls: type[S], name: str) -> None:
         self.cls = cls
         self.name = name
+        #: The settings that were read last, and the entries of the sources that set them.
+        self.read: tuple[object, Mapping[Key, Entry]] | None = None
+
+    def keep(self, settings: object, origins: Mapping[Key, Entry]) -> None:
+        """Keep *settings*, and the entries that set those of this section."""
+        self.read = settings, {key: entry for key, entry in origins.items() if key[0] == self.name}
 
     def __call__(self) -> S:
         reader = Reader(Sources.of_environment())
         settings: Any = reader.section(self.cls, self.name)
         reader.finish()
+        self.keep(settings, reader.origins)
         return settings  # type: ignore[no-any-return]  # without a fault it is one
 
     def __repr__(self) -> str:
@@ -121,7 +129,9 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
     for component in components:
         # Not `Container.override`, whose override ends when its context manager is garbage-collected.
         injector: Any = component
-        injector.override(settings[section_of(component).name])
+        section = section_of(component)
+        injector.override(settings[section.name])
+        section.keep(settings[section.name], reader.origins)
         _overrides[component] = component.overriding
 
 

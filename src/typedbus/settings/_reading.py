@@ -61,6 +61,8 @@ class Reader:
         self._has_unreadable_files = bool(self._faults)
         self._texts = Texts(sources, self._faults)
         self._values = Values(self._faults, self._inner_table)
+        #: The entry that decided on each setting that a source sets, by its key.
+        self.origins: dict[Key, Entry] = {}
 
     def section(self, cls: type[attrs.AttrsInstance], name: str) -> object:
         """Return the instance of *cls* for the section *name*; the result is meaningless if faults were found."""
@@ -167,6 +169,7 @@ class Reader:
         """Return the value of *field*, which *entry* sets; or `_DEFAULT`, or `INVALID`."""
         hint, key = type_of(field), (*table.key, name_of(field))
         if entry is not None:
+            self.origins[key] = entry
             return self._values.read(hint, entry, is_hidden=is_hidden(field))
         cls = nested(hint)
         if cls is not None:

@@ -122,6 +122,14 @@ class Entry:
         assert isinstance(self.value, dict)
         return self.value
 
+    @property
+    def place(self) -> str:
+        """The option, the variable, or the file and the line that has this value."""
+        if self.file is None:
+            return self.name
+        line = self.file.lines.get(self.key)
+        return str(self.file.path) if line is None else f"{self.file.path}:{line}"
+
     def fault(self, problem: str, key: Key | None = None) -> SettingsFault:
         """Return a fault for *problem* at this value's place; *key*, if given, replaces its key."""
         if self.file is None:
