@@ -55,15 +55,22 @@ class Scripted:
     answers_about_stream: bool = True
     port: int = 0
     sent: dict[str, list[Sent]] = attrs.field(factory=lambda: defaultdict(list))
+    _writers: list[asyncio.StreamWriter] = attrs.field(init=False, factory=list)
 
     @property
     def url(self) -> str:
         """Its address."""
         return f"nats://127.0.0.1:{self.port}"
 
+    def disconnect(self) -> None:
+        """End all connections."""
+        while self._writers:
+            self._writers.pop().transport.abort()
+
     async def serve(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
         """Serve one client."""
         subscriptions: dict[str, str] = {}
+        self._writers.append(writer)
         writer.write(b"INFO " + json.dumps(_INFO).encode() + b"\r\n")
 
         def answer(reply: str, data: bytes) -> None:

@@ -85,6 +85,23 @@ def test_an_event_without_an_answer_is_sent_again_after_a_pause() -> None:
     run(check())
 
 
+def test_an_event_without_an_answer_is_sent_again_at_once_on_a_new_connection() -> None:
+    async def check() -> None:
+        def answers(sent: Sent) -> None:
+            if sent.number == 1:
+                server.disconnect()
+            else:
+                sent.answer(stored_at(1))
+
+        async with scripted(answers) as server, linked(server) as link, opened(link) as port:
+            await port.keyed("a").publish(1)
+            first, second = server.sent["a"]
+            # Before the pause that follows without a new connection.
+            assert second.at - first.at < 0.9
+
+    run(check())
+
+
 def test_answers_that_are_none_of_a_stream_end_no_event() -> None:
     def answers(sent: Sent) -> None:
         for data in (b"", b"hello", b"\xff", b"{}", b'{"seq": "one"}', b'{"x":' * 5000):

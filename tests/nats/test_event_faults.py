@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from nats.js.api import StreamConfig
-from tests.nats.links import body, linked, noted, opened, placed, run, stored, within
+from tests.nats.links import body, linked, noted, opened, placed, reach, run, stored, within
 from tests.nats.servers import NatsServer, raw
 from tests.processes import LIMIT, until
 
@@ -27,6 +27,7 @@ from typedbus.nats import (
     WindowFull,
     event,
 )
+from typedbus.nats._durable import Durable
 
 #: What an event may take longer than its deadline, in seconds.
 LATE = 0.3
@@ -300,6 +301,18 @@ def test_a_stop_that_is_cut_off_reports_the_events_as_well(server: NatsServer) -
     run(check())
 
 
+def test_a_slot_that_is_never_given_back_does_not_hold_up_a_stop(server: NatsServer) -> None:
+    async def check() -> None:
+        async with linked(server) as link:
+            durable = Durable(link.session("order_placed"), "order_placed", Stream("ORDERS"), 0.5, 2)
+            await durable.open(LIMIT)
+            assert durable.window.take()  # as a thread that is interrupted before it hands its event over
+            with within(0.5 + LATE + 0.2):
+                await durable.close()
+
+    run(check())
+
+
 def test_five_restarts_of_the_server_leave_nothing_behind(server: NatsServer) -> None:
     async def check() -> None:
         async with linked(server) as link, opened(link, deadline=LIMIT) as port:
@@ -353,6 +366,24 @@ def test_a_late_server_without_the_stream_is_logged(tmp_path: Path) -> None:
                     with pytest.raises(NotStored, match="no such stream"):
                         await publish
             assert any("events on 'order_placed' cannot be stored: stream 'ORDERS'" in str(one) for one in messages)
+
+    run(check())
+
+
+def test_a_port_that_has_stopped_checks_no_stream(tmp_path: Path) -> None:
+    server = NatsServer(tmp_path)
+
+    async def check() -> None:
+        async with linked(server, require_at_start=False, connect_within=0.1) as link:
+            messages: list[object] = []
+            link.bus[LOG].subscribe(lambda message, _: messages.append(message))
+            async with opened(link, stream="ORDERS"):
+                pass
+            with server:
+                await reach(lambda: link.is_connected)
+                with pytest.raises(StreamFault, match="no such stream"):
+                    await event(link, placed, stream="ORDERS").start()
+                assert not [one for one in messages if "cannot be stored" in str(one)]
 
     run(check())
 

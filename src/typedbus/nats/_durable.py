@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import functools
 from collections.abc import Callable
 from typing import Final
@@ -97,7 +98,10 @@ class Durable:
         self.window.close()
         try:
             if not self.window.is_unused:
-                await self._is_idle.wait()
+                # A thread that was interrupted between two steps of a publish never gives its slot back.
+                with contextlib.suppress(TimeoutError):
+                    async with asyncio.timeout(self.deadline + 3 * _TICK):
+                        await self._is_idle.wait()
         finally:
             self._is_closed = True
             for pending in tuple(self._pending.values()):
