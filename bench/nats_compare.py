@@ -63,15 +63,17 @@ SCENARIOS = (
 
 
 async def measure(team: Team, scenario: Scenario, scale: float) -> dict[str, float]:
-    """Return the figures of one round: messages per second, or microseconds."""
+    """Return the figures of one round: messages per second or microseconds of a call, and microseconds of processor time."""
     count = max(64, int(scenario.count * scale))
     call = team.receive if scenario.is_received else team.publish
+    before = await team.cpu()
     result = await call(scenario.key, count)
     await team.clear()
+    cpu = {f"{scenario.key}_cpu": (await team.cpu() - before) / count * 1e6}
     if not scenario.latency:
-        return {scenario.key: count / (result["ended"] - result["began"]) * 1e9}
+        return {scenario.key: count / (result["ended"] - result["began"]) * 1e9, **cpu}
     cuts = statistics.quantiles(result["took"], n=100)
-    return {f"{scenario.key}_p50": cuts[49] / 1e3, f"{scenario.key}_p99": cuts[98] / 1e3}
+    return {f"{scenario.key}_p50": cuts[49] / 1e3, f"{scenario.key}_p99": cuts[98] / 1e3, **cpu}
 
 
 async def compare(contenders: tuple[Contender, ...], keys: Sequence[str], rounds: int, scale: float) -> Figures:

@@ -152,6 +152,13 @@ def page(figures: Figures, rounds: int) -> str:
     if rates:
         rows = [[name, *[_cell(figures, name, key) for key in rates]] for name in figures]
         parts += ["## Messages per second\n", table(["", *[RATES[key] for key in rates]], rows)]
+    keys = [key for key in (*RATES, *LATENCIES) if f"{key}_cpu" in figures[BASELINE]]
+    rows = [[name, *[_cell(figures, name, f"{key}_cpu") for key in keys]] for name in figures]
+    parts += [
+        "## Processor time of a message, microseconds\n",
+        "The sum over the processes of a contender, without the server.\n",
+        table(["", *[(RATES | LATENCIES)[key] for key in keys]], rows),
+    ]
     for percentile, heading in (("p50", "Median"), ("p99", "p99")):
         if latencies:
             rows = [[name, *[_cell(figures, name, f"{key}_{percentile}") for key in latencies]] for name in figures]

@@ -150,6 +150,10 @@ class Team:
         arrived = await listener.call("arrived")
         return {**await publisher.result(), **arrived}
 
+    async def cpu(self) -> float:
+        """Return the processor time of all its processes, in seconds."""
+        return sum([await worker.call("cpu") for worker in self._workers])
+
     async def clear(self) -> None:
         """Wait until the events of the streams are acknowledged, and remove them."""
         for consumer in await self._stream.consumers_info(self.contender.stream):

@@ -1,8 +1,8 @@
 """
 The processes of the comparison on NATS: each is the publisher or a listener of one contender, and obeys its stdin.
 
-A command is a line of JSON with the name of a method of `Publisher` or `Listener` and its count. The result is a line
-of JSON on stdout.
+A command is a line of JSON with the name of a method of `Publisher`, or of `Tally`, and its count; ``cpu`` asks for the
+processor time of the process. The result is a line of JSON on stdout.
 """
 
 from __future__ import annotations
@@ -121,6 +121,9 @@ async def publish(publisher: Publisher) -> None:
     print(json.dumps("ready"), flush=True)
     while line := await commands.readline():
         command = json.loads(line)
+        if command["do"] == "cpu":
+            print(json.dumps(time.process_time()), flush=True)
+            continue
         began = time.perf_counter_ns()
         result = await getattr(publisher, command["do"])(command["count"])
         ended = time.perf_counter_ns()
@@ -134,7 +137,9 @@ async def listen(tally: Tally) -> None:
     while line := await commands.readline():
         command = json.loads(line)
         result: object = None
-        if command["do"] == "expect":
+        if command["do"] == "cpu":
+            result = time.process_time()
+        elif command["do"] == "expect":
             tally.expect(command["count"])
         else:
             result = {"ended": await tally.arrived(), "took": tally.took}
