@@ -15,4 +15,4 @@ _FIRST_LINE: Final = len("NATS/1.0\r\n\r\n")
 
 def size_of(headers: Mapping[str, str]) -> int:
     """Return how many bytes *headers* add to a message, which count for the limit of the server."""
-    return _FIRST_LINE + sum(len(name) + len(value) + len(": \r\n") for name, value in headers.items())
+    return _FIRST_LINE + sum(map(len, headers)) + sum(map(len, headers.values())) + len(": \r\n") * len(headers)
