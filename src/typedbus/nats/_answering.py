@@ -97,6 +97,7 @@ class Answering(Generic[P, R]):
 
     def __attrs_post_init__(self) -> None:
         self._headers = {kind: {REPLY_HEADER: kind, ORIGIN_HEADER: self.session.origin} for kind in _KINDS}
+        del self._headers["ok"][REPLY_HEADER]  # it is the default; each header costs 2 us
         self._header_size = max(map(size_of, self._headers.values()))
 
     async def run(self, stopping: Stopping, subject: str, group: str) -> None:
@@ -123,7 +124,7 @@ class Answering(Generic[P, R]):
             return  # not a question
         headers = message.headers or {}
         origin = headers.get(ORIGIN_HEADER, "an unknown process")
-        theirs = headers.get(SCHEMA_HEADER, "")
+        theirs = headers.get(SCHEMA_HEADER, self.schema.fingerprint)
         if theirs != self.schema.fingerprint and origin not in self._strangers:
             self._strangers.add(origin)
             self.session.report(SchemaMismatch(self.schema.name, origin, self.schema.fingerprint, theirs))

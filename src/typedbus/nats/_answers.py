@@ -3,7 +3,7 @@ The messages from a responder back to a port.
 
 The header ``Tb-Reply`` says what an answer is, and its body is JSON:
 
-- ``ok``: the result of the listener that has answered;
+- ``ok``, or no such header: the result of the listener that has answered;
 - ``all``: an array with an object for each listener that was called: ``{"result": ...}``, or ``{"kind": ..., "message": ...}``
   if it has raised an exception;
 - ``err``: ``{"kind": ..., "message": ...}``, if a listener has raised an exception or its result cannot be sent;

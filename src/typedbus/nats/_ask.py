@@ -123,14 +123,14 @@ class AskPort(Generic[P, R]):
 
     def received(self, message: Message) -> Asked[R]:
         """Return the outcome of a call with the answer *message*."""
-        kind = (message.headers or {}).get(REPLY_HEADER, "")
+        if is_absent(message):
+            return NoListener(self.channel.name)
+        kind = (message.headers or {}).get(REPLY_HEADER, "ok")
         if kind == "ok":
             try:
                 return Answer(self._schema.decode_result(message.data), origin_of(message))
             except DecodeFailed as error:
                 return Unreadable(self.channel.name, "answer", error.problem, origin_of(message))
-        if is_absent(message):
-            return NoListener(self.channel.name)
         return failure_of(self.channel.name, kind, message)
 
     def expired(self) -> Asked[R]:

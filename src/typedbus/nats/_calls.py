@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
+#: Seconds between two questions with the fingerprint: each header costs 2 us.
+_FIRST_EVERY: Final = 1.0
 #: How many seconds a thread waits for a blocked event loop longer than for an answer.
 _LATE: Final = 0.2
 
@@ -116,6 +118,9 @@ class Calls(Generic[T]):
     waiting: set[_Call[T]] = attrs.field(init=False, repr=False, factory=set)
     _subject: str = attrs.field(init=False, repr=False, default="")
     _headers: dict[str, str] = attrs.field(init=False, repr=False, factory=dict)
+    #: The headers of one question a second: a responder needs the fingerprint only to report another declaration.
+    _first_headers: dict[str, str] = attrs.field(init=False, repr=False, factory=dict)
+    _next_first: float = attrs.field(init=False, repr=False, default=0.0)
     _header_size: int = attrs.field(init=False, repr=False, default=0)
     _session: Session | None = attrs.field(init=False, repr=False, default=None)
     _unwatch: Callable[[], None] | None = attrs.field(init=False, repr=False, default=None)
@@ -130,12 +135,9 @@ class Calls(Generic[T]):
         """Begin to use the connection of the link."""
         session = self.link.session(self.name)
         self._subject = question_subject(self.link.prefix, self.name)
-        self._headers = {
-            SCHEMA_HEADER: self.fingerprint,
-            ORIGIN_HEADER: session.origin,
-            **({ALL_HEADER: "1"} if self.wants_all else {}),
-        }
-        self._header_size = size_of(self._headers)
+        self._headers = {ORIGIN_HEADER: session.origin, **({ALL_HEADER: "1"} if self.wants_all else {})}
+        self._first_headers = {**self._headers, SCHEMA_HEADER: self.fingerprint}
+        self._header_size = size_of(self._first_headers)
         self._unwatch = session.watch(self)
         self._session = session
 
@@ -230,9 +232,12 @@ class Calls(Generic[T]):
         self, session: Session, action: Literal["ask", "gather"], data: bytes, future: AnyFuture
     ) -> dict[str, str]:
         """Return the headers of a call, with the context of its span if there is one."""
+        headers = self._headers
+        if (now := session.loop.time()) >= self._next_first:
+            headers, self._next_first = self._first_headers, now + _FIRST_EVERY
         if session.tracing is None:
-            return self._headers
-        headers = self._headers.copy()
+            return headers
+        headers = headers.copy()
         session.tracing.sending(action, self._subject, headers, future)
         size, limit = len(data) + size_of(headers), session.connection.max_payload
         if size > limit:

@@ -165,7 +165,7 @@ class _Collector(Generic[R]):
         if is_absent(message):
             return NoListener(self.channel)
         self.answered += 1
-        kind = (message.headers or {}).get(REPLY_HEADER, "")
+        kind = (message.headers or {}).get(REPLY_HEADER, "ok")
         if kind == "all":
             self._add(message)
         else:
