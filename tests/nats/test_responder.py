@@ -34,6 +34,7 @@ from typedbus.nats import (
     PortFault,
     QuestionRefused,
     RemoteError,
+    RemoteTimeout,
     Responder,
     SchemaMismatch,
     Unreadable,
@@ -429,6 +430,24 @@ def test_a_responder_that_may_not_subscribe_fails(tmp_path: Path) -> None:
         )
 
     with NatsServer(tmp_path / "nats", config=config) as server:
+        asyncio.run(check(server))
+
+
+def test_answers_that_the_server_denies_are_logged_once(tmp_path: Path) -> None:
+    permissions = '{ publish: "other", subscribe: ">" }'
+    users = (
+        f"{{ user: pricing, password: secret, permissions: {permissions} }}",
+        "{ user: front, password: secret }",
+    )
+
+    async def check(server: NatsServer) -> None:
+        async with linked(server, "front:secret") as link, asking(link, quote_wanted, 0.3) as port:
+            async with answering(server, quote_wanted, length, user="pricing:secret") as site:
+                for _ in range(2):
+                    assert isinstance(await port.ask("mug"), RemoteTimeout)
+                assert sum("add allow_responses" in line for line in site.log) == 1
+
+    with NatsServer(tmp_path / "nats", config=f"authorization {{ users: [{', '.join(users)}] }}") as server:
         asyncio.run(check(server))
 
 

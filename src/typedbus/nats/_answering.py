@@ -92,6 +92,7 @@ class Answering(Generic[P, R]):
     #: How many questions have no answer yet.
     _unanswered: int = attrs.field(init=False, default=0)
     _is_overloaded: bool = attrs.field(init=False, default=False)
+    _is_denied: bool = attrs.field(init=False, default=False)
     #: The processes that declare the channel differently, as far as they were reported.
     _strangers: set[str] = attrs.field(init=False, factory=set)
 
@@ -117,7 +118,27 @@ class Answering(Generic[P, R]):
             own = owner_of_threads(session)
             workers = Threads(self._call, self._answered, session.handover, own, name, self.concurrency)
         self._serving = Serving(session, channel, subject, group, workers, self._receive, self._answered, finishes=True)
-        await self._serving.run(stopping)
+        unwatch = session.watch(self)
+        try:
+            await self._serving.run(stopping)
+        finally:
+            unwatch()
+
+    def connected(self, server: str) -> None:
+        """There is a connection again."""
+
+    def disconnected(self, reason: str) -> None:
+        """The connection is lost."""
+
+    def denied(self, subject: str) -> None:
+        """Log that answers are lost, once in a run: the process that asks is not notified."""
+        if subject.lower().startswith("_inbox.") and not self._is_denied:
+            self._is_denied = True
+            self.session.bus.log(
+                f"the server denies this user to answer questions on {self.schema.name!r}: add allow_responses, or a "
+                f"permission to publish on '_INBOX.>', to the user; the first lost answer was for {subject!r}",
+                ERROR,
+            )
 
     def _receive(self, message: Message) -> None:
         if not message.reply:
