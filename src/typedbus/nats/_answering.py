@@ -21,7 +21,7 @@ from typedbus.nats._errors import DecodeFailed, TooLarge
 from typedbus.nats._events import QuestionRefused, SchemaMismatch
 from typedbus.nats._headers import ALL_HEADER, REPLY_HEADER, size_of
 from typedbus.nats._schema import MessageSchema
-from typedbus.nats._serving import Serving, ends_process, name_of_run, owner_of_threads
+from typedbus.nats._serving import Serving, ends_process, is_new, name_of_run, owner_of_threads
 from typedbus.nats._session import Session
 from typedbus.nats._tracing import EndSpan, handling
 from typedbus.nats._watcher import Message
@@ -146,8 +146,7 @@ class Answering(Generic[P, R]):
         headers = message.headers or {}
         origin = headers.get(ORIGIN_HEADER, "an unknown process")
         theirs = headers.get(SCHEMA_HEADER, self.schema.fingerprint)
-        if theirs != self.schema.fingerprint and origin not in self._strangers:
-            self._strangers.add(origin)
+        if theirs != self.schema.fingerprint and is_new(origin, self._strangers):
             self.session.report(SchemaMismatch(self.schema.name, origin, self.schema.fingerprint, theirs))
         takes = self._serving.takes
         question = Question(message.reply, message.data, ALL_HEADER in headers, origin, headers)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from typing import Final, Generic, cast
+from typing import Generic, cast
 
 import attrs
 from typing_extensions import ParamSpec
@@ -20,7 +20,7 @@ from typedbus.nats._events import SchemaMismatch
 from typedbus.nats._link import Link
 from typedbus.nats._losses import Losses
 from typedbus.nats._schema import MessageSchema, schema_of
-from typedbus.nats._serving import Serving, ends_process, name_of_run, owner_of_threads
+from typedbus.nats._serving import Serving, ends_process, is_new, name_of_run, owner_of_threads
 from typedbus.nats._session import Session
 from typedbus.nats._signal import signal_subject
 from typedbus.nats._tracing import EndSpan, handling
@@ -28,9 +28,6 @@ from typedbus.nats._watcher import Message
 from typedbus.nats._workers import Tasks, Threads
 
 P = ParamSpec("P")
-
-#: How many processes with another declaration of the channel are remembered.
-_MOST_ORIGINS: Final = 1000
 
 
 @attrs.define(eq=False)
@@ -147,7 +144,7 @@ class _Receiving(Generic[P]):
         headers = message.headers or {}  # one signal a second has some
         origin = headers.get(ORIGIN_HEADER, "an unknown process")
         theirs = headers.get(SCHEMA_HEADER, self.schema.fingerprint)
-        if theirs != self.schema.fingerprint and _is_new(origin, self.strangers):
+        if theirs != self.schema.fingerprint and is_new(origin, self.strangers):
             self.session.report(SchemaMismatch(self.schema.name, origin, self.schema.fingerprint, theirs))
         if not self.serving.takes:
             self.losses.add(1, "the receiver has stopped")
@@ -161,7 +158,7 @@ class _Receiving(Generic[P]):
         self.waiting -= 1
         if isinstance(signal.error, DecodeFailed):
             self.losses.add(1, "it cannot be decoded")
-            if _is_new(signal.origin, self.unreadable):
+            if is_new(signal.origin, self.unreadable):
                 self.session.bus.log(f"a signal of {signal.origin} was dropped: {signal.error}", ERROR)
         elif ends_process(signal.error):
             self.serving.fail(signal.error)
@@ -200,13 +197,3 @@ class _Receiving(Generic[P]):
                 f"a listener of {self.schema.name!r} failed on a signal of {signal.origin}\n{traceback_of(error)}",
                 ERROR,
             )
-
-
-def _is_new(origin: str, known: set[str]) -> bool:
-    """Return whether *origin* is not *known* yet, and remember it."""
-    if origin in known:
-        return False
-    if len(known) >= _MOST_ORIGINS:
-        known.clear()
-    known.add(origin)
-    return True

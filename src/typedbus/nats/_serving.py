@@ -22,6 +22,8 @@ W = TypeVar("W", bound=Work)
 
 #: Seconds between two signs of life of the run.
 _BEAT: Final = 1.0
+#: How many processes are remembered by `is_new`.
+_MOST_ORIGINS: Final = 1000
 
 
 @attrs.define(eq=False)
@@ -133,3 +135,13 @@ def name_of_run(channel: str) -> str:
     """Return the name of the run that calls this, for its threads and tasks."""
     task = asyncio.current_task()
     return channel if task is None else task.get_name()
+
+
+def is_new(origin: str, known: set[str]) -> bool:
+    """Return whether *origin* is not *known* yet, and remember it."""
+    if origin in known:
+        return False
+    if len(known) >= _MOST_ORIGINS:
+        known.clear()
+    known.add(origin)
+    return True
