@@ -2,21 +2,27 @@
 
 from __future__ import annotations
 
+import os
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Final
+from typing import Any, Final
 
 import click
 
+from typedbus._base.errors import OperatorError
 from typedbus._base.events import LifecycleEvent, Moved, RolledBack
 from typedbus._base.states import State
-from typedbus._bus.builtin import LIFECYCLE, MOVED, ROLLED_BACK, RUNS, WARNING
+from typedbus._bus.builtin import EXIT, LIFECYCLE, MOVED, ROLLED_BACK, RUNS, START, WARNING
 from typedbus._bus.bus import Bus
 from typedbus._container.container import Container
+from typedbus._container.core import components_of
+from typedbus._container.descriptions import class_of
 from typedbus.cli._process_options import has_autoreload
 from typedbus.cli._writing import write
 
+#: Has the token of --inspect; a token on the command line could be read by every user of the machine.
+INSPECT_TOKEN: Final = "TYPEDBUS_INSPECT_TOKEN"  # noqa: S105  # the name of a variable
 #: Runs before the listener that reports the end of the start to a waiting parent process.
 _FIRST: Final = -1
 
@@ -68,6 +74,40 @@ def restart_on_changes(
                 WARNING,
             )
         return paths
+
+
+def serve_page(bus: Bus, containers: Sequence[Container], address: str | None) -> None:
+    """
+    Let an inspector listen to *bus* from now on, and serve on *address* from the start until the exit.
+
+    Without an address, this does nothing.
+
+    Raises:
+        UsageError: It cannot serve there safely, or *containers* have an inspector already.
+    """
+    if address is None:
+        return
+    from typedbus.inspector import PRIORITY, Inspector, TokenNeeded
+    from typedbus.plugins.health import Health
+
+    declared = [component for container in containers for component in components_of(container)]
+    for component in declared:
+        if issubclass(class_of(component) or object, Inspector):
+            raise click.UsageError(
+                f"--inspect: {component.path} ({component.place}) is already an Inspector; "
+                "leave out the option, or remove the component"
+            )
+    # Each call returns the component, if it is enabled.
+    probed: list[Any] = [component for component in declared if issubclass(class_of(component) or object, Health)]
+    try:
+        inspector = Inspector(
+            bus, bind=address, token=os.environ.get(INSPECT_TOKEN) or None, health=probed[0] if probed else None
+        )
+    except OperatorError as error:
+        hint = f"; give it in the environment variable {INSPECT_TOKEN}" if isinstance(error, TokenNeeded) else ""
+        raise click.UsageError(f"--inspect: {error}{hint}") from None
+    bus[START].subscribe(inspector.start, priority=PRIORITY)
+    bus[EXIT].subscribe(inspector.close, priority=PRIORITY)
 
 
 def write_report(bus: Bus, file: Path, shape: str) -> None:

@@ -26,11 +26,17 @@ class InvalidInput(click.ClickException):
 
 
 class Option(click.Option):
-    """An option that belongs to a section of the help."""
+    """
+    An option that belongs to a section of the help.
 
-    def __init__(self, names: Sequence[str], section: str = "", **attributes: Any) -> None:
+    With *bare* it may be given without a value, as ``--inspect``, which means that value; a value then follows an equals
+    sign. click would take the next argument for the value.
+    """
+
+    def __init__(self, names: Sequence[str], section: str = "", bare: str | None = None, **attributes: Any) -> None:
         super().__init__(names, **attributes)
         self.section = section
+        self.bare = bare
 
 
 class Command(click.Command):
@@ -42,6 +48,14 @@ class Command(click.Command):
     """
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        bare = {
+            name: f"{name}={param.bare}"
+            for param in self.params
+            if isinstance(param, Option) and param.bare
+            for name in param.opts
+        }
+        end = args.index("--") if "--" in args else len(args)
+        args = [*(bare.get(arg, arg) for arg in args[:end]), *args[end:]]
         # --help works even if the defaults are invalid.
         if not ctx.resilient_parsing and not {*ctx.help_option_names} & {*args}:
             from typedbus.cli._defaults import defaults

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import sys
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
@@ -96,6 +95,12 @@ observation = functools.partial(click.option, cls=Option, section="Observation")
     help="Default: by the suffix of FILE: .trace.json or .json; otherwise table.",
 )
 @observation(
+    "--inspect",
+    bare="127.0.0.1:0",
+    metavar="[=ADDRESS]",
+    help="Serve a page on which the process can be watched, and log its address; default: a free port of this machine.",
+)
+@observation(
     "--log-file",
     type=click.Path(path_type=Path),
     metavar="FILE",
@@ -136,6 +141,7 @@ def run(
     traceback: bool,
     report: Path | None,
     report_format: str | None,
+    inspect: str | None,
     log_file: Path | None,
     log_level: str | None,
     quiet: bool,
@@ -202,7 +208,7 @@ def run(
     from typedbus import process
     from typedbus._container.attachment import attached
     from typedbus._container.faults import InvalidContainer
-    from typedbus.cli._listeners import request_exit_after_start, restart_on_changes, write_report
+    from typedbus.cli._listeners import request_exit_after_start, restart_on_changes, serve_page, write_report
     from typedbus.cli._settings import load_settings
     from typedbus.cli._target import load
     from typedbus.plugins import _restart_report
@@ -217,9 +223,9 @@ def run(
             containers = [load(target, messages.failure) for target in targets]
             load_settings(containers, config, dict(assignments))
             bus = attached(containers, workers, None)
+            serve_page(bus, containers, inspect)
             added = container_of_options(options, containers)
-            if watch or "typedbus.plugins.autoreload" in sys.modules:
-                restart_on_changes([added, *containers], bus, watch, config)
+            restart_on_changes([added, *containers], bus, watch, config)
         except InvalidContainer as error:
             _restart_report.report(f"STATUS={error}")
             messages.error(str(error))

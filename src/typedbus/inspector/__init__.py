@@ -7,6 +7,7 @@ A page on which a running process can be watched: its life, components, channels
 
 from typedbus._base.exports import export
 from typedbus.inspector._errors import HostError, HostsNeeded, TokenNeeded
+from typedbus.inspector._inspector import PRIORITY as PRIORITY  # for `typedbus run`
 from typedbus.inspector._inspector import Inspector
 
 __all__ = ("HostError", "HostsNeeded", "Inspector", "TokenNeeded")

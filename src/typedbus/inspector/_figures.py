@@ -35,6 +35,7 @@ class Figures:
         self._lock = new_lock()
         self._observation: Observation | None = None
         self._until = 0.0
+        self._thread: threading.Thread | None = None
         self._inbox: Inbox = simple_queue()
         #: The publishes of each channel at two times: the latest, and at least `_WINDOW` before it if there was one.
         self._samples: deque[tuple[float, dict[AnyChannel, int]]] = deque(maxlen=2)
@@ -61,6 +62,7 @@ class Figures:
                 self._inbox = simple_queue()
                 thread = threading.Thread(target=self._wait, args=[self._inbox], name="inspector lease", daemon=True)
                 start_thread(thread)
+                self._thread = thread
                 self._bus.own(thread)
                 self._observation = self._bus.observe(level="each")
             stats = self._observation.stats()
@@ -75,9 +77,12 @@ class Figures:
             return current
 
     def end(self) -> None:
-        """End the observation now, if there is one."""
+        """End the observation now, if there is one, and wait for its thread."""
         with self._lock:
             self._close()
+            thread, self._thread = self._thread, None
+        if thread is not None:
+            thread.join()
 
     def forget(self) -> None:
         """Reset in a forked child, which has none of the threads of its parent."""

@@ -127,7 +127,7 @@ class Inspector:
         """
         if self._server is not None or self.bind is None:
             return
-        server = PageServer(self.bus, listen(self.bind, 0o600), self._answer)
+        server = PageServer(self.bus, listen(self.bind, 0o600), self._answer, self._figures.end)
         server.start()
         self._server = server
         where = self.url or server.listening.where

@@ -1,7 +1,7 @@
 """
 The inspector's own server: a thread that accepts, and one short thread for each connection.
 
-It has to serve while the bus starts and stops, so it depends on no component of the site. A connection is closed
+It has to serve while the bus starts and stops, so it depends on no component of the site, and pauses for a daemon that forks. A connection is closed
 after its answer, and the oldest ones are closed if there are too many: a client that sends nothing holds nothing up.
 """
 
@@ -20,7 +20,7 @@ from typing import Any, Final
 from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus
 from typedbus._os.exhausted import start_thread
-from typedbus._os.forks import after_fork, keeps_buses
+from typedbus._os.forks import BACKGROUND_THREADS, after_fork, keeps_buses
 from typedbus.inspector._answers import Request, Response, refusal
 from typedbus.servers._binding import Listening
 from typedbus.servers._contract import ACCEPT_RETRY, EXHAUSTED
@@ -42,19 +42,27 @@ class PageServer:
         bus: Owns the thread.
         listening: The socket.
         answer: Returns the answer to a request; called in any thread.
+        paused: Called when there are no more requests; it ends other threads.
     """
 
-    def __init__(self, bus: Bus, listening: Listening, answer: Callable[[Request], Response]) -> None:
+    def __init__(
+        self,
+        bus: Bus,
+        listening: Listening,
+        answer: Callable[[Request], Response],
+        paused: Callable[[], object],
+    ) -> None:
         self.listening: Final = listening
         self.answer: Final = answer
         address = listening.socket.getsockname()
         self.port: Final[int | None] = address[1] if isinstance(address, tuple) else None
         self._bus = bus
+        self._paused = paused
         self._lock = new_lock()
         #: The connections that have no answer yet, oldest first, with their threads.
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._wake, self._woken = socket.socketpair()
-        self._thread = threading.Thread(target=self._serve, name=f"inspector {listening.where}", daemon=True)
+        self._thread: threading.Thread | None = None
         _RUNNING.add(self)
 
     def start(self) -> None:
@@ -65,24 +73,42 @@ class PageServer:
             OutOfThreads: The system cannot start another thread; the socket is closed.
         """
         try:
-            start_thread(self._thread)
+            self.resume()
         except BaseException:
             self._close()
             raise
-        self._bus.own(self._thread)
+        BACKGROUND_THREADS.append(self)
 
     def stop(self) -> None:
-        """Refuse new clients, let answers that have begun take one more second, and close the socket."""
-        with contextlib.suppress(OSError):
-            self._wake.send(b"x")
-        self._thread.join()
+        """Let answers that have begun take one more second, and close the socket."""
+        BACKGROUND_THREADS.remove(self)
+        self.pause()
+        self._close()
+
+    def pause(self) -> None:
+        """Accept no connections, and end all threads; clients that connect wait."""
+        thread, self._thread = self._thread, None
+        if thread is None:
+            return
+        self._wake.send(b"x")
+        thread.join()
+        self._woken.recv(1)
         with self._lock:
             connections = dict(self._connections)
-        for thread in connections.values():
-            thread.join(_DRAIN / max(1, len(connections)))
+        for answering in connections.values():
+            answering.join(_DRAIN / len(connections))
         for connection in connections:
             _shut(connection)
-        self._close()
+        for answering in connections.values():
+            answering.join(_PATIENCE)
+        self._paused()
+
+    def resume(self) -> None:
+        """Accept connections again, in this process or in the daemon that it becomes."""
+        thread = threading.Thread(target=self._serve, name=f"inspector {self.listening.where}", daemon=True)
+        start_thread(thread)
+        self._thread = thread
+        self._bus.own(thread)
 
     def abandon(self) -> None:
         """Close the sockets in a forked child, without removing the file of a Unix socket, which is the parent's."""
@@ -94,6 +120,8 @@ class PageServer:
 
     def _close(self) -> None:
         _RUNNING.discard(self)
+        if self in BACKGROUND_THREADS:  # in a forked child
+            BACKGROUND_THREADS.remove(self)
         with contextlib.suppress(OSError):
             self.listening.close()
         self._wake.close()
@@ -182,6 +210,7 @@ class _Handler(http.server.BaseHTTPRequestHandler):
         self._respond(self._page_server.answer(request))
 
     def _respond(self, response: Response) -> None:
+        self.request_version = self.protocol_version  # of a request that is no HTTP it is 0.9, which has no headers
         self.send_response_only(response.status)
         for name, value in response.headers:
             self.send_header(name, value)
