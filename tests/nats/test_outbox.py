@@ -213,10 +213,11 @@ def test_an_event_that_is_too_big_stays_and_holds_up_no_other(file: Path, server
         connection.commit()
 
         until(lambda: stored(server, "NOTES") == [(small, "small")])
-        until(lambda: refused_of(events, big)[:2] == [1, 2])
+        until(lambda: refused_of(events, big)[:2] == [1, 2] and shop.outbox().failed(connection)[0].attempts >= 2)
         (failed,) = shop.outbox().failed(connection)
         assert (failed.message_id, failed.channel) == (big, "noted")
-        assert failed.attempts >= 1
+        assert failed.attempts >= 2
+        assert failed.retry_at > failed.created_at  # its own pause, since the stream takes other events
         assert "2000" in failed.error and "1048576" in failed.error
         assert sum(big in message for message in logged) == 1
         assert not any(small in message for message in logged)
@@ -241,6 +242,10 @@ def test_events_wait_in_order_while_their_stream_is_full_and_others_are_sent(fil
         connection.commit()
         until(lambda: [one.attempts > 0 for one in shop.outbox().failed(connection)] == [True, True])
         assert "maximum messages exceeded" in shop.outbox().failed(connection)[0].error
+        # The stream is tried again after pauses of 0.5 s, 1 s and so on.
+        began = time.monotonic()
+        until(lambda: shop.outbox().failed(connection)[0].attempts >= 4)
+        assert time.monotonic() - began > 1.0
         assert [one for _, one in stored(server, "NOTES")] == ["a", "b"]
         shop.outbox().add(connection, shop.noted(), "e")
         shop.outbox().add(connection, shop.placed(), 1)

@@ -141,7 +141,7 @@ class Relay:
             if not isinstance(error, (NotStored, Denied)) or not self.link.is_connected:
                 continue  # it is sent again with the next batch
             delay = 0.0
-            if row.position < last_taken.get(row.stream, 0):
+            if row.has_lost_its_place or row.position < last_taken.get(row.stream, 0):
                 # The stream takes other events, so this one must not hold them up.
                 delay = min(_FIRST_DELAY * 2.0 ** min(row.attempts, 16), _LONGEST_DELAY)
             else:

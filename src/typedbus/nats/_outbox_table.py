@@ -55,13 +55,13 @@ SELECT message_id, channel, attempts, error, created_at, retry_at FROM {table} W
 """
 _READ: Final[Mapping[Dialect, str]] = {
     "sqlite": """
-SELECT position, message_id, channel, stream, headers, body, attempts FROM {table}
+SELECT position, message_id, channel, stream, headers, body, attempts, retry_at FROM {table}
 WHERE retry_at <= :now AND stream NOT IN (SELECT value FROM json_each(:paused))
 ORDER BY position LIMIT :batch
 """,
     # A row that an operator changes at this moment is left for later.
     "postgresql": """
-SELECT position, message_id, channel, stream, headers, body, attempts FROM {table}
+SELECT position, message_id, channel, stream, headers, body, attempts, retry_at FROM {table}
 WHERE retry_at <= :now AND stream NOT IN (SELECT json_array_elements_text(CAST(:paused AS JSON)))
 ORDER BY position LIMIT :batch FOR UPDATE SKIP LOCKED
 """,
@@ -82,7 +82,14 @@ _LOCK: Final = "SELECT pg_try_advisory_xact_lock(1416127048, CAST(CAST('{table}'
 
 @attrs.frozen
 class Row:
-    """An event that waits in the table; *position* is its place in the order, *attempts* counts refusals."""
+    """
+    An event that waits in the table.
+
+    Attributes:
+        position: Its place in the order.
+        attempts: How many times it was refused.
+        has_lost_its_place: Whether its stream refused it and took later events.
+    """
 
     position: int
     message_id: str
@@ -91,6 +98,7 @@ class Row:
     headers: Mapping[str, str]
     body: bytes = attrs.field(repr=False)
     attempts: int
+    has_lost_its_place: bool
 
 
 @attrs.frozen
@@ -135,8 +143,8 @@ class Table:
         if self._connection.dialect == "sqlite" or not outcome.rows:
             await self._connection.rollback()
         return [
-            Row(position, message_id, channel, stream, json.loads(headers), bytes(body), attempts)
-            for position, message_id, channel, stream, headers, body, attempts in outcome.rows
+            Row(position, message_id, channel, stream, json.loads(headers), bytes(body), attempts, retry_at > 0)
+            for position, message_id, channel, stream, headers, body, attempts, retry_at in outcome.rows
         ]
 
     async def settle(self, stored: Collection[int], refused: Collection[Refusal]) -> None:
