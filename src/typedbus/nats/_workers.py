@@ -201,19 +201,21 @@ class Tasks(Generic[W]):
             burst = [self._waiting.popleft()]
             loop = asyncio.get_running_loop()
             task = loop.create_task(self._run(burst), name=self._name, context=self._context.copy())
-            self._begin(burst[0], task)
+            burst[0].begin(self._stack_of(task))
             self._running.add(task)
             task.add_done_callback(functools.partial(self._task_ended, burst))
             if self._waiting:
                 self._schedule()  # after the first step of the task, which may handle them
 
-    def _begin(self, work: W, task: asyncio.Task[None]) -> None:
-        work.begin(functools.partial(stack_of_task, task, without=Tasks._run.__code__))
+    @staticmethod
+    def _stack_of(task: asyncio.Task[None]) -> Callable[[], str]:
+        return functools.partial(stack_of_task, task, without=Tasks._run.__code__)
 
     async def _run(self, burst: list[W]) -> None:
         """Handle the message in *burst*, and put the next one in its place, as long as the task can be used again."""
         task = asyncio.current_task()
         assert task is not None
+        stack = self._stack_of(task)
         end = time.monotonic() + _LONGEST_BURST
         while True:
             work = burst[0]
@@ -223,13 +225,16 @@ class Tasks(Generic[W]):
             if not self._waiting or not is_fresh or time.monotonic() > end:
                 return  # `_task_ended` has the message
             burst[0] = self._waiting.popleft()
-            self._begin(burst[0], task)
+            burst[0].begin(stack)
             self._ended(work)
 
     def _is_unchanged(self) -> bool:
         """Return whether the variables of the current context have their first values."""
-        first = self._context
-        return all(value is first.get(variable, _MISSING) for variable, value in contextvars.copy_context().items())
+        first = self._context.get
+        for variable, value in contextvars.copy_context().items():  # noqa: SIM110  # a generator takes twice as long
+            if first(variable, _MISSING) is not value:
+                return False
+        return True
 
     def _task_ended(self, burst: list[W], task: asyncio.Task[None]) -> None:
         self._running.discard(task)
