@@ -135,6 +135,11 @@ def page(figures: Figures, rounds: int) -> str:
             "The server keeps streams in files, with its default interval of fsync.\n"
         ),
         (
+            "typedbus publishes on the event loop, and its listeners are async, as those of nats-py and FastStream are. "
+            "With threads, it publishes from threads, and its listeners are sync; 64 requests in flight are those of 64 threads, "
+            "each of which changes threads twice.\n"
+        ),
+        (
             f"In each of {rounds} rounds every contender ran every scenario once. The figures are the medians of the rounds; "
             "in brackets is the median of the ratios to nats-py in the same round.\n"
         ),
