@@ -176,8 +176,10 @@ class Snapshots:
         return self._own_health
 
     def _containers(self) -> list[Container]:
-        containers: list[object] = [core.container for core in attached_to(self._bus)]
-        return [container for container in containers if isinstance(container, Container)]
+        """Return the containers of the site, then those of the options of `typedbus run`."""
+        attached: list[object] = [core.container for core in attached_to(self._bus)]
+        containers = [container for container in attached if isinstance(container, Container)]
+        return sorted(containers, key=lambda container: type(container).__module__.startswith("typedbus.cli"))
 
     def _count_unreported(self) -> None:
         """Count a change of the state of the bus or of a run for which there was no event."""
@@ -209,7 +211,7 @@ class Snapshots:
 
 def _drawn(graph: Graph) -> dict[str, object]:
     try:
-        svg = graph.svg() if len(graph.nodes) <= LARGEST_DRAWING else None
+        svg = graph.svg() if 0 < len(graph.nodes) <= LARGEST_DRAWING else None
     except NoDrawing:
         svg = None
     return {**attrs.asdict(graph), "svg": svg}

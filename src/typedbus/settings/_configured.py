@@ -27,6 +27,8 @@ S = TypeVar("S", bound=attrs.AttrsInstance)
 
 #: The override that `load` has set for each component; other code may have set an override as well.
 _overrides: Final[weakref.WeakKeyDictionary[Component[Any], object]] = weakref.WeakKeyDictionary()
+#: The entries that set the settings that `load` has loaded for each component.
+_origins: Final[weakref.WeakKeyDictionary[Component[Any], Mapping[Key, Entry]]] = weakref.WeakKeyDictionary()
 
 
 class Section(Generic[S]):
@@ -38,18 +40,14 @@ class Section(Generic[S]):
     def __init__(self, cls: type[S], name: str) -> None:
         self.cls = cls
         self.name = name
-        #: The settings that were read last, and the entries of the sources that set them.
-        self.read: tuple[object, Mapping[Key, Entry]] | None = None
-
-    def keep(self, settings: object, origins: Mapping[Key, Entry]) -> None:
-        """Keep *settings*, and the entries that set those of this section."""
-        self.read = settings, {key: entry for key, entry in origins.items() if key[0] == self.name}
+        #: The entries of the sources that set settings of the section, when it was built last.
+        self.origins: Mapping[Key, Entry] = {}
 
     def __call__(self) -> S:
         reader = Reader(Sources.of_environment())
         settings: Any = reader.section(self.cls, self.name)
         reader.finish()
-        self.keep(settings, reader.origins)
+        self.origins = reader.origins
         return settings  # type: ignore[no-any-return]  # without a fault it is one
 
     def __repr__(self) -> str:
@@ -129,9 +127,8 @@ def load(container: Container, /, *others: Container, sources: Sources) -> None:
     for component in components:
         # Not `Container.override`, whose override ends when its context manager is garbage-collected.
         injector: Any = component
-        section = section_of(component)
-        injector.override(settings[section.name])
-        section.keep(settings[section.name], reader.origins)
+        injector.override(settings[section_of(component).name])
+        _origins[component] = reader.origins
         _overrides[component] = component.overriding
 
 
@@ -159,6 +156,19 @@ def configured_in(container: Container) -> Iterator[Component[Any]]:
     for node in dependencies_first(providers_of(body_of(container).members), declared_needs)[0]:
         if isinstance(node, Component) and isinstance(node.builds, Section):
             yield node
+
+
+def settings_in(component: Component[Any]) -> tuple[object, Mapping[Key, Entry]]:
+    """
+    Return the settings of a component that `configured` has declared, with the entries of the sources that set them.
+
+    They are None if they are not read yet, or overridden.
+    """
+    is_loaded = component.overriding is not None
+    if component.overriding is not _overrides.get(component) or not (is_loaded or component.is_built):
+        return None, {}
+    settings: object = component()
+    return settings, _origins[component] if is_loaded else section_of(component).origins
 
 
 def section_of(component: Component[Any]) -> Section[Any]:

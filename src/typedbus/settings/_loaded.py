@@ -8,7 +8,7 @@ import attrs
 
 from typedbus._container.container import Container
 from typedbus.settings._classes import fields_of, is_hidden, name_of
-from typedbus.settings._configured import configured_in, section_of
+from typedbus.settings._configured import configured_in, section_of, settings_in
 from typedbus.settings._lines import Key, dotted
 from typedbus.settings._sources import Entry
 from typedbus.settings._types import text_of
@@ -36,14 +36,14 @@ def loaded(container: Container, /, *others: Container) -> tuple[LoadedSetting, 
     """
     Return the settings of *container* and *others* that were read, in order of declaration.
 
-    A section that was not needed yet is left out. No value of a secret is in the result.
+    A section that was not needed yet, or is overridden by a test, is left out. No value of a secret is in the result.
     """
     settings: dict[str, LoadedSetting] = {}
     for component in (component for each in (container, *others) for component in configured_in(each)):
-        section = section_of(component)
-        if section.read is not None:
-            instance, origins = section.read
-            settings |= {one.key: one for one in _settings_of(instance, (section.name,), origins, is_secret=False)}
+        instance, origins = settings_in(component)
+        if instance is not None:
+            read = _settings_of(instance, (section_of(component).name,), origins, is_secret=False)
+            settings |= {one.key: one for one in read}
     return tuple(settings.values())
 
 
