@@ -308,6 +308,7 @@ def test_a_bus_that_starts_again_continues_where_it_was(server: NatsServer) -> N
         ({"group": "a" * 250}, "with the channel it is longer than 255 characters"),
         ({"prefetch": 0}, "prefetch=0 cannot be used: pass an int from 1 to 32768"),
         ({"concurrency": 1.5}, "concurrency=1.5 cannot be used"),
+        ({"concurrency": True}, "concurrency=True cannot be used"),
         (
             {"concurrency": 2, "in_order": True},
             "concurrency=2 cannot be used: in_order=True handles one event at a time",
@@ -325,6 +326,7 @@ def test_arguments_that_a_consumer_cannot_use_are_refused(options: dict[str, Any
     ("options", "text"),
     [
         ({"attempts": 0}, "attempts=0 cannot be used: pass an int of at least 1"),
+        ({"attempts": True}, "attempts=True cannot be used"),
         ({"first": -1}, "first=-1 cannot be used: pass a number of seconds of at least 0"),
         ({"first": 5, "longest": 1}, "longest=1 cannot be used: pass a number of seconds of at least 5"),
         ({"ack_wait": 0.01}, "ack_wait=0.01 cannot be used: pass a number of seconds of at least 0.1"),

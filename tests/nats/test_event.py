@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import math
 import threading
 from collections import defaultdict
+from typing import Any
 
 import attrs
 import pytest
@@ -14,6 +16,7 @@ from tests.processes import LIMIT
 
 from typedbus import AsyncChannel, Bus, Channel, Component, Container, LoopError, running
 from typedbus.nats import (
+    DeadLetters,
     EncodeFailed,
     EventPort,
     Link,
@@ -22,6 +25,7 @@ from typedbus.nats import (
     PortFault,
     SchemaFault,
     Stream,
+    StreamFault,
     event,
 )
 
@@ -131,10 +135,20 @@ def test_a_key_that_cannot_be_an_id_is_refused(key: str) -> None:
     assert (caught.value.channel, caught.value.option, caught.value.given) == ("order_placed", "key", key)
 
 
-@pytest.mark.parametrize("option, given", [("deadline", 0), ("deadline", True), ("window", 0), ("window", 1.5)])
+@pytest.mark.parametrize(
+    "option, given", [("deadline", 0), ("deadline", True), ("deadline", math.inf), ("window", 0), ("window", 1.5)]
+)
 def test_an_option_that_is_no_such_number_is_refused(option: str, given: float) -> None:
     with pytest.raises(PortFault, match=f"{option}={given!r}"):
         event(Link(Bus(), ["nats://127.0.0.1:1"]), placed, stream="ORDERS", **{option: given})  # type: ignore[arg-type]
+
+
+@pytest.mark.parametrize("stream", ["", "a.b", 3])
+def test_a_stream_that_has_no_such_name_is_refused_where_it_is_passed(stream: Any) -> None:
+    link = Link(Bus(), ["nats://127.0.0.1:1"])
+    for make in (lambda: event(link, placed, stream=stream), lambda: DeadLetters(link, stream)):
+        with pytest.raises(StreamFault, match="is no name of a stream"):
+            make()
 
 
 def test_a_channel_whose_arguments_cannot_be_sent_is_refused_where_the_port_is_made() -> None:

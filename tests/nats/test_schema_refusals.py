@@ -13,7 +13,8 @@ import attrs
 import msgspec
 import pytest
 
-from typedbus import AsyncChannel, Channel
+from typedbus import AsyncChannel, Bus, Channel
+from typedbus.nats import Consumer, Link, Receiver, Responder, ask, event, gather, signal
 from typedbus.nats._errors import SchemaFault
 from typedbus.nats._schema import schema_of
 
@@ -308,3 +309,49 @@ def test_a_refused_channel_is_refused_again() -> None:
     for _ in range(2):
         with pytest.raises(SchemaFault):
             schema_of(channel)
+
+
+link = Link(Bus(), ["nats://127.0.0.1:1"])
+answered = Channel[[int], int]("answered")
+told = Channel[[int], None]("told")
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: event(link, answered, stream="S"),  # type: ignore[arg-type]
+        lambda: signal(link, answered),  # type: ignore[arg-type]
+        lambda: Consumer(link, link.bus[answered], stream="S", group="g"),  # type: ignore[arg-type]
+        lambda: Receiver(link, link.bus[answered]),  # type: ignore[arg-type]
+    ],
+)
+def test_a_channel_with_a_result_has_no_events_and_no_signals(make: Callable[[], object]) -> None:
+    with pytest.raises(SchemaFault, match="events and signals have no result, and it is <class 'int'>"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: Consumer(link, told, stream="S", group="g"),  # type: ignore[arg-type]
+        lambda: Receiver(link, told),  # type: ignore[arg-type]
+        lambda: Responder(link, told, group="g"),  # type: ignore[arg-type]
+    ],
+)
+def test_a_channel_without_a_bus_is_refused_with_the_remedy(make: Callable[[], object]) -> None:
+    with pytest.raises(SchemaFault, match=r"channel 'told'.* it is no channel of a bus; pass bus\[channel\]"):
+        make()
+
+
+@pytest.mark.parametrize(
+    "make",
+    [
+        lambda: event(link, "told", stream="S"),  # type: ignore[arg-type]
+        lambda: signal(link, "told"),  # type: ignore[arg-type]
+        lambda: ask(link, "told", timeout=1.0),  # type: ignore[arg-type]
+        lambda: gather(link, "told", timeout=1.0),  # type: ignore[arg-type]
+    ],
+)
+def test_a_name_in_place_of_a_channel_is_refused(make: Callable[[], object]) -> None:
+    with pytest.raises(SchemaFault, match=r"'told'.* it is no channel; pass a Channel or an AsyncChannel"):
+        make()

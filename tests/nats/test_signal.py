@@ -388,11 +388,24 @@ def test_a_user_without_permission_is_reported(tmp_path: Path) -> None:
         run(check(server))
 
 
-@pytest.mark.parametrize("most", [0, True, 1.5])
-def test_a_number_of_signals_that_is_none_is_refused(most: int) -> None:
+@pytest.mark.parametrize(
+    ("option", "value", "remedy"),
+    [
+        ("most", 0, "pass a whole number from 1 up"),
+        ("most", True, "pass a whole number from 1 up"),
+        ("most", 1.5, "pass a whole number from 1 up"),
+        # It is a part of a line of the protocol.
+        ("group", "a 1\r\nPUB b 0\r\n", "pass printable ASCII characters without spaces, or None"),
+        ("group", "", "pass printable ASCII characters without spaces, or None"),
+        ("group", 7, "pass printable ASCII characters without spaces, or None"),
+    ],
+)
+def test_an_option_that_a_receiver_cannot_use_is_refused(option: str, value: Any, remedy: str) -> None:
     bus = Bus()
-    with pytest.raises(PortFault, match=f"most={most!r}"):
-        Receiver(Link(bus, ["nats://127.0.0.1:1"]), bus[moved], most=most)
+    options: dict[str, Any] = {option: value}
+    with pytest.raises(PortFault) as fault:
+        Receiver(Link(bus, ["nats://127.0.0.1:1"]), bus[moved], **options)
+    assert str(fault.value) == f"channel {moved.name!r}: {option}={value!r}: {remedy}"
 
 
 def test_a_receiver_receives_again_after_five_restarts_of_the_server(server: NatsServer) -> None:

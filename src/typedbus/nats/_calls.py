@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, Protocol, T
 import attrs
 
 from typedbus._base.errors import LoopError
+from typedbus.nats._arguments import is_seconds
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import Denied, Disconnected, LinkClosed, PortFault, TooLarge
 from typedbus.nats._handover import runs_loop
@@ -127,8 +128,7 @@ class Calls(Generic[T]):
 
     def __attrs_post_init__(self) -> None:
         for option, seconds in ("timeout", self.timeout), ("stall", self.stall):
-            is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-            if seconds is not None and not (is_number and 0 < seconds < float("inf")):
+            if not is_seconds(seconds) and (option == "timeout" or seconds is not None):
                 raise PortFault(self.name, option, seconds, "give a number of seconds above 0")
 
     async def start(self) -> None:

@@ -208,7 +208,8 @@ class Connection:
 
         A server that does not read is cut off. Messages that were not written are dropped.
         """
-        if self._keeping is None:
+        keeping = self._keeping
+        if keeping is None:
             return
         try:
             if within > 0:
@@ -218,9 +219,8 @@ class Connection:
             line, self._line = self._line, None
             if line is not None:
                 self._cut(line, "the link has stopped")
-            if self._keeping is not None:
-                self._keeping.cancel()
-                self._keeping = None
+            keeping.cancel()
+            self._keeping = None
         # A cancellation is ignored by some calls of nats-py; each round ends the next of their waits.
         while rest := {task for task in self._tasks if task is not asyncio.current_task()}:
             for task in rest - self._closing:

@@ -13,13 +13,14 @@ from typedbus._bus.builtin import RUN
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.marks import on
+from typedbus.nats._arguments import is_count
 from typedbus.nats._consumer_config import Position, durable_name
 from typedbus.nats._consuming import Consuming
 from typedbus.nats._dead_letters import dead_subject
 from typedbus.nats._errors import ConsumerFault
 from typedbus.nats._link import Link
 from typedbus.nats._redelivery import Redelivery
-from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._schema import MessageSchema, channel_of, event_schema_of
 from typedbus.nats._streams import Stream, named
 from typedbus.plugins.health import READY, Check
 
@@ -30,7 +31,7 @@ _MOST: Final = 32_768
 
 
 def _count(_consumer: object, field: attrs.Attribute[int], value: int) -> None:
-    if not isinstance(value, int) or not 1 <= value <= _MOST:
+    if not is_count(value) or value > _MOST:
         raise ConsumerFault(field.name, repr(value), f"pass an int from 1 to {_MOST}")
 
 
@@ -64,9 +65,9 @@ class Consumer(Generic[P]):
             up the others until it is handled or is a dead letter.
 
     Raises:
-        SchemaFault: The arguments of the channel cannot be sent.
+        SchemaFault: The arguments of the channel cannot be sent, or its result is not None.
         ConsumerFault: The group or a number cannot be used.
-        StreamFault: At the start, if the stream or the consumer of the server does not fit.
+        StreamFault: *stream* is no name of a stream; at the start, if the stream or the consumer of the server does not fit.
     """
 
     link: Link
@@ -85,7 +86,7 @@ class Consumer(Generic[P]):
     def __attrs_post_init__(self) -> None:
         if self.in_order and self.concurrency > 1:
             raise ConsumerFault("concurrency", repr(self.concurrency), "in_order=True handles one event at a time")
-        self.schema = schema_of(self.bound.channel, self.link.codec)
+        self.schema = event_schema_of(channel_of(self.bound), self.link.codec)
         channel, stream = self.schema.name, named(self.stream).name
         name = durable_name(self.group, channel)
         self.position = Position(

@@ -10,12 +10,13 @@ from typing_extensions import ParamSpec
 
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.channel import Channel
+from typedbus.nats._arguments import is_count, is_seconds, is_word
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER, is_received
 from typedbus.nats._errors import PortFault
 from typedbus.nats._link import Link
 from typedbus.nats._message_ids import new_message_id
 from typedbus.nats._pending import Encoded, Receipt
-from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._schema import MessageSchema, event_schema_of
 from typedbus.nats._sender import Sender
 from typedbus.nats._streams import Stream, named
 from typedbus.nats._tracing import carry
@@ -111,7 +112,7 @@ class EventPort(Generic[P]):
         Raises:
             PortFault: *key* is not 1 to 255 printable ASCII characters without spaces.
         """
-        if not isinstance(key, str) or not 0 < len(key) <= _LONGEST_KEY or not all("!" <= one <= "~" for one in key):
+        if not is_word(key) or len(key) > _LONGEST_KEY:
             remedy = f"a key has 1 to {_LONGEST_KEY} printable ASCII characters without spaces"
             raise PortFault(self.channel, "key", key, remedy)
         return EventPort(self._sender, self._schema, key)
@@ -181,12 +182,14 @@ def event(
         window: How many events may be in flight, from all threads.
 
     Raises:
-        SchemaFault: The arguments of the channel cannot be sent.
+        SchemaFault: The arguments of the channel cannot be sent, or its result is not None.
         PortFault: *deadline* or *window* is no such number.
+        StreamFault: *stream* is no name of a stream.
     """
-    schema = schema_of(channel, link.codec)
-    if isinstance(deadline, bool) or not isinstance(deadline, int | float) or not deadline > 0:
+    schema = event_schema_of(channel, link.codec)
+    if not is_seconds(deadline):
         raise PortFault(schema.name, "deadline", deadline, "give a number of seconds above 0")
-    if isinstance(window, bool) or not isinstance(window, int) or window < 1:
+    if not is_count(window):
         raise PortFault(schema.name, "window", window, "give a whole number from 1 up")
+    named(stream)
     return EventPort(Sender(link, schema.name, schema.fingerprint, stream, deadline, window), schema)

@@ -12,6 +12,7 @@ from typedbus._base.record import Record
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.channel import Channel
 from typedbus.nats._answers import failure_of, is_absent, items, origin_of
+from typedbus.nats._arguments import is_count
 from typedbus.nats._ask import Answer
 from typedbus.nats._calls import Calls
 from typedbus.nats._errors import (
@@ -109,7 +110,7 @@ class GatherPort(Generic[P, R]):
     def __attrs_post_init__(self) -> None:
         self._schema = schema_of(self.channel, self.link.codec)
         expect = self.expect
-        if expect is not None and (not isinstance(expect, int) or isinstance(expect, bool) or expect < 1):
+        if expect is not None and not is_count(expect):
             raise PortFault(self.channel.name, "expect", expect, "give the number of processes that answer, or None")
         self._calls = Calls(
             self.link, self.channel.name, self._schema.fingerprint, self.timeout, self.stall, wants_all=True

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import inspect
-import math
 import re
 from collections.abc import Sequence
 from pathlib import Path
@@ -14,6 +13,7 @@ import attrs
 from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
 from typedbus.nats._addresses import Address, parse, parse_all
+from typedbus.nats._arguments import is_seconds
 from typedbus.nats._codec import Codec
 from typedbus.nats._errors import LinkClosed, LinkFault
 from typedbus.nats._security import TLS, Options, Secrets
@@ -50,7 +50,7 @@ def _servers(servers: Sequence[str] | Server) -> tuple[Address, ...] | Server:
 
 
 def _seconds(_link: object, field: attrs.Attribute[float], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not math.isfinite(value) or value <= 0:
+    if not is_seconds(value):
         raise LinkFault(field.name, f"{value!r} is not a number of seconds above 0")
 
 

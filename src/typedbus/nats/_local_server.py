@@ -14,6 +14,7 @@ import attrs
 from typedbus._base.stopping import Stopping
 from typedbus._bus.builtin import RUN
 from typedbus._channels.marks import on
+from typedbus.nats._arguments import is_count
 from typedbus.nats._server_process import (
     HOST,
     ServerFault,
@@ -39,6 +40,11 @@ def _path(folder: Path | str | None) -> Path | None:
     return None if folder is None else Path(folder)
 
 
+def _port(_server: object, _field: object, value: object) -> None:
+    if not is_count(value, 0) or value >= 1 << 16:
+        raise ServerFault(f"cannot listen on port {value!r}: pass an int from 0 to 65535")
+
+
 @attrs.define(eq=False)
 class LocalServer:
     """
@@ -61,12 +67,12 @@ class LocalServer:
 
     Raises:
         ServerMissing: At the start, if the program is not installed.
-        ServerFault: At the start, if the port or the folder is in use, or if the server ends or is not ready within 10
+        ServerFault: *port* is no number of a port; at the start, if the port or the folder is in use, or if the server ends or is not ready within 10
             seconds; from `watch`, if it has ended; and at the stop, if it had to be killed.
     """
 
     folder: Path | None = attrs.field(default=None, kw_only=True, converter=_path)
-    port: int = attrs.field(default=0, kw_only=True, validator=[attrs.validators.ge(0), attrs.validators.lt(1 << 16)])
+    port: int = attrs.field(default=0, kw_only=True, validator=_port)
     _home: Path | None = attrs.field(init=False, repr=False, default=None)
     #: The descriptor of the locked file; the server has it too, so the folder is locked as long as one of both lives.
     _lock: int | None = attrs.field(init=False, repr=False, default=None)

@@ -17,6 +17,7 @@ from typedbus._base.record import Record
 from typedbus._base.stopping import Stopping
 from typedbus._bus.builtin import ERROR, RUN, WARNING
 from typedbus._channels.marks import on
+from typedbus.nats._arguments import is_count, is_seconds
 from typedbus.nats._databases import (
     AsyncConnection,
     SyncConnection,
@@ -117,12 +118,10 @@ class Outbox:
         if not callable(connect):
             remedy = 'pass a function that opens a connection, such as lambda: sqlite3.connect("shop.db")'
             raise OutboxArgumentError("connect", connect, remedy)
-        every: object = self.every
-        if isinstance(every, bool) or not isinstance(every, (int, float)) or not 0 < every < float("inf"):
-            raise OutboxArgumentError("every", every, "give a number of seconds above 0")
-        batch: object = self.batch
-        if isinstance(batch, bool) or not isinstance(batch, int) or batch < 1:
-            raise OutboxArgumentError("batch", batch, "give a whole number from 1 up")
+        if not is_seconds(self.every):
+            raise OutboxArgumentError("every", self.every, "give a number of seconds above 0")
+        if not is_count(self.batch):
+            raise OutboxArgumentError("batch", self.batch, "give a whole number from 1 up")
 
     def add(self, connection: SyncConnection, port: EventPort[P], /, *_args: P.args, **_kwargs: P.kwargs) -> str:
         """

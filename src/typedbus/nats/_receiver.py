@@ -14,12 +14,13 @@ from typedbus._bus.builtin import ERROR, RUN
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.marks import on
+from typedbus.nats._arguments import is_count, is_word
 from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import DecodeFailed, PortFault
 from typedbus.nats._events import SchemaMismatch
 from typedbus.nats._link import Link
 from typedbus.nats._losses import Losses
-from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._schema import MessageSchema, channel_of, event_schema_of
 from typedbus.nats._serving import Serving, ends_process, is_new, name_of_run, owner_of_threads
 from typedbus.nats._session import Session
 from typedbus.nats._signal import signal_subject
@@ -51,8 +52,8 @@ class Receiver(Generic[P]):
         most: How many signals may wait for the listeners.
 
     Raises:
-        SchemaFault: The arguments of the channel cannot be sent.
-        PortFault: *most* is no such number.
+        SchemaFault: The arguments of the channel cannot be sent, or its result is not None.
+        PortFault: The group or the number cannot be used.
         Denied: From the run, if the server does not let this user subscribe to the signals.
     """
 
@@ -64,10 +65,13 @@ class Receiver(Generic[P]):
     _losses: Losses = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(self.bound.channel, self.link.codec)
-        self._losses = Losses(self._schema.name)
-        if isinstance(self.most, bool) or not isinstance(self.most, int) or self.most < 1:
-            raise PortFault(self._schema.name, "most", self.most, "give a whole number from 1 up")
+        self._schema = event_schema_of(channel_of(self.bound), self.link.codec)
+        name = self._schema.name
+        self._losses = Losses(name)
+        if self.group is not None and not is_word(self.group):
+            raise PortFault(name, "group", self.group, "pass printable ASCII characters without spaces, or None")
+        if not is_count(self.most):
+            raise PortFault(name, "most", self.most, "pass a whole number from 1 up")
 
     @property
     def dropped(self) -> int:

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import math
 from typing import Final
 
 import attrs
 
+from typedbus.nats._arguments import is_count, is_number
 from typedbus.nats._errors import ConsumerFault
 
 #: 2 to this power is the largest factor of a delay; further doubling would overflow.
@@ -39,11 +39,11 @@ class Redelivery:
     ack_wait: float = 30.0
 
     def __attrs_post_init__(self) -> None:
-        if not isinstance(self.attempts, int) or self.attempts < 1:
+        if not is_count(self.attempts):
             raise ConsumerFault("attempts", repr(self.attempts), "pass an int of at least 1")
         for name, least in (("first", 0.0), ("longest", self.first), ("ack_wait", _SHORTEST_WAIT)):
             value = getattr(self, name)
-            if not isinstance(value, int | float) or not least <= value < math.inf:
+            if not is_number(value) or value < least:
                 raise ConsumerFault(name, repr(value), f"pass a number of seconds of at least {least:g}")
 
     @property

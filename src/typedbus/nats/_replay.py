@@ -65,10 +65,16 @@ class DeadLetters:
     Args:
         link: The connection, which must have started.
         stream: The stream, or its name.
+
+    Raises:
+        StreamFault: *stream* is no name of a stream.
     """
 
     link: Link
     stream: Stream | str
+
+    def __attrs_post_init__(self) -> None:
+        named(self.stream)
 
     async def read(self, group: str = "*", *, after: int = 0, most: int = 100) -> list[DeadLetter]:
         """

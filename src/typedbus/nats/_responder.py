@@ -13,10 +13,11 @@ from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.marks import on
 from typedbus.nats._answering import Answering
+from typedbus.nats._arguments import is_count, is_word
 from typedbus.nats._calls import question_subject
 from typedbus.nats._errors import PortFault
 from typedbus.nats._link import Link
-from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._schema import MessageSchema, channel_of, schema_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -65,13 +66,13 @@ class Responder(Generic[P, R]):
     _schema: MessageSchema[P, R] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(self.bound.channel, self.link.codec)
+        self._schema = schema_of(channel_of(self.bound), self.link.codec)
         name, group = self._schema.name, self.group
-        if group is not None and not (isinstance(group, str) and group and all("!" <= one <= "~" for one in group)):
+        if group is not None and not is_word(group):
             raise PortFault(name, "group", group, "pass printable ASCII characters without spaces, or None")
-        if self.concurrency is not None and not _is_count(self.concurrency, 1):
+        if self.concurrency is not None and not is_count(self.concurrency):
             raise PortFault(name, "concurrency", self.concurrency, "pass a whole number from 1 up, or None")
-        if not _is_count(self.most, 0):
+        if not is_count(self.most, 0):
             raise PortFault(name, "most", self.most, "pass a whole number from 0 up")
 
     @on(RUN)
@@ -86,7 +87,3 @@ class Responder(Generic[P, R]):
             self.most,
         )
         await answering.run(stopping, question_subject(self.link.prefix, self._schema.name), self.group or "")
-
-
-def _is_count(value: object, least: int) -> bool:
-    return isinstance(value, int) and not isinstance(value, bool) and value >= least

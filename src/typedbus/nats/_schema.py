@@ -6,6 +6,7 @@ import copy
 import inspect
 import re
 import threading
+import types
 import weakref
 from collections.abc import Callable, Mapping, Sequence
 from inspect import Parameter
@@ -15,7 +16,9 @@ import attrs
 import msgspec
 from typing_extensions import ParamSpec
 
+from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.async_channel import AsyncChannel
+from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, Channel
 from typedbus.nats._codec import Codec, Forms
 from typedbus.nats._compiled import decoder, encoder, result_decoder
@@ -83,14 +86,49 @@ def schema_of(channel: Channel[P, R] | AsyncChannel[P, R], codec: Codec | None =
         codec: For types that are refused without it, such as `CattrsCodec`.
 
     Raises:
-        SchemaFault: Its name, a parameter or its result cannot be sent.
+        SchemaFault: It is no channel, or its name, a parameter or its result cannot be sent.
     """
+    if not isinstance(channel, Channel | AsyncChannel):
+        raise SchemaFault(repr(channel), "", "it is no channel; pass a Channel or an AsyncChannel")
     with _LOCK:
         schemas = _SCHEMAS.setdefault(channel, {})
         schema = schemas.get(codec)
         if schema is None:
             schema = schemas[codec] = _made(channel, codec)
         return cast("MessageSchema[P, R]", schema)
+
+
+def event_schema_of(channel: Channel[P, None] | AsyncChannel[P, None], codec: Codec | None) -> MessageSchema[P, None]:
+    """
+    Return the schema of the messages of *channel*, which have no answer.
+
+    Raises:
+        SchemaFault: As for `schema_of`, or its result is not None.
+    """
+    schema = schema_of(channel, codec)
+    signature = channel.signature()
+    result = None if signature is None else signature.return_annotation
+    if result not in (None, types.NoneType):
+        raise SchemaFault(
+            schema.name,
+            "the result",
+            f"events and signals have no result, and it is {result}; declare -> None, or use ask",
+        )
+    return schema
+
+
+def channel_of(bound: BoundChannel[P, R] | AsyncBoundChannel[P, R]) -> Channel[P, R] | AsyncChannel[P, R]:
+    """
+    Return the channel of *bound*.
+
+    Raises:
+        SchemaFault: It is not the channel of a bus.
+    """
+    given: object = bound  # a program may have no type checker
+    if isinstance(given, BoundChannel | AsyncBoundChannel):
+        return bound.channel
+    name = given.name if isinstance(given, Channel | AsyncChannel) else repr(given)
+    raise SchemaFault(name, "", "it is no channel of a bus; pass bus[channel], or bus.provided[channel] in a container")
 
 
 def _made(channel: AnyChannel, codec: Codec | None) -> MessageSchema[..., Any]:
@@ -115,8 +153,8 @@ def _made(channel: AnyChannel, codec: Codec | None) -> MessageSchema[..., Any]:
     if signature.return_annotation is inspect.Signature.empty:
         raise SchemaFault(name, "the result", "it has no annotation; write -> None, or the type of the result")
     result: Any = signature.return_annotation
-    types = {parameter.name: parameter.annotation for parameter in parameters}
-    forms = None if codec is None else codec.bind(name, {**types, "return": result})
+    annotations = {parameter.name: parameter.annotation for parameter in parameters}
+    forms = None if codec is None else codec.bind(name, {**annotations, "return": result})
     if forms is None:
         return _plain_schema(name, parameters, result)
     return _coded_schema(name, parameters, forms)

@@ -18,7 +18,7 @@ from typedbus.nats._errors import LinkClosed, TooLarge
 from typedbus.nats._headers import size_of
 from typedbus.nats._link import Link
 from typedbus.nats._losses import Losses
-from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._schema import MessageSchema, event_schema_of
 from typedbus.nats._session import Session
 
 P = ParamSpec("P")
@@ -195,7 +195,7 @@ def signal(link: Link, channel: Channel[P, None] | AsyncChannel[P, None]) -> Sig
     The publish itself calls no listener; a receiver in this process does.
 
     Raises:
-        SchemaFault: The arguments of the channel cannot be sent.
+        SchemaFault: The arguments of the channel cannot be sent, or its result is not None.
     """
-    schema = schema_of(channel, link.codec)
+    schema = event_schema_of(channel, link.codec)
     return SignalPort(link, schema, signal_subject(link.prefix, schema.name), Losses(schema.name))

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import asyncio
-import math
 from typing import Any, Final, Literal
 
 import attrs
@@ -12,6 +11,7 @@ from nats.js.api import DiscardPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import APIError, NotFoundError
 
 from typedbus._base.failures import error_text
+from typedbus.nats._arguments import is_count, is_seconds, is_word
 from typedbus.nats._connection import Connection
 from typedbus.nats._errors import StreamFault
 
@@ -24,10 +24,12 @@ _NO_JETSTREAM: Final = (10076, 10039)
 _ENABLE: Final = "JetStream is not enabled: write 'jetstream {}' in the configuration of the server, or of the account"
 #: The first code of the errors that are not the fault of the request, such as that of an election.
 _SERVER_ERROR: Final = 500
+#: The characters that have a meaning in a subject, or in the name of a file.
+_FORBIDDEN: Final = frozenset('.*>/\\"')
 
 
 def _stream_name(_stream: object, _field: object, value: str) -> None:
-    if not isinstance(value, str) or not value or not all("!" <= one <= "~" and one not in '.*>/\\"' for one in value):
+    if not is_word(value) or not _FORBIDDEN.isdisjoint(value):
         raise StreamFault(
             value, "is no name of a stream: use printable ASCII without spaces, '.', '*', '>', '/', '\\' and '\"'"
         )
@@ -36,8 +38,7 @@ def _stream_name(_stream: object, _field: object, value: str) -> None:
 def _amount(stream: Stream, field: attrs.Attribute[Any], value: object) -> None:
     if value is None and field.default is None:
         return
-    kinds = (int, float) if "float" in str(field.type) else (int,)
-    if isinstance(value, bool) or not isinstance(value, kinds) or not 0 < value < math.inf:
+    if not (is_seconds(value) if "float" in str(field.type) else is_count(value)):
         raise StreamFault(stream.name, f"{field.name}={value!r} is not a number above 0")
 
 
@@ -97,8 +98,13 @@ class Stream:
 
 
 def named(stream: Stream | str) -> Stream:
-    """Return *stream*, or the `Stream` of this name."""
-    return Stream(stream) if isinstance(stream, str) else stream
+    """
+    Return *stream*, or the `Stream` of this name.
+
+    Raises:
+        StreamFault: It is neither a stream nor its name.
+    """
+    return stream if isinstance(stream, Stream) else Stream(stream)
 
 
 async def ensure(
