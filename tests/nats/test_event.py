@@ -26,7 +26,10 @@ from typedbus.nats import (
     SchemaFault,
     Stream,
     StreamFault,
+    ask,
     event,
+    gather,
+    signal,
 )
 
 
@@ -243,3 +246,16 @@ def test_a_local_publish_is_forwarded_to_the_stream(server: NatsServer) -> None:
             assert await stored(server) == [body(1), body(2)]
 
     run(check())
+
+
+def test_the_repr_of_a_port_names_its_channel_and_has_no_message() -> None:
+    link = Link(Bus(), ["nats://user:secret@127.0.0.1:1"])
+    question = Channel[[int], int]("quote_wanted")
+    assert [repr(port) for port in (event(link, placed, stream="ORDERS"), signal(link, placed))] == [
+        "<EventPort 'order_placed' on stream 'ORDERS'>",
+        "<SignalPort 'order_placed'>",
+    ]
+    assert [repr(port) for port in (ask(link, question, timeout=1.0), gather(link, question, timeout=1.0))] == [
+        "<AskPort 'quote_wanted'>",
+        "<GatherPort 'quote_wanted'>",
+    ]

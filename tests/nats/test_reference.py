@@ -12,7 +12,7 @@ import pytest
 import typedbus.nats
 
 PAGE = Path(__file__).parents[2] / "docs" / "nats.md"
-SIGNATURES = re.findall(r"^- \*\*`(\w+)`\*\* `(\(.*\))`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
+SIGNATURES = re.findall(r"^- \*\*`(\w+)`\*\* `(\([^`]*\))`", PAGE.read_text(encoding="utf-8"), re.MULTILINE)
 
 
 @pytest.mark.parametrize(("name", "shown"), SIGNATURES, ids=[name for name, _ in SIGNATURES])
@@ -35,3 +35,9 @@ def test_a_signature_has_the_parameters_and_the_defaults(name: str, shown: str) 
     # attrs shows no default that a function makes.
     real = {one.name: repr(one.default) for one in parameters if one.default is not one.empty}
     assert defaults == {name: defaults[name] if value == "NOTHING" else value for name, value in real.items()}
+
+
+def test_each_public_name_is_explained() -> None:
+    page = PAGE.read_text(encoding="utf-8")
+    explained = re.findall(r"^(?:- \*\*|\| )`(\w+)`", page, re.MULTILINE)
+    assert sorted(set(typedbus.nats.__all__) - set(explained)) == []

@@ -61,7 +61,7 @@ def ask(link: Link, channel: Channel[P, R] | AsyncChannel[P, R], *, timeout: flo
     return AskPort(link, channel, timeout)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class AskPort(Generic[P, R]):
     """
     Asks one listener of a channel in another process; `ask` makes it, and a container starts it after its link.
@@ -77,15 +77,23 @@ class AskPort(Generic[P, R]):
         timeout: How many seconds each call waits for an answer.
     """
 
-    link: Link
-    channel: Channel[P, R] | AsyncChannel[P, R]
+    _link: Link
+    _channel: Channel[P, R] | AsyncChannel[P, R]
     timeout: float
-    _schema: MessageSchema[P, R] = attrs.field(init=False, repr=False)
-    _calls: Calls[Asked[R]] = attrs.field(init=False, repr=False)
+    _schema: MessageSchema[P, R] = attrs.field(init=False)
+    _calls: Calls[Asked[R]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(self.channel, self.link.codec)
-        self._calls = Calls(self.link, self.channel.name, self._schema.fingerprint, self.timeout)
+        self._schema = schema_of(self._channel, self._link.codec)
+        self._calls = Calls(self._link, self.channel, self._schema.fingerprint, self.timeout)
+
+    def __repr__(self) -> str:
+        return f"<AskPort {self.channel!r}>"
+
+    @property
+    def channel(self) -> str:
+        """The name of the channel."""
+        return self._schema.name
 
     async def start(self) -> None:
         """Begin to use the connection of the link."""
@@ -124,15 +132,15 @@ class AskPort(Generic[P, R]):
     def received(self, message: Message) -> Asked[R]:
         """Return the outcome of a call with the answer *message*."""
         if is_absent(message):
-            return NoListener(self.channel.name)
+            return NoListener(self.channel)
         kind = (message.headers or {}).get(REPLY_HEADER, "ok")
         if kind == "ok":
             try:
                 return Answer(self._schema.decode_result(message.data), origin_of(message))
             except DecodeFailed as error:
-                return Unreadable(self.channel.name, "answer", error.problem, origin_of(message))
-        return failure_of(self.channel.name, kind, message)
+                return Unreadable(self.channel, "answer", error.problem, origin_of(message))
+        return failure_of(self.channel, kind, message)
 
     def expired(self) -> Asked[R]:
         """Return the outcome of a call without an answer."""
-        return RemoteTimeout(self.channel.name, self.timeout)
+        return RemoteTimeout(self.channel, self.timeout)

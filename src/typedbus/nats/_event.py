@@ -26,7 +26,7 @@ P = ParamSpec("P")
 _LONGEST_KEY: Final = 255
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class EventPort(Generic[P]):
     """
     Stores the arguments of each publish in a stream; `event` makes it.
@@ -47,6 +47,9 @@ class EventPort(Generic[P]):
     _sender: Sender
     _schema: MessageSchema[P, None]
     _key: str | None = None
+
+    def __repr__(self) -> str:
+        return f"<EventPort {self.channel!r} on stream {self.stream!r}>"
 
     @property
     def channel(self) -> str:

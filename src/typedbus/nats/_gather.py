@@ -81,7 +81,7 @@ def gather(
     return GatherPort(link, channel, timeout, expect, stall)
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class GatherPort(Generic[P, R]):
     """
     Asks the listeners of a channel in all processes; `gather` makes it, and a container starts it after its link.
@@ -99,22 +99,30 @@ class GatherPort(Generic[P, R]):
         stall: How many seconds a call waits for another answer after each one; None for no such limit.
     """
 
-    link: Link
-    channel: Channel[P, R] | AsyncChannel[P, R]
+    _link: Link
+    _channel: Channel[P, R] | AsyncChannel[P, R]
     timeout: float
     expect: int | None
     stall: float | None
-    _schema: MessageSchema[P, R] = attrs.field(init=False, repr=False)
-    _calls: Calls[Gathering[R]] = attrs.field(init=False, repr=False)
+    _schema: MessageSchema[P, R] = attrs.field(init=False)
+    _calls: Calls[Gathering[R]] = attrs.field(init=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(self.channel, self.link.codec)
+        self._schema = schema_of(self._channel, self._link.codec)
         expect = self.expect
         if expect is not None and not is_count(expect):
-            raise PortFault(self.channel.name, "expect", expect, "give the number of processes that answer, or None")
+            raise PortFault(self.channel, "expect", expect, "give the number of processes that answer, or None")
         self._calls = Calls(
-            self.link, self.channel.name, self._schema.fingerprint, self.timeout, self.stall, wants_all=True
+            self._link, self.channel, self._schema.fingerprint, self.timeout, self.stall, wants_all=True
         )
+
+    def __repr__(self) -> str:
+        return f"<GatherPort {self.channel!r}>"
+
+    @property
+    def channel(self) -> str:
+        """The name of the channel."""
+        return self._schema.name
 
     async def start(self) -> None:
         """Begin to use the connection of the link."""
@@ -134,7 +142,7 @@ class GatherPort(Generic[P, R]):
             LoopError: The caller runs on another event loop.
             TooLarge: The server does not allow a message of this size.
         """
-        collector = _Collector(self.channel.name, self._schema, self.expect)
+        collector = _Collector(self.channel, self._schema, self.expect)
         return await self._calls.awaited("gather", collector, self._schema.encode(*args, **kwargs))
 
     def gather_from_thread(self, /, *args: P.args, **kwargs: P.kwargs) -> Gathering[R]:
@@ -147,7 +155,7 @@ class GatherPort(Generic[P, R]):
             LoopError: An event loop runs in this thread.
             TooLarge: The server does not allow a message of this size.
         """
-        collector = _Collector(self.channel.name, self._schema, self.expect)
+        collector = _Collector(self.channel, self._schema, self.expect)
         return self._calls.blocked("gather", collector, self._schema.encode(*args, **kwargs))
 
 

@@ -36,7 +36,7 @@ def signal_subject(prefix: str, channel: str) -> str:
     return f"{prefix}.signal.{channel}"
 
 
-@attrs.define(eq=False)
+@attrs.define(eq=False, repr=False)
 class SignalPort(Generic[P]):
     """
     Sends the arguments of each publish to all processes with a `Receiver` for the channel; `signal` makes it.
@@ -61,6 +61,9 @@ class SignalPort(Generic[P]):
     #: The signals of other threads, until the loop takes them.
     _handed: collections.deque[tuple[bytes, dict[str, str] | None]] = attrs.field(init=False, factory=collections.deque)
     _is_scheduled: bool = attrs.field(init=False, default=False)
+
+    def __repr__(self) -> str:
+        return f"<SignalPort {self.channel!r}>"
 
     @property
     def channel(self) -> str:
