@@ -196,7 +196,9 @@ def test_threads_have_a_stack_and_an_owner(client: Client) -> None:
 class Poller:
     @on(RUN)
     async def poll(self, stopping: Stopping) -> None:
-        await asyncio.create_task(self.wait(), name="poll <i>")
+        task = asyncio.create_task(self.wait(), name="poll <i>")
+        await stopping.until_set()
+        task.cancel()
 
     async def wait(self) -> None:
         await asyncio.sleep(60)

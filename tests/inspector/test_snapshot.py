@@ -96,6 +96,23 @@ def test_components_have_their_class_outcome_and_durations() -> None:
     assert (rows["Shop.bus"]["outcome"], rows["Shop.bus"]["construct"]) == ("started", None)
 
 
+def test_components_without_an_event_are_shown_as_declared() -> None:
+    """They come before the inspector in the start: built, or not enabled."""
+
+    class Early(Container):
+        bus = Component(Bus)
+        desk = Component(Desk, bus.provided)
+        off = Component(Stock).enabled(False, reason="no stock here")
+        inspector = Component(Inspector, bus.provided, token=TOKEN)
+
+    with running(Early()) as early:
+        rows = {row["path"]: row for row in Client.of(early.inspector()).snapshot()["components"]}
+
+    assert (rows["Early.off"]["outcome"], rows["Early.off"]["state"]) == ("disabled", "disabled")
+    assert "no stock here" in rows["Early.off"]["reason"]
+    assert (rows["Early.desk"]["outcome"], rows["Early.desk"]["needs"]) == ("started", ["Early.bus"])
+
+
 def test_channels_have_their_declaration() -> None:
     """The signature is that of a listener, and the module the one that assigns the channel."""
     with running(Shop()) as shop:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import json
 import linecache
 import re
 import sys
@@ -22,47 +24,54 @@ _SHARE: Final = 0.95
 
 
 class Channels:
-    """The rows of the channels of a bus; what does not change of a channel is computed once."""
+    """
+    The rows of the channels of a bus, as JSON.
+
+    What does not change of a channel is written once: a page asks for all channels each second.
+    """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._bound: Mapping[object, AnyBoundChannel] = parts_of(bus).registry.bound
-        self._known: weakref.WeakKeyDictionary[AnyChannel, dict[str, object]] = weakref.WeakKeyDictionary()
+        self._numbers = itertools.count(1)
+        self._known: weakref.WeakKeyDictionary[AnyChannel, tuple[int, str]] = weakref.WeakKeyDictionary()
 
     def bound(self) -> list[AnyChannel]:
         """Return the channels of the bus, without those on which it publishes itself."""
         return [channel for channel in self._bus.channels if channel not in LIFECYCLE_CHANNELS and channel is not RUN]
 
-    def rows(self, current: Current | None, unfolded: Collection[int] = ()) -> list[dict[str, object]]:
+    def rows(self, current: Current | None, unfolded: Collection[int] = ()) -> str:
         """Return a row for each channel, with figures if there are *current* ones, and with the *unfolded* listeners."""
         channels = self.bound()
         self._learn(channels)
-        return [self._row(channel, current, unfolded) for channel in channels]
+        return f"[{','.join([self._row(channel, current, unfolded) for channel in channels])}]"
 
-    def _row(self, channel: AnyChannel, current: Current | None, unfolded: Collection[int]) -> dict[str, object]:
-        known, bound = self._known[channel], self._bound[channel]
-        row = {**known, "listeners": bound.listener_count}
+    def _row(self, channel: AnyChannel, current: Current | None, unfolded: Collection[int]) -> str:
+        (number, known), bound = self._known[channel], self._bound[channel]
         stats = None if current is None else current.stats.get(channel)
-        if stats is None or current is None:
-            row |= _UNKNOWN
-        else:
+        figures = _UNKNOWN
+        if stats is not None and current is not None:
             durations = stats.durations
-            row["publishes"], row["rate"] = stats.publishes, current.rate(channel)
-            row["mean"] = durations.mean if durations is not None and stats.publishes else None
-            row["p95"] = None if durations is None else _at_share(durations)
-            row["failures"], row["last"] = stats.failures, current.last(channel)
-        row["of"] = None
-        if known["id"] in unfolded:
-            figures = {} if stats is None else stats.listeners
-            row["of"] = [_listener(one, figures.get(one.name)) for one in bound.subscriptions]
-        return row
+            has_any = durations is not None and durations.count > 0
+            figures = (
+                f'"publishes":{stats.publishes},"rate":{_text(current.rate(channel))},'
+                f'"mean":{_text(durations.mean if durations is not None and has_any else None)},'
+                f'"p95":{_text(None if durations is None else _at_share(durations))},'
+                f'"failures":{stats.failures},"last":{_text(current.last(channel))}'
+            )
+        of = "null"
+        if number in unfolded:
+            by_name = {} if stats is None else stats.listeners
+            of = json.dumps([_listener(one, by_name.get(one.name)) for one in bound.subscriptions])
+        return f'{known},"listeners":{bound.listener_count},{figures},"of":{of}}}'
 
     def _learn(self, channels: Iterable[AnyChannel]) -> None:
         new = [channel for channel in channels if channel not in self._known]
         modules = _modules_of(new)
         for channel in new:
-            self._known[channel] = {
-                "id": len(self._known) + 1,
+            number = next(self._numbers)
+            known = {
+                "id": number,
                 "name": channel.name,
                 "module": modules.get(channel, ""),
                 "signature": signature_text(channel),
@@ -70,9 +79,14 @@ class Channels:
                 "is_async": channel.is_async,
                 "deprecated": channel.deprecated,
             }
+            self._known[channel] = number, json.dumps(known)[:-1]
 
 
-_UNKNOWN: Final[dict[str, object]] = dict.fromkeys(("publishes", "rate", "mean", "p95", "failures", "last"))
+_UNKNOWN: Final = ",".join(f'"{key}":null' for key in ("publishes", "rate", "mean", "p95", "failures", "last"))
+
+
+def _text(number: float | None) -> str:
+    return "null" if number is None else repr(number)
 
 
 def _listener(subscription: Subscription, stats: ListenerStats | None) -> dict[str, object]:

@@ -14,6 +14,7 @@ from typedbus._channels.subscriptions import AnyBoundChannel
 from typedbus._container.component import Component
 from typedbus._container.core import attached_to
 from typedbus._container.descriptions import class_of
+from typedbus._container.providers import reached
 from typedbus.inspector._journal import Journal
 from typedbus.report import ComponentRecord, Outcome
 
@@ -34,7 +35,8 @@ class Components:
     def __init__(self, bus: Bus, journal: Journal) -> None:
         self._bus = bus
         self._journal = journal
-        #: The names of the classes by path, and the number of starts and containers for which they were read.
+        #: The components and the names of their classes by path, and the number of starts and containers at that time.
+        self._components: dict[str, Component[object]] = {}
         self._classes: dict[str, str] = {}
         self._read_for: tuple[int, ...] = ()
 
@@ -52,30 +54,54 @@ class Components:
         now = self._bus.clock.now()
         paths = dict.fromkeys([*classes, *records, *runs])
         state = self._bus.state
-        return [
-            {
-                "path": path,
-                "class": classes.get(path, ""),
-                **_start(records.get(path), record.outcome),
-                "state": _state(states.get(path, "not started"), state),
-                "error": errors.get(path),
-                "listens": listens.get(path, []),
-                "run": _run(_worst(runs[path]), now) if path in runs else None,
-                "runs": [_run(run, now) for run in runs.get(path, ())],
-            }
-            for path in paths
-        ]
+        rows: list[dict[str, object]] = []
+        for path in paths:
+            start = _start(records[path]) if path in records else self._unseen(path, record.outcome)
+            is_disabled = start["outcome"] == Outcome.DISABLED.value
+            rows.append(
+                {
+                    "path": path,
+                    "class": classes.get(path, ""),
+                    **start,
+                    "state": "disabled" if is_disabled else _state(states.get(path, "not started"), state),
+                    "error": errors.get(path),
+                    "listens": listens.get(path, []),
+                    "run": _run(_worst(runs[path]), now) if path in runs else None,
+                    "runs": [_run(run, now) for run in runs.get(path, ())],
+                }
+            )
+        return rows
+
+    def _unseen(self, path: str, outcome: Outcome) -> dict[str, object]:
+        """Return the columns of a start for a component of which the inspector has seen no event."""
+        component = self._components.get(path)
+        needs: list[str] = []
+        reason = ""
+        if outcome is not Outcome.STARTED:
+            outcome = Outcome.NOT_STARTED
+        if component is not None:
+            found = reached(component, lambda node: isinstance(node, Component))
+            needs = list({need.path: None for need, is_lazy, _ in found if isinstance(need, Component) and not is_lazy})
+            is_enabled, reason = component.participation(is_foreseen=True)
+            if is_enabled is False or (outcome is Outcome.STARTED and is_enabled is None and not component.is_built):
+                outcome = Outcome.DISABLED
+            else:
+                reason = ""
+        return {
+            "outcome": outcome.value,
+            "reason": reason,
+            "needs": needs,
+            "after": [],
+            "construct": None,
+            "start": None,
+        }
 
     def _declared(self) -> dict[str, str]:
         cores = attached_to(self._bus)
         key = (self._journal.starts, *map(id, cores))
         if key != self._read_for:
-            self._classes = {
-                component.path: _class_name(component)
-                for core in cores
-                for component in core.components
-                if isinstance(component, Component)
-            }
+            self._components = {component.path: component for core in cores for component in core.components}
+            self._classes = {path: _class_name(component) for path, component in self._components.items()}
             self._read_for = key
         return self._classes
 
@@ -110,10 +136,7 @@ def _state(state: str, of_bus: State) -> str:
     return state
 
 
-def _start(record: ComponentRecord | None, of_bus: Outcome) -> dict[str, object]:
-    if record is None:  # it was built before, as a bus is
-        outcome = of_bus.value if of_bus is Outcome.STARTED else Outcome.NOT_STARTED.value
-        return {"outcome": outcome, "reason": "", "needs": [], "after": [], "construct": None, "start": None}
+def _start(record: ComponentRecord) -> dict[str, object]:
     return {
         "outcome": record.outcome.value,
         "reason": record.reason,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import datetime as dt
 import functools
+import json
 import os
 import sys
 import threading
@@ -64,7 +65,7 @@ class Snapshots:
         self._channels = Channels(bus)
         self._components = Components(bus, journal)
         #: The rows of components as they were after the event of that number.
-        self._rows: tuple[int, list[dict[str, object]]] = (-1, [])
+        self._rows: tuple[int, str] = (-1, "")
         #: The state of the bus and the runs, of whose changes there are no events, at the last request.
         self._unreported: object = None
         self._graph: tuple[tuple[int, ...], Response] | None = None
@@ -90,21 +91,23 @@ class Snapshots:
         events, lost_events = journal.events(since)
         lines, lost_lines = journal.lines(since) if "log" in opened else ([], 0)
         unfolded = {number for text in query.get("of", "").split(",") if (number := _number(text)) is not None}
-        return with_json(
+        has_rows = since < components_seq
+        rest = json.dumps(
             {
                 "format": FORMAT,
                 "seq": seq,
                 "now": _iso(time.time()),
                 "bus": self._state(),
                 "process": _process(),
-                "components": self._component_rows(components_seq) if since < components_seq else None,
-                "channels": self._channels.rows(current, unfolded) if has_figures or since < events_seq else None,
                 "events": [{"seq": number, **attrs.asdict(one), "at": _iso(one.at)} for number, one in events],
                 "failures": [_failure(one) for one in journal.failures(since)],
                 "log": [{"seq": number, **attrs.asdict(one), "at": _iso(one.at)} for number, one in lines],
                 "lost": {"events": lost_events if since else 0, "log": lost_lines if since else 0},
             }
         )
+        components = self._component_rows(components_seq) if has_rows else "null"
+        channels = self._channels.rows(current, unfolded) if has_figures or since < events_seq else "null"
+        return with_text_of_json(f'{rest[:-1]},"components":{components},"channels":{channels}}}')
 
     def failure(self, _query: Query, rest: str, /) -> Response:
         """Answer ``failures/ID``."""
@@ -192,10 +195,10 @@ class Snapshots:
             self._unreported = unreported
             self._journal.touch()
 
-    def _component_rows(self, seq: int) -> list[dict[str, object]]:
+    def _component_rows(self, seq: int) -> str:
         number, rows = self._rows
         if number != seq:
-            rows = self._components.rows()
+            rows = json.dumps(self._components.rows())
             self._rows = (seq, rows)
         return rows
 
