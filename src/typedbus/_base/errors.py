@@ -128,11 +128,19 @@ class HookTimeout(StructuredError, TimeoutError):
     waiting: tuple[str, ...]
     outcome: Literal["left behind", "cancelled", "loop blocked"] = "left behind"
 
-    def __str__(self) -> str:
+    @property
+    def _until(self) -> str:
         whose = {"hook": "its limit is", "component": "the limit of its component is"}.get(
             self.scope, f"the limit of the whole {self.scope} is"
         )
-        until = "and waiting was interrupted again" if self.limit is None else f"{whose} {self.limit:g} s"
+        return "and waiting was interrupted again" if self.limit is None else f"{whose} {self.limit:g} s"
+
+    @property
+    def verdict(self) -> str:
+        """One short line: how long it had been running, and which limit has ended it."""
+        return f"given up after {self.seconds:.2f} s, {self._until}"
+
+    def __str__(self) -> str:
         names = ", ".join(self.waiting[:_NAMED]) + (
             f" and {len(self.waiting) - _NAMED} more" if len(self.waiting) > _NAMED else ""
         )
@@ -140,7 +148,7 @@ class HookTimeout(StructuredError, TimeoutError):
         waiting = f"; {names} {verb} for it" if names else ""
         return (
             f"{self.path} has not returned from {self.hook} ({self.place}) after {self.seconds:.2f} s, "
-            f"{until}{waiting}; {_STACK_HEADINGS[self.outcome]}:\n{self.stack.rstrip()}"
+            f"{self._until}{waiting}; {_STACK_HEADINGS[self.outcome]}:\n{self.stack.rstrip()}"
         )
 
 

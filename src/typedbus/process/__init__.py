@@ -148,6 +148,7 @@ def serve(
 def _serve(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
     """Start *bus*, serve until it exits, and return the exit status."""
     status = OK
+    failures: list[BaseException] = []
     with contextlib.ExitStack() as resources:
         console = resources.enter_context(messages.console(bus))
         is_replaced = bus.replacement is None
@@ -171,23 +172,28 @@ def _serve(bus: Bus, messages: Messages, *, tracebacks: bool) -> int:
         except StartCancelled:
             parts_of(bus).main_loop.end()
         except Exception as error:
+            failures.append(error)
             status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
             # A restart may have been requested, which this must not undo.
             parts_of(bus).main_loop.end()
         except BaseException as error:
+            failures.append(error)
             status = _report(error, NOT_STARTED, messages, tracebacks=tracebacks)
             bus.request_exit()
         deliver()
         try:
             bus.block()
         except BaseException as error:
+            failures.append(error)
             status = _report(error, status or SOFTWARE, messages, tracebacks=tracebacks)
             if any(isinstance(member, StillRunning) for member in _members(error)):
                 # An interpreter that ends joins every thread, and would hang as well.
                 drop_kept()
+                console.conclude(failures)
                 _end(status)
         finally:
             release()
+        console.conclude(failures)
     return status
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from types import TracebackType
 from typing import Protocol, Self, TextIO
 
@@ -25,6 +26,9 @@ class Output(Protocol):
 
     def log(self, message: str, level: int) -> None:
         """Write *message*."""
+
+    def conclude(self, errors: Sequence[BaseException]) -> None:
+        """Write what failed, if this was too far above to be found; `run` has printed *errors*."""
 
     def close(self) -> None:
         """End what `show` has begun; nothing else is written until the next call of `show`."""
@@ -62,6 +66,10 @@ class Console:
     def restoring(self) -> bytes:
         """The bytes that restore the terminal, for a signal handler, which can only write."""
         return self._output.restoring
+
+    def conclude(self, errors: Sequence[BaseException]) -> None:
+        """End the output of a program that ends with *errors*, which have been printed."""
+        self._output.conclude(errors)
 
     # `typedbus.plugins.logs` identifies the console by the name of this listener.
     def show(self, event: LifecycleEvent, /) -> None:

@@ -64,9 +64,9 @@ class Display:
         """The bytes that clear the status line and show the cursor, for a signal handler, which can only write."""
         return _ERASE + _SHOW if self._is_active else b""
 
-    def line(self, word: str, style: str, rest: str) -> None:
-        """Write a line: *word* in *style*, and the *rest*."""
-        text = self._ansi(Text.assemble((word, style), rest))
+    def line(self, word: str, style: str, rest: str, rest_style: str = "") -> None:
+        """Write a line: *word* in *style*, and the *rest* in *rest_style*."""
+        text = self._ansi(Text.assemble((word, style), (rest, rest_style)))
         if not self._is_active:
             self._stream.write(text)
             self._stream.flush()
@@ -75,9 +75,9 @@ class Display:
             self._is_broken = False
             self._write(_ERASE + self._bytes_of(text) + self._status_line)
 
-    def show(self, text: str) -> None:
-        """Show *text*, cut to the width of the terminal, as the status line."""
-        line = Text(text, "bold")
+    def show(self, text: str, style: str) -> None:
+        """Show *text* in *style*, cut to the width of the terminal, as the status line."""
+        line = Text(text, style)
         # Leave room for the ^C that a terminal echoes: a wrapped line would not be cleared completely.
         line.truncate(self._rich.width - len("^C"), overflow="ellipsis")
         status_line = self._bytes_of(self._ansi(line).rstrip("\n"))

@@ -6,7 +6,8 @@ import contextlib
 import sys
 import threading
 import time
-from collections.abc import Callable
+from collections import deque
+from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, Final, TextIO
 
 from typedbus._base.errors import HookTimeout, OperatorError, StartCancelled
@@ -33,11 +34,14 @@ from typedbus._bus.bus import Bus
 from typedbus._os.forks import BACKGROUND_THREADS
 from typedbus._os.unblocked import can_write
 from typedbus.process._progress import PATIENCE, Progress
+from typedbus.process._verdict import verdict
 
 if TYPE_CHECKING:
     from typedbus.process._display import Display
 
 _TICK: Final = 0.25
+#: How many failures of hooks are kept until the end.
+_KEPT: Final = 100
 #: How long to wait for the reader of the stream before a line is left out during an exit, in seconds.
 _READER_PATIENCE: Final = 1.0
 _WATCHED: Final = frozenset({State.STARTING, State.STOPPING, State.EXITING})
@@ -100,6 +104,9 @@ class Lines:
     watchdog thread does that; it runs during a transition, and has ended when the
     transition ends.
 
+    A display also gets the duration of a start, and in place of the lines about each
+    component that a rollback stops in less than a second a status line at once.
+
     Args:
         stream: Where to write; None to write nothing.
         bus: The bus whose events are shown.
@@ -113,6 +120,7 @@ class Lines:
         # Reentrant, since a signal handler may log in the middle of a line.
         self._lock = threading.RLock()
         self._progress = Progress(bus)
+        self._failures: deque[Failed] = deque(maxlen=_KEPT)
         self._reader_patience = _READER_PATIENCE
         self._is_leaving = False
         self._end_of_watch = threading.Event()
@@ -127,13 +135,27 @@ class Lines:
         """Write the line for *event*, unless a handler of `logging` writes it to the same place."""
         if isinstance(event, Moved):
             self.pause()
+        if isinstance(event, Failed):
+            self._failures.append(event)
         line = line_of(event)
         is_written = line is not None and not self._is_logged(lambda: _level_of(event))
+        style = ""
+        if line is not None and self._display_in_use() is not None:
+            match event:
+                case Moved(_, State.STARTED):
+                    line, style = (line[0], line[1] + self._progress.outcome(time.monotonic())), "bold green"
+                case ComponentStopped(_, seconds) if self._progress.is_rollback and seconds < PATIENCE:
+                    # The line of the rollback has their number.
+                    is_written = False
+                case Failed():
+                    style = "red"
+                case _:
+                    pass
         # At once, so that the watchdog does not name a component after the line about its end.
         with self._lock:
             self._progress.update(event)
             if line is not None and is_written:
-                self._write(*line)
+                self._write(*line, style)
         if isinstance(event, Moved):
             if event.after is State.STARTING:
                 self._is_leaving = False
@@ -145,6 +167,16 @@ class Lines:
         if not self._is_logged(lambda: level):
             with self._lock:
                 self._write("log", message)
+
+    def conclude(self, errors: Sequence[BaseException]) -> None:
+        """On a display, repeat in red what failed, each with its component and the line of the program's code."""
+        if self._display_in_use() is None:
+            return
+        with self._lock:
+            for text, place in verdict(errors, self._failures):
+                self._write("failed", text, "red")
+                if place:
+                    self._write("", place)
 
     def close(self) -> None:
         """Stop the watchdog thread, and remove the status line."""
@@ -171,12 +203,12 @@ class Lines:
             self._watchdog = watchdog
             BACKGROUND_THREADS.append(self)
 
-    def _write(self, word: str, text: str) -> None:
+    def _write(self, word: str, text: str, style: str = "") -> None:
         if self._stream is None or self._is_blocked():
             return
         display = self._display_in_use()
         if display is not None:
-            display.line(f"{word:<8}", _STYLES.get(word, ""), f" {text}")
+            display.line(f"{word:<8}", _STYLES.get(word, ""), f" {text}", style)
         else:
             self._stream.write(f"{word:<8} {text}\n")
             self._stream.flush()
@@ -213,7 +245,8 @@ class Lines:
         return False
 
     def _watch(self) -> None:
-        end, pause = self._end_of_watch, PATIENCE
+        end = self._end_of_watch
+        pause = _TICK if self._progress.is_rollback and self._display is not None else PATIENCE
         # Errors of a closed stream are ignored.
         with contextlib.suppress(OSError, ValueError):
             while not end.wait(pause):
@@ -235,7 +268,8 @@ class Lines:
             with self._lock:
                 self._progress.follow_runs(runs, now)
                 steps = self._progress.steps()
-            display.show(self._progress.summary(steps, now))
+                style = "bold yellow" if self._progress.is_late(steps, now) else "bold"
+            display.show(self._progress.summary(steps, now), style)
         return _TICK
 
 

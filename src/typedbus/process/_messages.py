@@ -11,7 +11,7 @@ import logging
 import sys
 import threading
 import traceback
-from collections.abc import Generator, Mapping
+from collections.abc import Generator, Mapping, Sequence
 from typing import Any
 
 from typedbus._base.events import Failed, LifecycleEvent, ListenerFailed, Moved
@@ -205,6 +205,9 @@ class _JSONLines:
 
     def log(self, message: str, level: int) -> None:
         self._messages.write(level, "log", message)
+
+    def conclude(self, errors: Sequence[BaseException]) -> None:
+        pass
 
     def close(self) -> None:
         pass
