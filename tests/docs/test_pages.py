@@ -30,6 +30,7 @@ import typedbus.events
 import typedbus.faults
 import typedbus.graph
 import typedbus.injection
+import typedbus.inspector
 import typedbus.observe
 import typedbus.otel
 import typedbus.prometheus
@@ -258,6 +259,7 @@ REFERENCE = [
     typedbus.graph,
     typedbus.catalogue,
     typedbus.injection,
+    typedbus.inspector,
     typedbus.observe,
     typedbus.otel,
     typedbus.prometheus,

@@ -59,7 +59,7 @@ def row(snapshot: Any) -> Any:
     return next(row for row in snapshot["channels"] if row["name"] == "order_placed")
 
 
-def test_nobody_watches_and_nothing_is_observed(bus: Bus, client: Client) -> None:
+def test_without_a_request_of_the_channels_nothing_is_observed(bus: Bus, client: Client) -> None:
     """Snapshots without the channels leave publishes as they are."""
     for _ in range(1000):
         bus[order_placed].publish("A-1")

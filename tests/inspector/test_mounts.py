@@ -61,7 +61,7 @@ def call_asgi(
 
 
 def test_a_mounted_inspector_needs_a_token_of_its_own() -> None:
-    """The random one would be in the log for an address that nobody opens."""
+    """The random one would be in the log for an address that no client opens."""
     inspector = Inspector(Bus(), bind=None)
 
     with pytest.raises(TokenNeeded, match="a mounted inspector"):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.resources
 from collections.abc import Iterator
 
 import pytest
@@ -170,6 +171,24 @@ def test_every_answer_has_the_headers(inspector: Inspector, path: str, status: i
     assert headers["referrer-policy"] == "no-referrer"
     assert headers["cross-origin-resource-policy"] == "same-origin"
     assert "server" not in headers
+
+
+def test_the_page_and_its_files_need_no_token(inspector: Inspector) -> None:
+    """They have no data, and a browser cannot send a header when it opens an address."""
+    client = Client(Client.of(inspector).port, None)
+    folder = importlib.resources.files("typedbus.inspector").joinpath("page")
+    names = sorted(file.name for file in folder.iterdir())
+    kinds = {"html": "text/html; charset=utf-8", "css": "text/css; charset=utf-8", "svg": "image/svg+xml"}
+
+    for name in ["", *names]:
+        status, headers, body = client.request(f"/{name}")
+        assert status == 200
+        assert body == folder.joinpath(name or "index.html").read_bytes()
+        kind = (name or "index.html").rpartition(".")[2]
+        assert headers["content-type"] == kinds.get(kind, "text/javascript; charset=utf-8")
+        assert headers["content-security-policy"] == CSP
+        assert client.request(f"/{name}", method="POST")[0] == 405
+    assert "index.html" in names
 
 
 @pytest.mark.parametrize(

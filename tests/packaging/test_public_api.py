@@ -26,6 +26,7 @@ import typedbus.events
 import typedbus.faults
 import typedbus.graph
 import typedbus.injection
+import typedbus.inspector
 import typedbus.nats
 import typedbus.observe
 import typedbus.otel
@@ -51,6 +52,7 @@ MODULES = [
     *CORE,
     typedbus.graph,
     typedbus.injection,
+    typedbus.inspector,
     typedbus.nats,
     typedbus.otel,
     typedbus.prometheus,
@@ -249,6 +251,7 @@ PAGES_OF = {
     "typedbus.hosting.asgi": "how-to/host-in-uvicorn.md",
     "typedbus.hosting.gunicorn": "how-to/host-in-gunicorn.md",
     "typedbus.hosting.wsgi": "how-to/host-in-gunicorn.md",
+    "typedbus.inspector": "how-to/watch-a-process.md",
     "typedbus.nats": "nats.md",
     "typedbus.otel": "how-to/trace-with-opentelemetry.md",
     "typedbus.prometheus": "how-to/export-prometheus-metrics.md",
@@ -263,6 +266,7 @@ def test_every_public_name_beside_the_core_is_on_the_page_of_its_module() -> Non
     missing = []
     for module in (
         *BESIDE,
+        typedbus.inspector,
         typedbus.nats,
         typedbus.otel,
         typedbus.prometheus,

@@ -58,6 +58,15 @@ def test_the_wheel_has_the_marker_of_typed_packages(wheel: Path) -> None:
     assert "typedbus/py.typed" in zipfile.ZipFile(wheel).namelist()
 
 
+def test_the_wheel_has_the_page_of_the_inspector_and_its_schema(wheel: Path) -> None:
+    """They are data of the package."""
+    folder = ROOT / "src" / "typedbus" / "inspector"
+    files = {f"typedbus/inspector/page/{file.name}" for file in (folder / "page").iterdir()}
+
+    assert "typedbus/inspector/page/index.html" in files
+    assert files | {"typedbus/inspector/schema.json"} <= set(zipfile.ZipFile(wheel).namelist())
+
+
 def test_the_links_of_the_readme_work_on_the_package_index(wheel: Path) -> None:
     """They lead to the repository there, and everything else is as in README.md."""
     with zipfile.ZipFile(wheel) as archive:

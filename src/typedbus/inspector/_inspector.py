@@ -193,7 +193,7 @@ class Inspector:
         try:
             return answer(self._site, request)
         except Exception as error:
-            # The client is only told where to look: a traceback may have data of the site.
+            # A traceback may have data of the site, so it is only in the log.
             self.bus.log(f"inspector: {request.path} failed\n{traceback_of(error)}", ERROR)
             return refusal(500, f"{type(error).__name__}; the log has the traceback")
 

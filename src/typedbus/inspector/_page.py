@@ -21,11 +21,9 @@ _KINDS: Final = {
 def page_files() -> Mapping[str, Response]:
     """Return the answer for each file of the page by its path; ``/`` is index.html."""
     files: dict[str, Response] = {}
-    folder = importlib.resources.files("typedbus.inspector").joinpath("page")
-    for file in folder.iterdir() if folder.is_dir() else ():
+    for file in importlib.resources.files("typedbus.inspector").joinpath("page").iterdir():
         kind = _KINDS.get(file.name[file.name.rfind(".") :])
         if kind is not None and file.is_file():
             files[f"/{file.name}"] = Response(200, file.read_bytes(), kind)
-    if "/index.html" in files:
-        files["/"] = files["/index.html"]
+    files["/"] = files["/index.html"]
     return files

@@ -2,7 +2,7 @@
 The inspector's own server: a thread that accepts, and one short thread for each connection.
 
 It has to serve while the bus starts and stops, so it depends on no component of the site, and pauses for a daemon that forks. A connection is closed
-after its answer, and the oldest ones are closed if there are too many: a client that sends nothing holds nothing up.
+after its answer, and the oldest ones are closed if there are too many: so idle clients do not delay others.
 """
 
 from __future__ import annotations

@@ -88,7 +88,7 @@ class Report:
             case RolledBack(seconds, _, paths):
                 record = RolledBack(seconds, None, paths)
             case ListenerFailed():
-                return  # it says nothing about a start
+                return  # a publish is no part of a start
             case _:
                 pass
         if self._is_recording:

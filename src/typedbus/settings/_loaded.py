@@ -1,4 +1,4 @@
-"""The settings that are in use, with their sources; for people who look at a process."""
+"""The settings that are in use, with their sources."""
 
 from __future__ import annotations
 
