@@ -967,3 +967,14 @@ def test_a_hook_has_channel_method_and_priority() -> None:
     assert (hook.channel, hook.method, hook.priority) == (ring, Clerk.note, 7)
     assert ring.calls(Clerk.note).priority is None
     assert repr(hook) == f"<Hook ring calls {__name__}.Clerk.note>"
+
+
+def test_a_bound_channel_has_the_number_of_its_listeners() -> None:
+    """Without calling or sorting them."""
+    bound = Bus()[Channel[[], None]("channel")]
+    assert bound.listener_count == 0
+
+    with bound.subscribe(lambda: None), bound.subscribe(lambda: None):
+        assert bound.listener_count == 2
+
+    assert bound.listener_count == 0

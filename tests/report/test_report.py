@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import gc
 import itertools
 import json
@@ -707,3 +708,70 @@ def test_a_report_lists_the_functions_of_listeners() -> None:
         "Shop.mail": (),
     }
     assert "functions that listen\n  Shop.analytics: record on placed, connect on start\n  Shop.mail: none\n" in table
+
+
+def test_a_report_that_is_created_during_a_start_can_begin_there() -> None:
+    """It has no times of the steps before."""
+    bus = Bus()
+    reports: list[Report] = []
+
+    class Early:
+        def start(self) -> None:
+            report = Report(runs=lambda: bus.runs)
+            report.begin()
+            bus[LIFECYCLE].subscribe(report.record_event)
+            reports.append(report)
+
+    class Late:
+        def __init__(self, early: Early) -> None:
+            pass
+
+        def start(self) -> None:
+            pass
+
+    class Shop(Container):
+        bus = Component(Bus)
+        early = Component(Early)
+        late = Component(Late, early.provided)
+
+    shop = Shop()
+    shop.attach(bus)
+    bus.start()
+    record = reports[0].record()
+
+    assert record.outcome is Outcome.STARTED
+    assert [part.path for part in record.components] == ["Shop.early", "Shop.late"]
+    assert record.components[1].starts
+    bus.exit()
+
+
+def test_a_report_keeps_no_exception() -> None:
+    """Neither that of a failed hook, nor that of a listener that failed during the start."""
+
+    class Payload:
+        pass
+
+    bus = Bus()
+    channel = Channel[[Payload], None]("channel")
+    kept: list[weakref.ref[Payload]] = []
+
+    @bus[channel].subscribe()
+    def fail(payload: Payload) -> None:
+        raise ValueError
+
+    @bus[START].subscribe()
+    def start() -> None:
+        payload = Payload()
+        kept.append(weakref.ref(payload))
+        with contextlib.suppress(ExceptionGroup):
+            bus[channel].publish(payload)
+        raise OSError("no database")
+
+    report = Report()
+    with bus[LIFECYCLE].subscribe(report.record_event), contextlib.suppress(TransitionFailures):
+        bus.start()
+    gc.collect()
+
+    assert kept[0]() is None
+    assert [failure.error.splitlines()[0] for failure in report.record().failures] == ["OSError: no database"]
+    assert report.record().rollback is not None

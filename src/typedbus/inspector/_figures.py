@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import weakref
 from collections import deque
 from collections.abc import Mapping
 from typing import Final
@@ -13,7 +12,6 @@ from typedbus._base.sync import new_lock, simple_queue
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import AnyChannel
 from typedbus._os.exhausted import start_thread
-from typedbus._os.forks import after_fork, keeps_buses
 from typedbus.observe import ChannelStats, Observation
 
 #: Seconds without a request after which nothing is observed any more.
@@ -41,7 +39,6 @@ class Figures:
         self._samples: deque[tuple[float, dict[AnyChannel, int]]] = deque(maxlen=2)
         #: When each channel was first seen with its present number of publishes.
         self._changed: dict[AnyChannel, float] = {}
-        _ALL.add(self)
 
     @property
     def is_observing(self) -> bool:
@@ -134,15 +131,3 @@ class Current:
         """Return the seconds since a publish was first seen by a request; None if there was none."""
         changed = self._changed.get(channel)
         return None if changed is None else self._now - changed
-
-
-_ALL: Final[weakref.WeakSet[Figures]] = weakref.WeakSet()
-
-
-def _forget() -> None:
-    if not keeps_buses():
-        for figures in list(_ALL):
-            figures.forget()
-
-
-after_fork(_forget)

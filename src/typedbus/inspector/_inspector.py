@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import ipaddress
 import secrets
+import weakref
 from collections.abc import Callable, Coroutine, Iterable, Sequence
 from http import HTTPStatus
 from typing import Final
@@ -16,6 +17,7 @@ from typedbus._base.failures import traceback_of
 from typedbus._bus.builtin import ERROR, EXIT, START
 from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
+from typedbus._os.forks import after_fork, keeps_buses
 from typedbus.inspector._answers import Request, Response, Route, Site, answer, is_host, refusal
 from typedbus.inspector._errors import SHORTEST_TOKEN, HostError, HostsNeeded, TokenNeeded
 from typedbus.inspector._figures import Figures
@@ -71,6 +73,7 @@ class Inspector:
     health: Callable[[], Health] | None = attrs.field(default=None, kw_only=True)
     _journal: Journal = attrs.field(init=False, repr=False)
     _figures: Figures = attrs.field(init=False, repr=False)
+    _snapshots: Snapshots = attrs.field(init=False, repr=False)
     _site: Site = attrs.field(init=False, repr=False)
     _server: PageServer | None = attrs.field(init=False, default=None, repr=False)
 
@@ -93,7 +96,7 @@ class Inspector:
                 else:
                     named.append(f"[{target[0]}]".lower() if ":" in target[0] else target[0].lower())
         self._journal, self._figures = Journal(self.bus), Figures(self.bus)
-        snapshots = Snapshots(self.bus, self._journal, self._figures, self.health)
+        snapshots = self._snapshots = Snapshots(self.bus, self._journal, self._figures, self.health)
         self._site = Site(
             token=secrets.token_urlsafe(32) if self.token is None else self.token,
             hosts=frozenset(named),
@@ -109,6 +112,7 @@ class Inspector:
                 "probe": Route("POST", snapshots.probe),
             },
         )
+        _ALL.add(self)
 
     @property
     def url(self) -> str | None:
@@ -189,6 +193,15 @@ class Inspector:
 
         return app
 
+    def forget_parent(self) -> None:
+        """Reset in a forked child, which has none of the threads of its parent; called for each inspector."""
+        server, self._server = self._server, None
+        if server is not None:
+            server.abandon()
+        self._journal.renew_lock()
+        self._snapshots.renew_lock()
+        self._figures.forget()
+
     def _answer(self, request: Request) -> Response:
         try:
             return answer(self._site, request)
@@ -200,6 +213,18 @@ class Inspector:
     def _refuse_without_token(self) -> None:
         if self.token is None:
             raise TokenNeeded(_MOUNTED, "can be reached by the clients of the site")
+
+
+_ALL: Final[weakref.WeakSet[Inspector]] = weakref.WeakSet()
+
+
+def _forget_parent() -> None:
+    if not keeps_buses():
+        for inspector in list(_ALL):
+            inspector.forget_parent()
+
+
+after_fork(_forget_parent)
 
 
 def _request_of(scope: Scope) -> Request:

@@ -114,7 +114,8 @@ class Journal:
     from any thread.
 
     Attributes:
-        lock: Guards all that follows; it is reentrant, since a signal handler or a finaliser may log.
+        lock: Guards all that follows; it is reentrant, since a signal handler or a finaliser may log. `renew_lock`
+            replaces it, so it is read at each use.
         seq: Increases with each event and message. It begins with the time, so that no two processes have the same.
         events_seq: The number of the last event.
         log_seq: The number of the last message.
@@ -166,6 +167,10 @@ class Journal:
         """Return the traceback of the failure *number*; None if it is no longer kept."""
         with self.lock:
             return next((one.traceback for one in self._failures.values() if one.number == number), None)
+
+    def renew_lock(self) -> None:
+        """Replace the lock in a forked child, where a thread that exists only in the parent may hold the old one."""
+        self.lock = threading.RLock()
 
     def touch(self) -> None:
         """Count a change of components or runs for which there was no event."""

@@ -12,7 +12,6 @@ import http.server
 import selectors
 import socket
 import threading
-import weakref
 from collections.abc import Callable
 from http import HTTPStatus
 from typing import Any, Final
@@ -20,7 +19,7 @@ from typing import Any, Final
 from typedbus._base.sync import new_lock
 from typedbus._bus.bus import Bus
 from typedbus._os.exhausted import start_thread
-from typedbus._os.forks import BACKGROUND_THREADS, after_fork, keeps_buses
+from typedbus._os.forks import BACKGROUND_THREADS
 from typedbus.inspector._answers import Request, Response, refusal
 from typedbus.servers._binding import Listening
 from typedbus.servers._contract import ACCEPT_RETRY, EXHAUSTED
@@ -63,7 +62,6 @@ class PageServer:
         self._connections: dict[socket.socket, threading.Thread] = {}
         self._wake, self._woken = socket.socketpair()
         self._thread: threading.Thread | None = None
-        _RUNNING.add(self)
 
     def start(self) -> None:
         """
@@ -119,7 +117,6 @@ class PageServer:
         self._close()
 
     def _close(self) -> None:
-        _RUNNING.discard(self)
         if self in BACKGROUND_THREADS:  # in a forked child
             BACKGROUND_THREADS.remove(self)
         with contextlib.suppress(OSError):
@@ -225,15 +222,3 @@ class _Handler(http.server.BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002  # the base class's
         """Log nothing: a page polls each second."""
-
-
-_RUNNING: Final[weakref.WeakSet[PageServer]] = weakref.WeakSet()
-
-
-def _abandon() -> None:
-    if not keeps_buses():
-        for server in list(_RUNNING):
-            server.abandon()
-
-
-after_fork(_abandon)

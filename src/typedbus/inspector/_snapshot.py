@@ -71,6 +71,10 @@ class Snapshots:
         self._graph: tuple[tuple[int, ...], Response] | None = None
         self._lock = new_lock()
 
+    def renew_lock(self) -> None:
+        """Replace the lock in a forked child; see `Journal.renew_lock`."""
+        self._lock = new_lock()
+
     def snapshot(self, query: Query, _rest: str = "", /) -> Response:
         """Answer ``snapshot?since=SEQ&open=channels,log&of=ID,ID``."""
         journal = self._journal
