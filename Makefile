@@ -15,7 +15,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo demo-nats test test-slow soak coverage check-minimum test-cherrypy test-hosts check lint types types-more suites suite-user docs bench clean
+.PHONY: demo demo-nats test test-slow soak coverage check-minimum test-cherrypy test-hosts test-browser pictures check lint types types-more suites suite-user docs bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -56,7 +56,15 @@ test-cherrypy: .venv-cherrypy/test
 test-hosts: .venv-hosts/test
 	$(CLEAN) .venv-hosts/bin/python -m pytest -n 2 tests/hosts
 
-check: lint types types-more docs suites suite-user test-slow coverage check-minimum test-cherrypy test-hosts
+# The page of the inspector in Chromium: the one of the machine, or what CHROMIUM says; skipped without one.
+test-browser: .venv/browser
+	$(CLEAN) $(BIN)/python -m pytest -n 2 --dist loadfile tests/browser
+
+# The pictures of that page in the docs.
+pictures: .venv/browser
+	$(BIN)/python docs/pictures/make.py
+
+check: lint types types-more docs suites suite-user test-slow coverage check-minimum test-cherrypy test-hosts test-browser
 
 lint: .venv/check
 	$(BIN)/ruff format --check
@@ -121,6 +129,10 @@ bench: .venv/bench
 
 .venv/checkers: .venv/test
 	$(BIN)/python -m pip install --quiet --group checkers
+	touch $@
+
+.venv/browser: .venv/test
+	$(BIN)/python -m pip install --quiet --group browser
 	touch $@
 
 .venv/docs: .venv/demo

@@ -13,7 +13,7 @@ for settings in .npmrc .netrc .pip; do
 done
 [ ! -e "$config/pip" ] || cp -R "$config/pip" "$home/.config/pip"
 
-kept='PATH|TMPDIR|LANG|LC_ALL|TZ|LD_LIBRARY_PATH|DYLD_.*|SSL_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS'
+kept='PATH|CHROMIUM|TMPDIR|LANG|LC_ALL|TZ|LD_LIBRARY_PATH|DYLD_.*|SSL_.*|REQUESTS_CA_BUNDLE|CURL_CA_BUNDLE|NODE_EXTRA_CA_CERTS'
 registries='PIP_.*|UV_.*|[Nn][Pp][Mm]_[Cc][Oo][Nn][Ff][Ii][Gg]_.*|([Hh][Tt][Tt][Pp][Ss]?|[Nn][Oo]|[Aa][Ll][Ll])_[Pp][Rr][Oo][Xx][Yy]'
 for name in $(env | sed -n 's/^\([A-Za-z_][A-Za-z0-9_]*\)=.*/\1/p'); do
   printf '%s\n' "$name" | grep -Eqx "$kept|$registries" || unset "$name"

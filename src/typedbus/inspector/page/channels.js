@@ -29,7 +29,7 @@ export class Channels {
         { title: "Mean", class: "number", value: (row) => (row.kind === "about" ? "" : took(row.mean)), sort: (row) => row.mean },
         { title: "95 %", class: "c2 number", value: listener((row) => (row.p95 === null ? NONE : `≤ ${took(row.p95)}`), () => ""), sort: (row) => row.p95 },
         { title: "Failures", class: "c1 number", value: (row) => (row.kind === "about" ? "" : count(row.failures)), tone: (row) => (row.failures ? "bad" : "none"), sort: (row) => row.failures },
-        { title: "Last", class: "c3 number", value: listener((row) => (row.last === null ? NONE : `${age(row.last)} ago`), () => ""), sort: (row) => row.last },
+        { title: "Last", class: "c3 number", value: listener((row) => (row.last === null ? NONE : row.last < 1 ? "now" : `${age(row.last)} ago`), () => ""), sort: (row) => row.last },
       ],
       isOpen: (row) => this.#open.has(row.id),
       children: (row) => this.#listeners(row),
@@ -115,6 +115,7 @@ export class Channels {
     const points = rates.map((rate, index) => `${(100 - ((rates.length - 1 - index) * 100) / (SAMPLES - 1)).toFixed(1)},${(17 - (rate / most) * 14).toFixed(1)}`);
     return svg(
       "svg", { viewBox: "0 0 100 18", preserveAspectRatio: "none", class: "sparkline", role: "img", "aria-label": `at most ${perSecond(Math.max(0, ...rates))} a second` },
+      svg("line", { x1: 0, y1: 17.5, x2: 100, y2: 17.5 }),
       rates.length > 1 ? svg("polyline", { points: points.join(" ") }) : null,
     );
   }

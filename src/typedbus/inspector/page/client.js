@@ -12,11 +12,19 @@ let token = "";
 
 // The fragment leaves the address at once, so that neither history nor bookmarks keep the token.
 export function takeToken() {
-  const given = decodeURIComponent(location.hash.slice(1));
+  const given = decoded(location.hash.slice(1));
   if (!given || given === "sections") return false;
   history.replaceState(null, "", location.pathname + location.search);
   useToken(given);
   return true;
+}
+
+function decoded(text) {
+  try {
+    return decodeURIComponent(text);
+  } catch {
+    return text;
+  }
 }
 
 export function useToken(text) {

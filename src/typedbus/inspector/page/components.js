@@ -1,6 +1,6 @@
 // The components: a table with a search, and the neighbourhood of the one in focus.
 
-import { NONE, age, count, el, matches, plural, searchField, took, wordsOf } from "./dom.js";
+import { NONE, age, count, el, matches, plural, searchField, setText, took, wordsOf } from "./dom.js";
 import { neighbourhood } from "./graph.js";
 import { Grid } from "./grid.js";
 
@@ -51,7 +51,13 @@ export class Components {
       this.grid.element.scrollTop = 0;
     });
     this.found = el("p", { class: "found", role: "status" });
-    this.detail = el("aside", { class: "detail", "aria-label": "Component in focus" });
+    this.heading = el("h3", { tabindex: "-1" });
+    this.about = el("p", { class: "class" });
+    this.figures = el("dl", { class: "figures" });
+    this.error = el("pre", { class: "error", hidden: true });
+    this.drawing = el("div", {});
+    this.detail = el("aside", { class: "detail", "aria-label": "Component in focus" },
+      this.heading, this.about, this.figures, this.error, this.drawing);
     this.body = el(
       "div", { class: "split" },
       el("div", { class: "side" }, el("div", { class: "tools" }, this.field, this.found), this.grid.element), this.detail,
@@ -151,28 +157,31 @@ export class Components {
     const users = this.#users.get(row.path) ?? [];
     const needs = [...row.needs.map((path) => ({ path, soft: false })), ...row.after.map((path) => ({ path, soft: true }))]
       .map((one) => ({ ...one, row: this.#byPath.get(one.path) }));
-    const drawn = JSON.stringify([width, row, needs, users.slice(0, 20), users.length]);
+    this.#figures(row);
+    const shown = (one) => [one.path, one.soft, one.row?.shown];
+    const drawn = JSON.stringify([width, row.path, row.shown, row.listens, needs.map(shown), users.map(shown)]);
     if (drawn === this.#drawn) return;
     this.#drawn = drawn;
-    const hadFocus = this.detail.contains(document.activeElement);
-    const figures = [
-      ["State", row.reason && row.shown === "disabled" ? `disabled: ${row.reason}` : row.shown],
-      ["Construct", took(row.construct)],
-      ["Start", took(row.start)],
-    ];
-    if (row.run) figures.push(["Run", `${row.run.state} for ${age(row.run.since)}, ${plural(row.run.restarts, "restart")}`]);
-    this.detail.replaceChildren(
-      el("h3", { tabindex: "-1" }, row.path),
-      el("p", { class: "class" }, row.class),
-      el("dl", { class: "figures" }, ...figures.map(([name, value], index) =>
-        el("div", {}, el("dt", {}, name), el("dd", index ? {} : { "data-tone": row.tone }, value)))),
-      row.error || row.run?.error ? el("pre", { class: "error" }, row.error ?? row.run.error) : "",
+    const hadFocus = this.drawing.contains(document.activeElement);
+    this.drawing.replaceChildren(
       neighbourhood({ focus: row, needs, users, width, go: (path) => this.focus(path), more: (side) => this.#more(side) }),
       row.listens.length
         ? el("p", { class: "chips" }, "listens to ", ...row.listens.map((name) =>
             el("button", { type: "button", class: "chip", onclick: () => this.goToChannel(name) }, name)))
         : "",
     );
-    if (hadFocus) this.detail.querySelector("h3").focus({ preventScroll: true });
+    if (hadFocus) this.heading.focus({ preventScroll: true });
+  }
+
+  #figures(row) {
+    setText(this.heading, row.path);
+    setText(this.about, row.class);
+    const figures = [["State", row.shown === "disabled" && row.reason ? `disabled: ${row.reason}` : row.shown], ["Construct", took(row.construct)], ["Start", took(row.start)]];
+    if (row.run) figures.push(["Run", `${row.run.state} for ${age(row.run.since)}, ${plural(row.run.restarts, "restart")}`]);
+    this.figures.replaceChildren(...figures.map(([name, value], index) =>
+      el("div", {}, el("dt", {}, name), el("dd", index ? {} : { "data-tone": row.tone }, value))));
+    const error = row.error ?? row.run?.error ?? "";
+    this.error.hidden = !error;
+    setText(this.error, error);
   }
 }

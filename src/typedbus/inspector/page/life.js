@@ -32,7 +32,7 @@ export class Life {
     }
     this.#moves.splice(0, this.#moves.length - MOST_TRANSITIONS);
     this.#lost += snapshot.lost.events;
-    if (snapshot.events.length) this.#stale = true;
+    if (snapshot.events.some((event) => !/^(Run|Listener)/.test(event.kind))) this.#stale = true;
     if (isUnfolded) this.tick(Date.parse(snapshot.now));
   }
 
@@ -85,7 +85,10 @@ export class Life {
       return spans.filter(Boolean).map((span) => ({ ...span, path: one.path, critical: critical.has(one.path), outcome: one.outcome }));
     });
     bars.sort((one, other) => one.began - other.began);
-    const total = Math.max(report.seconds, ...bars.map((bar) => bar.began + bar.seconds), 1e-9);
+    // What was constructed before the start is left of its beginning.
+    const before = Math.min(0, ...bars.slice(0, 1).map((bar) => bar.began));
+    for (const bar of bars) bar.began -= before;
+    const total = bars.reduce((end, bar) => Math.max(end, bar.began + bar.seconds), Math.max(report.seconds - before, 1e-9));
     if (!bars.length) {
       this.start.replaceChildren(el("p", { class: "none" }, "No start has been recorded."));
       return;
