@@ -96,6 +96,7 @@ docs: .venv/docs
 bench: .venv/bench
 	$(BIN)/python bench/publish.py
 	$(BIN)/python bench/scale.py $(addprefix --python ,$(wildcard .venv-python*/bin/python))
+	$(BIN)/python bench/catalogue.py
 	$(BIN)/python bench/classes.py
 	$(BIN)/python bench/wait.py
 	$(BIN)/python bench/parallel.py

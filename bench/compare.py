@@ -3,7 +3,7 @@ Compares the same program in five containers: an engine, a session for each requ
 
 The programs are in ``bench/comparison``; each is written as the documentation of its package recommends. This script runs
 them, sends requests that succeed and fail, makes mistakes in them, and runs mypy and pyright on each. It prints what it
-observes as Markdown, and with ``--write`` writes the page docs/explanation/comparison.md.
+observes as Markdown, and with ``--write`` writes the page docs/bench/containers.md.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from comparison.mistakes import MISTAKES, VARIANTS, Change, Mistake
 from comparison.page import page
 
 PROGRAMS = Path(__file__).parent / "comparison"
-PAGE = Path(__file__).parents[1] / "docs" / "explanation" / "comparison.md"
+PAGE = Path(__file__).parents[1] / "docs" / "bench" / "containers.md"
 CACHE = str(Path(tempfile.gettempdir()) / "typedbus-comparison-mypy")
 PACKAGES = ("typedbus", "wireup", "dishka", "svcs", "that-depends")
 PACKAGES_NAMED = (*PACKAGES, "fastapi", "mypy", "pyright")
@@ -134,7 +134,7 @@ def figures() -> dict[str, Any]:
 def main(arguments: Sequence[str] | None = None) -> None:
     """Print the page, or write it."""
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--write", action="store_true", help="write docs/explanation/comparison.md")
+    parser.add_argument("--write", action="store_true", help="write docs/bench/containers.md")
     write = parser.parse_args(arguments).write
     text = page(figures())
     if write:

@@ -54,7 +54,7 @@ _END = """\
 
 - **wireup** and **dishka** find arguments by the annotations of a constructor, so a declaration does not repeat them.
   typedbus names each argument: a line is longer, two objects of one class need no marker, and checkers compare the classes.
-- **wireup** answers requests faster: see [what a scope costs](../bench/scopes.md).
+- **wireup** answers requests faster: see [what a scope costs](scopes.md).
 - **dishka** lets a program define scopes beside those of a connection and of a request, and has integrations for bots, gRPC and task queues.
 - **svcs** has health checks for the services that are registered, and adapters for Flask, aiohttp and Starlette as well.
 - The other containers build an object of the process when a request first needs it, and build no object that is never needed.
