@@ -295,9 +295,13 @@ def test_signals_that_a_slow_listener_cannot_take_are_counted(server: NatsServer
                 port.publish(number)
             # One is with the listener, and five wait.
             await reach(lambda: received.receiver.dropped == 94)
-            may_go_on.set()
             await reach(lambda: received.losses == 94)
-        assert received.events[-1] == SignalsDropped("moved", 94, "more than 5 signals waited for the listeners")
+            # A busy machine delivers them over more than a second, and so in several reports.
+            reports = [one for one in received.events if isinstance(one, SignalsDropped)]
+            may_go_on.set()
+        assert {(one.channel, one.reason) for one in reports} == {
+            ("moved", "more than 5 signals waited for the listeners")
+        }
 
     run(check())
 

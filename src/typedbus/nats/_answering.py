@@ -16,16 +16,14 @@ from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.attempt import Attempt
 from typedbus._channels.bound import BoundChannel
 from typedbus.nats._answers import Item, encode, raised
-from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import DecodeFailed, TooLarge
-from typedbus.nats._events import QuestionRefused, SchemaMismatch
-from typedbus.nats._headers import ALL_HEADER, REPLY_HEADER, size_of
+from typedbus.nats._events import QuestionRefused
+from typedbus.nats._headers import ALL_HEADER, ORIGIN_HEADER, REPLY_HEADER, origin_in, size_of
 from typedbus.nats._schema import MessageSchema
-from typedbus.nats._serving import Serving, ends_process, is_new, name_of_run, owner_of_threads
+from typedbus.nats._serving import Serving, ends_process, name_of_run, report_mismatch, workers_for
 from typedbus.nats._session import Session
 from typedbus.nats._tracing import EndSpan, handling
 from typedbus.nats._watcher import Message
-from typedbus.nats._workers import Tasks, Threads
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -111,12 +109,9 @@ class Answering(Generic[P, R]):
         """
         session, channel = self.session, self.schema.name
         name = name_of_run(channel)
-        workers: Threads[Question] | Tasks[Question]
-        if isinstance(self.bound, AsyncBoundChannel):
-            workers = Tasks(self._call_async, self._answered, name, self.concurrency)
-        else:
-            own = owner_of_threads(session)
-            workers = Threads(self._call, self._answered, session.handover, own, name, self.concurrency)
+        workers = workers_for(
+            self.bound, self._call, self._call_async, self._answered, session, name=name, count=self.concurrency
+        )
         self._serving = Serving(session, channel, subject, group, workers, self._receive, self._answered, finishes=True)
         unwatch = session.watch(self)
         try:
@@ -144,12 +139,9 @@ class Answering(Generic[P, R]):
         if not message.reply:
             return  # not a question
         headers = message.headers or {}
-        origin = headers.get(ORIGIN_HEADER, "an unknown process")
-        theirs = headers.get(SCHEMA_HEADER, self.schema.fingerprint)
-        if theirs != self.schema.fingerprint and is_new(origin, self._strangers):
-            self.session.report(SchemaMismatch(self.schema.name, origin, self.schema.fingerprint, theirs))
+        report_mismatch(self.session, self.schema, headers, self._strangers)
         takes = self._serving.takes
-        question = Question(message.reply, message.data, ALL_HEADER in headers, origin, headers)
+        question = Question(message.reply, message.data, ALL_HEADER in headers, origin_in(headers), headers)
         if not self.bound.subscriptions:
             self._send(question.reply, "none", b"")
         elif takes and self._unanswered < self.concurrency + self.most:

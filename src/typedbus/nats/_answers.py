@@ -17,8 +17,8 @@ from typing import Final
 
 import msgspec
 
-from typedbus.nats._delivery import ORIGIN_HEADER
 from typedbus.nats._errors import Busy, NoListener, RemoteError, Unreadable
+from typedbus.nats._headers import has_no_receiver, origin_in
 from typedbus.nats._watcher import Message
 
 #: The longest text of an exception that is sent, in characters.
@@ -49,12 +49,12 @@ def raised(error: BaseException, message: str | None = None) -> Item:
 
 def origin_of(message: Message) -> str:
     """Return the process that has sent *message*."""
-    return (message.headers or {}).get(ORIGIN_HEADER, "an unknown process")
+    return origin_in(message.headers or {})
 
 
 def is_absent(message: Message) -> bool:
     """Return whether the server itself has answered, since there is no subscription to the subject of the question."""
-    return not message.data and (message.headers or {}).get("Status") == "503"
+    return not message.data and has_no_receiver(message.headers)
 
 
 def failure_of(channel: str, kind: str, message: Message) -> RemoteError | Unreadable | Busy | NoListener:

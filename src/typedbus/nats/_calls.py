@@ -12,10 +12,9 @@ import attrs
 
 from typedbus._base.errors import LoopError
 from typedbus.nats._arguments import is_seconds
-from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import Denied, Disconnected, LinkClosed, PortFault, TooLarge
 from typedbus.nats._handover import runs_loop
-from typedbus.nats._headers import ALL_HEADER, size_of
+from typedbus.nats._headers import ALL_HEADER, ORIGIN_HEADER, SCHEMA_HEADER, size_of
 
 if TYPE_CHECKING:
     from typedbus.nats._link import Link

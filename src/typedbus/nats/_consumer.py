@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from typing import Final, Generic
 
 import attrs
@@ -21,6 +20,7 @@ from typedbus.nats._errors import ConsumerFault
 from typedbus.nats._link import Link
 from typedbus.nats._redelivery import Redelivery
 from typedbus.nats._schema import MessageSchema, channel_of, event_schema_of
+from typedbus.nats._serving import name_of_run
 from typedbus.nats._streams import Stream, named
 from typedbus.plugins.health import READY, Check
 
@@ -121,8 +121,6 @@ class Consumer(Generic[P]):
     @on(RUN)
     async def consume(self, stopping: Stopping) -> None:
         """Call the listeners until *stopping* is set."""
-        task = asyncio.current_task()
-        name = self.schema.name if task is None else task.get_name()
         self._consuming = Consuming(
             self.link.session(self.schema.name),
             self.bound,
@@ -130,7 +128,7 @@ class Consumer(Generic[P]):
             self.position,
             self.redelivery,
             self.concurrency,
-            name,
+            name_of_run(self.schema.name),
             self.link.connect_within,
             not self._is_checked,
         )

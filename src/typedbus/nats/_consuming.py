@@ -12,16 +12,16 @@ from typing_extensions import ParamSpec
 
 from typedbus._base.stopping import Stopping
 from typedbus._bus.builtin import ERROR, WARNING
-from typedbus._bus.bus import parts_of
 from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus.nats._consumer_config import Position
-from typedbus.nats._delivery import GROUP_HEADER, ORIGIN_HEADER, SCHEMA_HEADER, Received, State, received
+from typedbus.nats._delivery import Received, State, received
 from typedbus.nats._errors import StreamFault
-from typedbus.nats._events import SchemaMismatch
+from typedbus.nats._headers import GROUP_HEADER
 from typedbus.nats._listening import Listening
 from typedbus.nats._redelivery import Redelivery
 from typedbus.nats._schema import MessageSchema
+from typedbus.nats._serving import report_mismatch, workers_for
 from typedbus.nats._session import Session
 from typedbus.nats._settling import Settling
 from typedbus.nats._streams import named
@@ -36,8 +36,6 @@ _IN_PROGRESS: Final = b"+WPI"
 _LONGEST_TICK: Final = 1.0
 #: Seconds in which the server must receive the last acknowledgements of a stop.
 _FLUSH_WITHIN: Final = 1.0
-#: How many pairs of a process and its schema are remembered.
-_MOST_MISMATCHES: Final = 1000
 _NOT_ACKNOWLEDGED: Final = "{} deliveries ended without an acknowledgement: the process died, or a listener hangs"
 
 
@@ -82,7 +80,8 @@ class Consuming(Generic[P]):
     _is_checked: bool = attrs.field(init=False)
     _check_at: float = attrs.field(init=False)
     _checking: asyncio.Task[None] | None = attrs.field(init=False, default=None)
-    _mismatches: set[tuple[str, str]] = attrs.field(init=False, factory=set)
+    #: The processes that declare the channel differently, as far as they were reported.
+    _strangers: set[str] = attrs.field(init=False, factory=set)
 
     def __attrs_post_init__(self) -> None:
         self._is_checked = not self.must_check
@@ -91,13 +90,15 @@ class Consuming(Generic[P]):
             self.session, self.schema.name, self.position, self.redelivery, self.name, self._wake.set
         )
         listening = Listening(self.bound, self.schema, self.session.tracing, self.position.group)
-        if isinstance(self.bound, AsyncBoundChannel):
-            self._workers = Tasks(listening.call_async, self._settling.ended, self.name, self.concurrency)
-        else:
-            own = parts_of(self.session.bus).machine.runs.get().own
-            self._workers = Threads(
-                listening.call, self._settling.ended, self.session.handover, own, self.name, self.concurrency
-            )
+        self._workers = workers_for(
+            self.bound,
+            listening.call,
+            listening.call_async,
+            self._settling.ended,
+            self.session,
+            name=self.name,
+            count=self.concurrency,
+        )
 
     @property
     def held(self) -> int:
@@ -238,9 +239,7 @@ class Consuming(Generic[P]):
         if held is not None and held.published == event.published:
             self._receive_again(held, event)
             return
-        theirs = event.headers.get(SCHEMA_HEADER, self.schema.fingerprint)
-        if theirs != self.schema.fingerprint:
-            self._report_mismatch(event.headers.get(ORIGIN_HEADER, ""), theirs)
+        report_mismatch(self.session, self.schema, event.headers, self._strangers)
         if event.headers.get(GROUP_HEADER, self.position.group) != self.position.group:
             self._settling.pass_over(event)
             return
@@ -260,14 +259,6 @@ class Consuming(Generic[P]):
             self._settling.bury(event, "NotAcknowledged", _NOT_ACKNOWLEDGED.format(event.attempt - 1))
         else:
             self._settling.return_(event, self.redelivery.ack_wait)
-
-    def _report_mismatch(self, origin: str, theirs: str) -> None:
-        pair = (origin, theirs)
-        if pair not in self._mismatches:
-            if len(self._mismatches) >= _MOST_MISMATCHES:
-                self._mismatches.clear()
-            self._mismatches.add(pair)
-            self.session.report(SchemaMismatch(self.schema.name, origin, self.schema.fingerprint, theirs))
 
     def _beat(self) -> bool:
         """Ask the server for more time for the events that are held, and return whether not all listeners hang."""

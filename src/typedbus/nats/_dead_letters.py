@@ -9,13 +9,12 @@ from typing import Final
 import msgspec
 
 from typedbus._base.failures import ChannelFailures, error_text
-from typedbus.nats._delivery import ID_HEADER, Received
+from typedbus.nats import _headers as names
+from typedbus.nats._delivery import Received
 from typedbus.nats._pending import decode_answer
 from typedbus.nats._session import Session
 from typedbus.nats._watcher import Message
 
-#: Present if the body was left out.
-BODY_HEADER: Final = "Tb-Dead-Body"
 #: The longest text of a failure in a header, in characters.
 _LONGEST: Final = 1000
 #: What the longest headers of a dead letter add to an event, in bytes.
@@ -46,16 +45,16 @@ def dead_headers(event: Received, group: str, kind: str, reason: str) -> dict[st
     now = time.time_ns()
     return kept | {
         # The same id at each attempt to store it, so that it is stored once.
-        ID_HEADER: f"{group}/{event.channel}/{event.stream}/{event.sequence}",
-        "Tb-Dead-Channel": event.channel,
-        "Tb-Dead-Group": group,
-        "Tb-Dead-Kind": _ascii(kind),
-        "Tb-Dead-Reason": _ascii(reason)[:_LONGEST],
-        "Tb-Dead-Message-Id": event.message_id,
-        "Tb-Dead-Sequence": str(event.sequence),
-        "Tb-Dead-Attempts": str(event.attempt),
-        "Tb-Dead-Published": _time(event.published),
-        "Tb-Dead-At": _time(now),
+        names.ID_HEADER: f"{group}/{event.channel}/{event.stream}/{event.sequence}",
+        names.DEAD_CHANNEL_HEADER: event.channel,
+        names.DEAD_GROUP_HEADER: group,
+        names.DEAD_KIND_HEADER: _ascii(kind),
+        names.DEAD_REASON_HEADER: _ascii(reason)[:_LONGEST],
+        names.DEAD_ID_HEADER: event.message_id,
+        names.DEAD_SEQUENCE_HEADER: str(event.sequence),
+        names.DEAD_ATTEMPTS_HEADER: str(event.attempt),
+        names.DEAD_PUBLISHED_HEADER: _time(event.published),
+        names.DEAD_AT_HEADER: _time(now),
     }
 
 
@@ -67,7 +66,7 @@ def fitting(data: bytes, headers: dict[str, str], largest: int) -> tuple[bytes, 
     """
     if len(data) + _ADDED <= largest:
         return data, headers
-    return b"", headers | {BODY_HEADER: f"{len(data)} bytes left out"}
+    return b"", headers | {names.DEAD_BODY_HEADER: f"{len(data)} bytes left out"}
 
 
 async def store(session: Session, subject: str, data: bytes, headers: dict[str, str], within: float) -> str:

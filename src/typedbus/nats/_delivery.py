@@ -13,18 +13,10 @@ import attrs
 
 from typedbus._base.record import Record
 from typedbus.nats._errors import NoDelivery
+from typedbus.nats._headers import FIRST_ID_HEADER, ID_HEADER, ORIGIN_HEADER
 
 if TYPE_CHECKING:
     from typedbus.nats._watcher import Message
-
-#: The headers of an event: its id, the schema with which it was encoded, and the process that published it.
-ID_HEADER: Final = "Nats-Msg-Id"
-#: The id of an event that is stored again after it was a dead letter; the stream would drop a second one with its own.
-FIRST_ID_HEADER: Final = "Tb-Message-Id"
-#: The only group that handles the event.
-GROUP_HEADER: Final = "Tb-Group"
-SCHEMA_HEADER: Final = "Tb-Schema"
-ORIGIN_HEADER: Final = "Tb-Origin"
 
 _NO_HEADERS: Final[Mapping[str, str]] = {}
 

@@ -14,6 +14,7 @@ import msgspec
 from typedbus._bus.builtin import ERROR
 from typedbus.nats._errors import Denied, LinkClosed, NotStored, OutcomeUnknown, StreamFault
 from typedbus.nats._events import Unresolved
+from typedbus.nats._headers import has_no_receiver
 from typedbus.nats._pending import Answer, Pending, Receipt, decode_answer
 from typedbus.nats._session import Session
 from typedbus.nats._streams import Stream, ensure, named
@@ -28,7 +29,6 @@ _LONGEST_UNANSWERED: Final = 2.0
 #: Seconds until an event is sent again that the server could not store for the moment, doubled each time.
 _REFUSED: Final = 0.1
 _LONGEST_REFUSED: Final = 0.5
-_NO_RESPONDERS: Final = "503"
 
 
 @attrs.define(eq=False)
@@ -169,8 +169,7 @@ class Durable:
 
     def _answered(self, message: Message) -> None:
         pending = self._pending[message.subject]
-        headers = message.headers
-        if headers is not None and headers.get("Status") == _NO_RESPONDERS:
+        if has_no_receiver(message.headers):
             pending.unanswered -= 1
             pending.has_no_stream = True
             self._postpone(pending, f"no stream takes the subject {self.subject!r}")

@@ -11,8 +11,9 @@ from typing_extensions import ParamSpec
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.channel import Channel
 from typedbus.nats._arguments import is_count, is_seconds, is_word
-from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER, is_received
+from typedbus.nats._delivery import is_received
 from typedbus.nats._errors import PortFault
+from typedbus.nats._headers import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._link import Link
 from typedbus.nats._message_ids import new_message_id
 from typedbus.nats._pending import Encoded, Receipt

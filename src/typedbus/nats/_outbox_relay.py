@@ -15,6 +15,7 @@ from typedbus._bus.builtin import ERROR
 from typedbus.nats._durable import Durable
 from typedbus.nats._errors import Denied, NotStored, StreamFault
 from typedbus.nats._events import EventRefused
+from typedbus.nats._headers import ID_HEADER
 from typedbus.nats._link import Link
 from typedbus.nats._outbox_table import Refusal, Row, Table
 from typedbus.nats._pending import Pending, Receipt
@@ -113,7 +114,7 @@ class Relay:
                 if key in faults:
                     future.set_exception(NotStored(row.channel, row.message_id, str(faults[key])))
                 elif self._lanes[key].window.take():
-                    headers = {"Nats-Msg-Id": row.message_id, **row.headers}
+                    headers = {ID_HEADER: row.message_id, **row.headers}
                     self._lanes[key].enter(Pending(row.message_id, row.body, headers, loop.time() + _DEADLINE, future))
             # The deadlines of the events limit the wait.
             futures = {future for _, future in sent}

@@ -9,6 +9,8 @@ from typing import Final, NamedTuple, TypeAlias
 import attrs
 import msgspec
 
+from typedbus.nats._headers import size_of
+
 #: Errors with the code of a failing server that a retry does not mend: no memory or disk is left.
 _NO_ROOM: Final = (10028, 10047)
 #: The error of all failures to store; its text shows whether a limit of the stream is the cause.
@@ -77,8 +79,7 @@ class Pending:
     @property
     def size(self) -> int:
         """The bytes of the message: the body, and the headers as the protocol writes them."""
-        headers = self.headers
-        return len(self.data) + sum(map(len, headers)) + sum(map(len, headers.values())) + 4 * len(headers) + 12
+        return len(self.data) + size_of(self.headers)
 
 
 class Refusal(msgspec.Struct):

@@ -15,18 +15,16 @@ from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.bound import BoundChannel
 from typedbus._channels.marks import on
 from typedbus.nats._arguments import is_count, is_word
-from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import DecodeFailed, PortFault
-from typedbus.nats._events import SchemaMismatch
+from typedbus.nats._headers import origin_in
 from typedbus.nats._link import Link
 from typedbus.nats._losses import Losses
 from typedbus.nats._schema import MessageSchema, channel_of, event_schema_of
-from typedbus.nats._serving import Serving, ends_process, is_new, name_of_run, owner_of_threads
+from typedbus.nats._serving import Serving, ends_process, is_new, name_of_run, report_mismatch, workers_for
 from typedbus.nats._session import Session
 from typedbus.nats._signal import signal_subject
 from typedbus.nats._tracing import EndSpan, handling
 from typedbus.nats._watcher import Message
-from typedbus.nats._workers import Tasks, Threads
 
 P = ParamSpec("P")
 
@@ -124,11 +122,7 @@ class _Receiving(Generic[P]):
     async def run(self, stopping: Stopping, subject: str, group: str) -> None:
         session, channel = self.session, self.schema.name
         name = name_of_run(channel)
-        workers: Threads[_Signal] | Tasks[_Signal]
-        if isinstance(self.bound, AsyncBoundChannel):
-            workers = Tasks(self._call_async, self._called, name, 1)
-        else:
-            workers = Threads(self._call, self._called, session.handover, owner_of_threads(session), name, 1)
+        workers = workers_for(self.bound, self._call, self._call_async, self._called, session, name=name, count=1)
         self.serving = Serving(
             session, channel, subject, group, workers, self._receive, self._given_back, finishes=False
         )
@@ -146,17 +140,15 @@ class _Receiving(Generic[P]):
 
     def _receive(self, message: Message) -> None:
         headers = message.headers or {}  # one signal a second has some
-        origin = headers.get(ORIGIN_HEADER, "an unknown process")
-        theirs = headers.get(SCHEMA_HEADER, self.schema.fingerprint)
-        if theirs != self.schema.fingerprint and is_new(origin, self.strangers):
-            self.session.report(SchemaMismatch(self.schema.name, origin, self.schema.fingerprint, theirs))
+        if headers:
+            report_mismatch(self.session, self.schema, headers, self.strangers)
         if not self.serving.takes:
             self.losses.add(1, "the receiver has stopped")
         elif self.waiting > self.most:  # one of them does not wait, but is handled
             self.losses.add(1, f"more than {self.most} signals waited for the listeners")
         else:
             self.waiting += 1
-            self.serving.workers.put(_Signal(message.data, origin, headers))
+            self.serving.workers.put(_Signal(message.data, origin_in(headers), headers))
 
     def _called(self, signal: _Signal) -> None:
         self.waiting -= 1

@@ -12,9 +12,9 @@ from nats.js.errors import APIError, NotFoundError
 
 from typedbus._base.failures import error_text
 from typedbus._base.record import Record
+from typedbus.nats import _headers as names
 from typedbus.nats._connection import Connection
-from typedbus.nats._dead_letters import BODY_HEADER, store
-from typedbus.nats._delivery import FIRST_ID_HEADER, GROUP_HEADER, ID_HEADER
+from typedbus.nats._dead_letters import store
 from typedbus.nats._errors import NotStored, StreamFault
 from typedbus.nats._link import Link
 from typedbus.nats._streams import Stream, named
@@ -109,13 +109,13 @@ class DeadLetters:
             letters.append(
                 DeadLetter(
                     after,
-                    headers.get("Tb-Dead-Group", ""),
-                    headers.get("Tb-Dead-Channel", ""),
-                    headers.get("Tb-Dead-Message-Id", ""),
-                    headers.get("Tb-Dead-Kind", ""),
-                    headers.get("Tb-Dead-Reason", ""),
-                    int(headers.get("Tb-Dead-Attempts", "0")),
-                    int(headers.get("Tb-Dead-Sequence", "0")),
+                    headers.get(names.DEAD_GROUP_HEADER, ""),
+                    headers.get(names.DEAD_CHANNEL_HEADER, ""),
+                    headers.get(names.DEAD_ID_HEADER, ""),
+                    headers.get(names.DEAD_KIND_HEADER, ""),
+                    headers.get(names.DEAD_REASON_HEADER, ""),
+                    int(headers.get(names.DEAD_ATTEMPTS_HEADER, "0")),
+                    int(headers.get(names.DEAD_SEQUENCE_HEADER, "0")),
                     message.time,
                     message.data or b"",
                     headers,
@@ -136,17 +136,19 @@ class DeadLetters:
         stream = named(self.stream).name
         connection = self._connection()
         data = letter.data
-        if BODY_HEADER in letter.headers:
+        if names.DEAD_BODY_HEADER in letter.headers:
             try:
                 event = await connection.bounded(connection.streams.get_msg(stream, letter.event_sequence), _WITHIN)
             except (Error, TimeoutError) as error:
                 raise NotStored(letter.channel, letter.message_id, f"its body is gone: {_text(error)}") from error
             data = event.data or b""
-        kept = {name: value for name, value in letter.headers.items() if not name.startswith(("Nats-", "Tb-Dead-"))}
+        kept = {
+            name: value for name, value in letter.headers.items() if not name.startswith(("Nats-", names.DEAD_PREFIX))
+        }
         headers = kept | {
-            ID_HEADER: f"again/{stream}/{letter.sequence}",
-            FIRST_ID_HEADER: letter.message_id,
-            GROUP_HEADER: letter.group,
+            names.ID_HEADER: f"again/{stream}/{letter.sequence}",
+            names.FIRST_ID_HEADER: letter.message_id,
+            names.GROUP_HEADER: letter.group,
         }
         subject = named(self.stream).subject_of(letter.channel)
         problem = await store(self.link.session(letter.channel), subject, data, headers, _WITHIN)

@@ -12,10 +12,10 @@ from typing import Final
 import attrs
 
 from typedbus._base.errors import LoopError
-from typedbus.nats._delivery import ID_HEADER, ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._durable import Durable
 from typedbus.nats._errors import LinkClosed, OutcomeUnknown, WindowFull
 from typedbus.nats._handover import runs_loop
+from typedbus.nats._headers import ID_HEADER, ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._link import Link
 from typedbus.nats._pending import AnyFuture, Pending, Receipt
 from typedbus.nats._streams import Stream

@@ -3,8 +3,7 @@
 from __future__ import annotations
 
 import asyncio
-import threading
-from collections.abc import Callable
+from collections.abc import Awaitable, Callable, Mapping
 from typing import Any, Final, Generic, TypeGuard, TypeVar
 
 import attrs
@@ -12,7 +11,11 @@ import attrs
 from typedbus._base.stopping import Stopping
 from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import parts_of
+from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus.nats._errors import Denied
+from typedbus.nats._events import SchemaMismatch
+from typedbus.nats._headers import SCHEMA_HEADER, origin_in
+from typedbus.nats._schema import MessageSchema
 from typedbus.nats._session import Session
 from typedbus.nats._subscriptions import Subscription
 from typedbus.nats._watcher import Message
@@ -126,9 +129,29 @@ def ends_process(error: BaseException | None) -> TypeGuard[BaseException]:
     return error is not None and not isinstance(error, Exception | asyncio.CancelledError)
 
 
-def owner_of_threads(session: Session) -> Callable[[threading.Thread], None]:
-    """Return the function that lets the bus own a thread of a run."""
-    return parts_of(session.bus).machine.runs.get().own
+def workers_for(
+    bound: object,
+    call: Callable[[W], object],
+    call_async: Callable[[W], Awaitable[object]],
+    ended: Callable[[W], object],
+    session: Session,
+    *,
+    name: str,
+    count: int,
+) -> Threads[W] | Tasks[W]:
+    """Return workers that use *call* in threads for a `BoundChannel`, and *call_async* in tasks for an `AsyncBoundChannel`."""
+    if isinstance(bound, AsyncBoundChannel):
+        return Tasks(call_async, ended, name, count)
+    return Threads(call, ended, session.handover, parts_of(session.bus).machine.runs.get().own, name, count)
+
+
+def report_mismatch(
+    session: Session, schema: MessageSchema[..., Any], headers: Mapping[str, str], known: set[str]
+) -> None:
+    """Report the first message of a process that is not *known* to declare the channel differently."""
+    theirs = headers.get(SCHEMA_HEADER, schema.fingerprint)
+    if theirs != schema.fingerprint and is_new(origin := origin_in(headers), known):
+        session.report(SchemaMismatch(schema.name, origin, schema.fingerprint, theirs))
 
 
 def name_of_run(channel: str) -> str:

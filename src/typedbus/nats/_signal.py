@@ -13,9 +13,8 @@ from typing_extensions import ParamSpec
 from typedbus._base.errors import LoopError
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.channel import Channel
-from typedbus.nats._delivery import ORIGIN_HEADER, SCHEMA_HEADER
 from typedbus.nats._errors import LinkClosed, TooLarge
-from typedbus.nats._headers import size_of
+from typedbus.nats._headers import ORIGIN_HEADER, SCHEMA_HEADER, size_of
 from typedbus.nats._link import Link
 from typedbus.nats._losses import Losses
 from typedbus.nats._schema import MessageSchema, event_schema_of
