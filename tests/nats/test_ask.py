@@ -211,7 +211,7 @@ def test_a_port_that_stops_ends_its_questions(server: NatsServer) -> None:
     async def check() -> None:
         async with raw(server) as client, linked(server) as link:
             port = ask(link, quote_wanted, timeout=30.0)
-            with pytest.raises(LinkClosed, match="its link has not started"):
+            with pytest.raises(LinkClosed, match="its port or link has not started"):
                 await port.ask("mug")
             await port.start()
             received = await unanswered(client)

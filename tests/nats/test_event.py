@@ -135,7 +135,7 @@ def test_a_key_that_cannot_be_an_id_is_refused(key: str) -> None:
     port = event(Link(Bus(), ["nats://127.0.0.1:1"]), placed, stream="ORDERS")
     with pytest.raises(PortFault, match="1 to 255 printable ASCII characters") as caught:
         port.keyed(key)
-    assert (caught.value.channel, caught.value.option, caught.value.given) == ("order_placed", "key", key)
+    assert (caught.value.channel, caught.value.argument, caught.value.given) == ("order_placed", "key", key)
 
 
 @pytest.mark.parametrize(

@@ -23,6 +23,7 @@ from typedbus.nats import (
     Receipt,
     Stream,
     StreamFault,
+    TooLarge,
     Unresolved,
     WindowFull,
     event,
@@ -184,12 +185,11 @@ def test_the_largest_message_is_stored_and_a_larger_one_refused(tmp_path: Path) 
             events = noted(link)
             port = event(link, noted_text, stream=Stream("ORDERS")).keyed("k")
             await port.start()
-            with pytest.raises(
-                NotStored, match=r"it has (\d+) bytes with its headers, and the server takes 4096"
-            ) as caught:
+            with pytest.raises(TooLarge) as caught:
                 await port.publish("x" * 4096)
-            overhead = int(caught.value.reason.split()[2]) - 4096
-            with pytest.raises(NotStored, match="it has 4097 bytes"):
+            assert caught.value.limit == 4096
+            overhead = caught.value.size - 4096
+            with pytest.raises(TooLarge, match="has 4097 bytes, and the server allows 4096"):
                 await port.publish("x" * (4097 - overhead))
             receipt = await port.publish("x" * (4096 - overhead))
             assert receipt.sequence == 1

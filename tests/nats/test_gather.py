@@ -266,7 +266,7 @@ def test_options_that_cannot_be_used_are_refused(option: str, value: Any, remedy
     options: dict[str, Any] = {"timeout": 1.0, option: value}
     with pytest.raises(PortFault) as fault:
         gather(Link(Bus(), ["nats://127.0.0.1"]), quote_wanted, **options)
-    assert str(fault.value) == f"channel 'quote_wanted': {option}={value!r}: {remedy}"
+    assert str(fault.value) == f"channel 'quote_wanted': {option}={value!r} cannot be used: {remedy}"
 
 
 @pytest.mark.parametrize("count", [200, pytest.param(10_000, marks=pytest.mark.exhaustive)])

@@ -13,7 +13,7 @@ from tests.nats.connections import ASYNC, SYNC, Places, skip_without_driver
 from tests.nats.postgres import Database
 from tests.processes import LIMIT, until
 
-from typedbus.nats import Inbox, InboxArgumentError, OutsideTransaction, TableNameError
+from typedbus.nats import Inbox, InboxFault, OutsideTransaction, TableNameError
 
 INVOICING = Inbox("invoicing")
 
@@ -142,10 +142,10 @@ def test_the_name_of_a_table_is_a_plain_identifier(table: str) -> None:
 
 def test_empty_names_and_negative_ages_are_refused(places: Places) -> None:
     connection = sqlite3.connect(places.file)
-    with pytest.raises(InboxArgumentError, match="name='' is not usable"):
+    with pytest.raises(InboxFault, match="name='' cannot be used"):
         Inbox("")
-    with pytest.raises(InboxArgumentError, match="message_id=''.*delivery"):
+    with pytest.raises(InboxFault, match="message_id=''.*delivery"):
         INVOICING.seen(connection, "")
-    with pytest.raises(InboxArgumentError, match="older_than=datetime"):
+    with pytest.raises(InboxFault, match="older_than=datetime"):
         INVOICING.forget(connection, timedelta(seconds=-1))
     connection.close()

@@ -28,7 +28,7 @@ from typedbus.nats import (
     Link,
     LinkEvent,
     Outbox,
-    OutboxArgumentError,
+    OutboxFault,
     OutsideTransaction,
     Stream,
     TableNameError,
@@ -499,9 +499,9 @@ def test_add_needs_a_transaction(file: Path) -> None:
 def test_arguments_of_no_use_are_refused_with_a_remedy(name: str, given: Any) -> None:
     link = Link(Bus(), ["nats://127.0.0.1:1"])
     arguments = {"connect": lambda: sqlite3.connect(":memory:"), name: given}
-    with pytest.raises(OutboxArgumentError, match=f"{name}={given!r} is not usable in an outbox: ") as caught:
+    with pytest.raises(OutboxFault, match=f"{name}={given!r} cannot be used by an outbox: ") as caught:
         Outbox(link, **arguments)
 
-    assert (caught.value.name, caught.value.given) == (name, given)
+    assert (caught.value.argument, caught.value.given) == (name, given)
     with pytest.raises(TableNameError):
         Outbox(link, lambda: sqlite3.connect(":memory:"), table="a b")

@@ -466,4 +466,4 @@ def test_options_that_cannot_be_used_are_refused(option: str, value: Any, remedy
     options: dict[str, Any] = {"group": "pricing", option: value}
     with pytest.raises(PortFault) as fault:
         Responder(Link(bus, ["nats://127.0.0.1"]), bus[quote_wanted], **options)
-    assert str(fault.value) == f"channel 'quote_wanted': {option}={value!r}: {remedy}"
+    assert str(fault.value) == f"channel 'quote_wanted': {option}={value!r} cannot be used: {remedy}"

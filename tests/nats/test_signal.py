@@ -409,7 +409,7 @@ def test_an_option_that_a_receiver_cannot_use_is_refused(option: str, value: Any
     options: dict[str, Any] = {option: value}
     with pytest.raises(PortFault) as fault:
         Receiver(Link(bus, ["nats://127.0.0.1:1"]), bus[moved], **options)
-    assert str(fault.value) == f"channel {moved.name!r}: {option}={value!r}: {remedy}"
+    assert str(fault.value) == f"channel {moved.name!r}: {option}={value!r} cannot be used: {remedy}"
 
 
 def test_a_receiver_receives_again_after_five_restarts_of_the_server(server: NatsServer) -> None:

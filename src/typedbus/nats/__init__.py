@@ -68,8 +68,8 @@ try:
     from typedbus.nats._signal import SignalPort, signal
     from typedbus.nats._streams import Stream
     from typedbus.nats._table_errors import (
-        InboxArgumentError,
-        OutboxArgumentError,
+        InboxFault,
+        OutboxFault,
         OutsideTransaction,
         TableNameError,
         UnsupportedConnection,
@@ -115,7 +115,7 @@ __all__ = (
     "Gathered",
     "Gathering",
     "Inbox",
-    "InboxArgumentError",
+    "InboxFault",
     "Link",
     "LinkClosed",
     "LinkEvent",
@@ -126,7 +126,7 @@ __all__ = (
     "NotConnected",
     "NotStored",
     "Outbox",
-    "OutboxArgumentError",
+    "OutboxFault",
     "OutcomeUnknown",
     "OutsideTransaction",
     "PortFault",

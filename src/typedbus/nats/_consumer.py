@@ -32,7 +32,7 @@ _MOST: Final = 32_768
 
 def _count(_consumer: object, field: attrs.Attribute[int], value: int) -> None:
     if not is_count(value) or value > _MOST:
-        raise ConsumerFault(field.name, repr(value), f"pass an int from 1 to {_MOST}")
+        raise ConsumerFault(field.name, value, f"pass an int from 1 to {_MOST}")
 
 
 @attrs.define(eq=False)
@@ -85,7 +85,7 @@ class Consumer(Generic[P]):
 
     def __attrs_post_init__(self) -> None:
         if self.in_order and self.concurrency > 1:
-            raise ConsumerFault("concurrency", repr(self.concurrency), "in_order=True handles one event at a time")
+            raise ConsumerFault("concurrency", self.concurrency, "in_order=True handles one event at a time")
         self.schema = event_schema_of(channel_of(self.bound), self.link.codec)
         channel, stream = self.schema.name, named(self.stream).name
         name = durable_name(self.group, channel)

@@ -49,10 +49,10 @@ def durable_name(group: str, channel: str) -> str:
         ConsumerFault: *group* cannot be a part of a name and of a subject.
     """
     if not isinstance(group, str) or not _GROUP.fullmatch(group):
-        raise ConsumerFault("group", repr(group), "use letters and digits of ASCII, '_' and '-'")
+        raise ConsumerFault("group", group, "use letters and digits of ASCII, '_' and '-'")
     name = f"{group}@{_LITERAL.sub(_escaped, channel)}"
     if len(name) > _LONGEST:
-        raise ConsumerFault("group", repr(group), f"with the channel it is longer than {_LONGEST} characters")
+        raise ConsumerFault("group", group, f"with the channel it is longer than {_LONGEST} characters")
     return name
 
 

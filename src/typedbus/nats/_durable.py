@@ -12,7 +12,7 @@ import attrs
 import msgspec
 
 from typedbus._bus.builtin import ERROR
-from typedbus.nats._errors import Denied, LinkClosed, NotStored, OutcomeUnknown, StreamFault
+from typedbus.nats._errors import Denied, LinkClosed, NotStored, OutcomeUnknown, StreamFault, TooLarge
 from typedbus.nats._events import Unresolved
 from typedbus.nats._headers import has_no_receiver
 from typedbus.nats._pending import Answer, Pending, Receipt, decode_answer
@@ -149,8 +149,7 @@ class Durable:
     def _send(self, pending: Pending) -> None:
         connection = self.session.connection
         if pending.size > connection.max_payload:
-            reason = f"it has {pending.size} bytes with its headers, and the server takes {connection.max_payload}"
-            self._end(pending, NotStored(self.channel, pending.message_id, reason))
+            self._end(pending, TooLarge(self.channel, pending.size, connection.max_payload))
             return
         pending.attempts += 1
         pending.unanswered += 1

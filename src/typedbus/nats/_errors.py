@@ -123,18 +123,18 @@ class PortFault(StructuredError, ValueError):
 
     Attributes:
         channel: The channel of the port or the responder.
-        option: The name of the argument.
+        argument: The name of the argument.
         given: Its value.
-        remedy: What to pass instead.
+        remedy: The values that can be used.
     """
 
     channel: str
-    option: str
+    argument: str
     given: object
     remedy: str
 
     def __str__(self) -> str:
-        return f"channel {self.channel!r}: {self.option}={self.given!r}: {self.remedy}"
+        return f"channel {self.channel!r}: {self.argument}={self.given!r} cannot be used: {self.remedy}"
 
 
 class DecodeFailed(StructuredError, ValueError):
@@ -159,16 +159,16 @@ class ConsumerFault(StructuredError, ValueError):
 
     Attributes:
         argument: The name of the argument.
-        value: Its repr.
-        remedy: Which values can be used.
+        given: Its value.
+        remedy: The values that can be used.
     """
 
     argument: str
-    value: str
+    given: object
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.argument}={self.value} cannot be used: {self.remedy}"
+        return f"{self.argument}={self.given!r} cannot be used: {self.remedy}"
 
 
 class NoDelivery(StructuredError, LookupError):
@@ -182,16 +182,19 @@ class NoDelivery(StructuredError, LookupError):
 
 class LinkClosed(StructuredError, RuntimeError):
     """
-    Raised by a port whose `Link` has not started or has stopped.
+    Raised by a port that has not started or has stopped, or whose `Link` has not. Nothing was sent.
 
     Attributes:
-        name: The channel of the port.
+        name: The channel of the port; for `DeadLetters` the stream.
     """
 
     name: str
 
     def __str__(self) -> str:
-        return f"nothing was sent on {self.name!r}: its link has not started, or has stopped; publish between START and STOP"
+        return (
+            f"nothing was sent on {self.name!r}: its port or link has not started, or has stopped; use it in hooks of "
+            "components that depend on it, and while the bus is STARTED"
+        )
 
 
 class WindowFull(StructuredError, RuntimeError):

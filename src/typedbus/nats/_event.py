@@ -71,6 +71,7 @@ class EventPort(Generic[P]):
         Raises:
             NotStored: The stream refused it, or there was no connection before the deadline; it is not in the stream.
             OutcomeUnknown: There was no acknowledgement before the deadline; it may be in the stream.
+            TooLarge: The server does not allow a message of this size; it was not sent.
             Denied: The user of the link may not publish on the subject.
             WindowFull: Its turn did not come before the deadline; it was not sent.
             LinkClosed: The port has not started, or has stopped; it was not sent.

@@ -17,7 +17,7 @@ from typedbus.nats._databases import (
     in_transaction,
     quoted,
 )
-from typedbus.nats._table_errors import InboxArgumentError
+from typedbus.nats._table_errors import InboxFault
 
 _CREATE: Final = """
 CREATE TABLE IF NOT EXISTS {table} (
@@ -50,7 +50,7 @@ class Inbox:
         table: The name of the table, in lower case, with a schema if needed.
 
     Raises:
-        InboxArgumentError: *name* is empty.
+        InboxFault: *name* is empty.
         TableNameError: *table* is not a plain identifier.
     """
 
@@ -88,7 +88,7 @@ class Inbox:
             message_id: The id of the event, `Delivery.message_id`.
 
         Raises:
-            InboxArgumentError: *message_id* is empty.
+            InboxFault: *message_id* is empty.
             UnsupportedConnection: *connection* is of another class or database.
             OutsideTransaction: *connection* is in autocommit mode, and no transaction is open.
         """
@@ -109,7 +109,7 @@ class Inbox:
         stream and the outbox keep events.
 
         Raises:
-            InboxArgumentError: *older_than* is negative.
+            InboxFault: *older_than* is negative.
             UnsupportedConnection: *connection* is of another class or database.
         """
         return database_of(connection).execute(_DELETE.format(table=self._quoted), self._older(older_than)).count
@@ -126,10 +126,10 @@ class Inbox:
 
     def _older(self, older_than: timedelta) -> dict[str, Value]:
         if not isinstance(older_than, timedelta) or older_than < timedelta(0):
-            raise InboxArgumentError("older_than", older_than, "pass a timedelta, such as timedelta(days=7)")
+            raise InboxFault("older_than", older_than, "pass a timedelta, such as timedelta(days=7)")
         return {"name": self.name, "before": time.time() - older_than.total_seconds()}
 
 
 def _check_text(name: str, given: object, remedy: str) -> None:
     if not isinstance(given, str) or not given:
-        raise InboxArgumentError(name, given, remedy)
+        raise InboxFault(name, given, remedy)

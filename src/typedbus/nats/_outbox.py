@@ -32,7 +32,7 @@ from typedbus.nats._link import Link
 from typedbus.nats._outbox_relay import Relay
 from typedbus.nats._outbox_table import CREATE, FAILED, INSERT, Table
 from typedbus.nats._relay_connection import Connect, RelayConnection
-from typedbus.nats._table_errors import OutboxArgumentError, OutsideTransaction, UnsupportedConnection
+from typedbus.nats._table_errors import OutboxFault, OutsideTransaction, UnsupportedConnection
 from typedbus.plugins.health import READY, Check
 
 P = ParamSpec("P")
@@ -99,7 +99,7 @@ class Outbox:
 
     Raises:
         TableNameError: *table* is not a plain identifier.
-        OutboxArgumentError: *connect* is not callable, *every* not above 0, or *batch* not a whole number from 1 up.
+        OutboxFault: *connect* is not callable, *every* not above 0, or *batch* not a whole number from 1 up.
     """
 
     link: Link
@@ -117,11 +117,11 @@ class Outbox:
         connect: object = self.connect
         if not callable(connect):
             remedy = 'pass a function that opens a connection, such as lambda: sqlite3.connect("shop.db")'
-            raise OutboxArgumentError("connect", connect, remedy)
+            raise OutboxFault("connect", connect, remedy)
         if not is_seconds(self.every):
-            raise OutboxArgumentError("every", self.every, "give a number of seconds above 0")
+            raise OutboxFault("every", self.every, "give a number of seconds above 0")
         if not is_count(self.batch):
-            raise OutboxArgumentError("batch", self.batch, "give a whole number from 1 up")
+            raise OutboxFault("batch", self.batch, "give a whole number from 1 up")
 
     def add(self, connection: SyncConnection, port: EventPort[P], /, *_args: P.args, **_kwargs: P.kwargs) -> str:
         """

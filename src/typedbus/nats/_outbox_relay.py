@@ -13,7 +13,7 @@ from typedbus._base.failures import error_text
 from typedbus._base.stopping import Stopping
 from typedbus._bus.builtin import ERROR
 from typedbus.nats._durable import Durable
-from typedbus.nats._errors import Denied, NotStored, StreamFault
+from typedbus.nats._errors import Denied, NotStored, StreamFault, TooLarge
 from typedbus.nats._events import EventRefused
 from typedbus.nats._headers import ID_HEADER
 from typedbus.nats._link import Link
@@ -139,7 +139,7 @@ class Relay:
         refusals: list[Refusal] = []
         refusing: set[str] = set()
         for row, error in outcomes:
-            if not isinstance(error, (NotStored, Denied)) or not self.link.is_connected:
+            if not isinstance(error, (NotStored, Denied, TooLarge)) or not self.link.is_connected:
                 continue  # it is sent again with the next batch
             delay = 0.0
             if row.has_lost_its_place or row.position < last_taken.get(row.stream, 0):
@@ -158,7 +158,7 @@ class Relay:
             self._pauses[stream] = _Pause(now + seconds, seconds)
         return refusals
 
-    def _report(self, row: Row, error: NotStored | Denied) -> None:
+    def _report(self, row: Row, error: NotStored | Denied | TooLarge) -> None:
         reason = error_text(error)
         if not row.attempts:
             self.link.bus.log(

@@ -40,11 +40,11 @@ class Redelivery:
 
     def __attrs_post_init__(self) -> None:
         if not is_count(self.attempts):
-            raise ConsumerFault("attempts", repr(self.attempts), "pass an int of at least 1")
+            raise ConsumerFault("attempts", self.attempts, "pass an int of at least 1")
         for name, least in (("first", 0.0), ("longest", self.first), ("ack_wait", _SHORTEST_WAIT)):
             value = getattr(self, name)
             if not is_number(value) or value < least:
-                raise ConsumerFault(name, repr(value), f"pass a number of seconds of at least {least:g}")
+                raise ConsumerFault(name, value, f"pass a number of seconds of at least {least:g}")
 
     @property
     def patience(self) -> float:

@@ -11,7 +11,7 @@ class UnsupportedConnection(StructuredError, TypeError):
 
     Attributes:
         given: The class of the connection, or its class and its database.
-        remedy: What to pass instead.
+        remedy: The connections that can be used.
     """
 
     given: str
@@ -57,37 +57,37 @@ class TableNameError(StructuredError, ValueError):
         )
 
 
-class InboxArgumentError(StructuredError, ValueError):
+class InboxFault(StructuredError, ValueError):
     """
-    Raised for an argument of an `Inbox` that it cannot use.
+    Raised for an argument that an `Inbox` cannot use.
 
     Attributes:
-        name: The name of the argument.
-        given: The argument.
-        remedy: What to pass instead.
+        argument: The name of the argument.
+        given: Its value.
+        remedy: The values that can be used.
     """
 
-    name: str
+    argument: str
     given: object
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.name}={self.given!r} is not usable in an inbox: {self.remedy}"
+        return f"{self.argument}={self.given!r} cannot be used by an inbox: {self.remedy}"
 
 
-class OutboxArgumentError(StructuredError, ValueError):
+class OutboxFault(StructuredError, ValueError):
     """
-    Raised for an argument of an `Outbox` that it cannot use.
+    Raised for an argument that an `Outbox` cannot use.
 
     Attributes:
-        name: The name of the argument.
-        given: The argument.
-        remedy: What to pass instead.
+        argument: The name of the argument.
+        given: Its value.
+        remedy: The values that can be used.
     """
 
-    name: str
+    argument: str
     given: object
     remedy: str
 
     def __str__(self) -> str:
-        return f"{self.name}={self.given!r} is not usable in an outbox: {self.remedy}"
+        return f"{self.argument}={self.given!r} cannot be used by an outbox: {self.remedy}"
