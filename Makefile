@@ -15,7 +15,7 @@ PYTHONS := $(shell for version in 3.11 3.12 3.13 3.14 3.15; do \
 CLEAN := tests/clean.sh $(CURDIR)/.venv/cache
 
 .PRECIOUS: .venv-%/test
-.PHONY: demo demo-nats test test-slow soak coverage check-minimum test-cherrypy test-hosts test-browser pictures check lint types types-more suites suite-user docs bench clean
+.PHONY: demo demo-nats test test-slow soak coverage check-minimum test-cherrypy test-hosts test-browser pictures check lint types types-more suites suite-user casts docs bench clean
 
 demo: .venv/demo
 	$(BIN)/python -m examples.shop
@@ -88,6 +88,10 @@ suite-%: .venv-%/test
 # Root may do what other users may not: as root the suite runs once more without its rights.
 suite-user:
 	tests/plain_user.sh $(PYTHONS)
+
+# The recordings in the documentation; `make casts` runs the commands again, on a pseudo-terminal.
+casts: .venv/demo-nats
+	$(BIN)/python docs/casts/make.py
 
 # The site of the documentation; a link that leads nowhere is an error.
 docs: .venv/docs
