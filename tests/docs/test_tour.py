@@ -90,3 +90,15 @@ def test_the_drawings_of_the_tour_are_those_of_its_commands(name: str, tmp_path:
     assert run_process(*command.arguments, folder=tmp_path) == ""
 
     assert labels_of(tmp_path / f"{name}.svg") == labels_of(ROOT / "docs" / "pictures" / f"tour-{name}.svg")
+
+
+def test_the_drawing_of_the_landing_page_is_that_of_the_first_program(tmp_path: Path) -> None:
+    """The landing page shows the container of the first program of the README."""
+    program = next(block for block in blocks_of(ROOT / "README.md") if block.language == "python")
+    (tmp_path / "program.py").write_text(program.text, encoding="utf-8")
+    drawing = tmp_path / "program.svg"
+
+    command = ("-m", "typedbus", "graph", "program:Shop", "--direction", "down", "--output", drawing.name)
+    assert run_process(*command, folder=tmp_path) == ""
+
+    assert labels_of(drawing) == labels_of(ROOT / "docs" / "pictures" / "first-program.svg")
