@@ -107,6 +107,7 @@ bench: .venv/bench
 	$(BIN)/python bench/async_publish.py
 	$(BIN)/python bench/verbs.py
 	$(BIN)/python bench/observe.py
+	$(BIN)/python bench/inspector.py
 	$(BIN)/python bench/async_hooks.py
 	$(BIN)/python bench/wspbus.py
 	$(BIN)/python bench/scopes.py
