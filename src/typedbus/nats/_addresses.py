@@ -83,7 +83,7 @@ def parse_all(servers: Sequence[str]) -> tuple[Address, ...]:
     Return the parts of each of *servers*.
 
     Raises:
-        LinkFault: There is none, or one is no address.
+        LinkFault: The list is empty, or an item is no address.
     """
     if isinstance(servers, (str, bytes)):
         shown = repr(without_secrets(servers)) if isinstance(servers, str) else "bytes"
@@ -96,7 +96,7 @@ def parse_all(servers: Sequence[str]) -> tuple[Address, ...]:
 @attrs.define(eq=False)
 class Rotation:
     """
-    The servers of a cluster, each of which is tried in turn: the configured, and those that a server has named.
+    The servers of a cluster, which are tried in turn: the configured ones, and the ones that a server has named.
 
     Args:
         configured: The servers that are always tried.
@@ -121,7 +121,7 @@ class Rotation:
         return address
 
     def discovered(self, places: Iterable[str], at: Address) -> None:
-        """Replace the servers that are not configured by those at *places*, which the server *at* has named."""
+        """Replace the servers that are not configured by the servers at *places*, which the server *at* has named."""
         found = {address.url: address for address in self.configured}
         scheme = at.url.partition("://")[0]
         secrets = next((one for one in (at, *self.configured) if one.user is not None), at)

@@ -42,7 +42,7 @@ class Question:
         wants_all: Whether it wants the results of all listeners.
         origin: The process that asks.
         headers: Its headers.
-        kind: What its answer is; "busy" until a listener is called.
+        kind: The kind of its answer; "busy" until a listener is called.
         body: The body of its answer.
         error: Why it cannot be decoded, or the first exception of a listener.
     """
@@ -68,7 +68,7 @@ class Question:
 @attrs.define(eq=False)
 class Answering(Generic[P, R]):
     """
-    Answers questions until the run is asked to end; its methods are called on the event loop, but for the calls.
+    Answers questions until the run is asked to end; all methods except `_call` run on the event loop.
 
     Args:
         session: The connection and its parts.
@@ -101,7 +101,7 @@ class Answering(Generic[P, R]):
 
     async def run(self, stopping: Stopping, subject: str, group: str) -> None:
         """
-        Answer the questions on *subject* until *stopping* is set, and then those that have arrived.
+        Answer the questions on *subject* until *stopping* is set, and then the questions that have arrived.
 
         Raises:
             Denied: The server does not let this user subscribe to the questions.

@@ -1,7 +1,7 @@
 """
 The messages from a responder back to a port.
 
-The header ``Tb-Reply`` says what an answer is, and its body is JSON:
+The header ``Tb-Reply`` has the kind of an answer. Its body is JSON:
 
 - ``ok``, or no such header: the result of the listener that has answered;
 - ``all``: an array with an object for each listener that was called: ``{"result": ...}``, or ``{"kind": ..., "message": ...}``

@@ -47,7 +47,7 @@ class Answer(Record, Generic[R_co]):
 
 
 Asked: TypeAlias = Answer[R] | NoListener | RemoteTimeout | RemoteError | Busy | Unreadable | Disconnected | Denied
-"""What a question returns; `match` can be checked for exhaustiveness. ``.value`` is the result, or raises the failure."""
+"""The outcomes of a question; `match` can be checked for exhaustiveness. ``.value`` is the result, or raises the failure."""
 
 
 def ask(link: Link, channel: Channel[P, R] | AsyncChannel[P, R], *, timeout: float) -> AskPort[P, R]:
@@ -66,8 +66,8 @@ class AskPort(Generic[P, R]):
     """
     Asks one listener of a channel in another process; `ask` makes it, and a container starts it after its link.
 
-    The answer is that of the first process that answers: with responders of one group the server selects a process, and
-    that process calls the verb `first` of its channel. A failure is returned and not raised, and each call ends within
+    The first answer is the outcome. The server selects one process of the responders of a group, and that process
+    calls the verb `first` of its channel. A failure is returned and not raised, and each call ends within
     the timeout and 0.3 s. A question that has failed is not repeated: its listener may have been called, unless the
     failure is `NoListener`, `Busy`, `Denied`, `Unreadable` with the part "question", or `Disconnected` that was not sent.
 

@@ -156,7 +156,7 @@ class Calls(Generic[T]):
 
         Raises:
             LinkClosed: The link has not started, or has stopped.
-            LoopError: The caller runs on another event loop than that of the link; *action* names the call.
+            LoopError: The caller runs on another event loop than the loop of the link; *action* names the call.
             TooLarge: The server does not allow a message of this size.
         """
         session = self._checked(data)
@@ -213,7 +213,7 @@ class Calls(Generic[T]):
             call.settle(Disconnected(self.name, was_sent=True, reason=reason))
 
     def denied(self, subject: str) -> None:
-        """End the calls that wait, if *subject* is that of the port."""
+        """End the calls that wait, if *subject* is the subject of the port."""
         if subject.lower() == self._subject.lower():
             for call in tuple(self.waiting):
                 call.settle(Denied(self.name, self._subject))

@@ -147,7 +147,7 @@ class Binding:
         raise SchemaFault(self.channel, path, f"CattrsCodec does not send {annotation}; send an attrs class instead")
 
     def definitions(self) -> dict[str, dict[str, object]]:
-        """Return the schemas of the classes, when those of all types have been asked for."""
+        """Return the schemas of the classes, after `schema` was called for all types."""
         schemas, definitions = msgspec.json.schema_components(
             [annotation for annotation, _ in self._others], ref_template="#/$defs/{name}"
         )
@@ -263,7 +263,7 @@ class Binding:
 
 
 def _placed(problem: str) -> str:
-    """Return a problem of cattrs, ``text @ $.order``, in the form of msgspec, whose own path continues the one of cattrs."""
+    """Return a problem of cattrs, ``text @ $.order``, in the form of msgspec, which continues the path."""
     text, _, path = problem.rpartition(" @ ")
     text, _, below = text.partition(" - at `$")
     return f"{text} - at `{path}{below.removesuffix('`')}`"

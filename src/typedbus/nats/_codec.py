@@ -15,9 +15,10 @@ class Forms:
     How the values of one channel are sent.
 
     Attributes:
-        to_plain: Returns, for each parameter and for ``return``, what a value is in JSON, or raises `EncodeFailed`.
-        from_plain: Returns the value, or raises `msgspec.ValidationError` with the problem and its path.
-        schemas: The JSON schema of each.
+        to_plain: By parameter, and by ``return`` for the result: a function that returns the JSON form of a value, or
+            raises `EncodeFailed`.
+        from_plain: By the same names: a function that restores a value, or raises `msgspec.ValidationError` with the problem and its path.
+        schemas: The JSON schemas, by the same names.
         definitions: The schemas to which these refer, with the prefix ``#/$defs/``.
     """
 
@@ -38,7 +39,7 @@ class Codec(Protocol):
 
         Args:
             channel: The name of the channel.
-            annotations: The type of each parameter, and that of the result as ``return``.
+            annotations: The type of each parameter, and the type of the result as ``return``.
 
         Raises:
             SchemaFault: A type cannot be sent.

@@ -24,7 +24,7 @@ def encoder(
     """
     Return a function that checks and encodes its arguments.
 
-    It has the parameters of the channel; those with a default are left out of the message if they are not passed.
+    It has the parameters of the channel; a parameter with a default is left out of the message if it is not passed.
 
     Args:
         channel: The name of the channel, which `EncodeFailed` states.

@@ -27,7 +27,7 @@ _PAUSE: Final = 0.2
 #: Seconds for a subscription, whose request only has to be written.
 _PATIENCE: Final = 1.0
 _LIMIT: Final = 65_536
-#: What a server accepts by default, in bytes.
+#: The limit of a server for a message by default, in bytes.
 _MAX_PAYLOAD: Final = 1 << 20
 
 
@@ -43,7 +43,7 @@ class Connection:
     Attributes:
         last_error: Why the last connection, or the last attempt, has failed.
         last_denied: The last subject of a message that the server has refused, maybe in lower case.
-        max_payload: How many bytes a message may have, as the server says; 1 MiB before the first connection.
+        max_payload: The limit of the server for a message, in bytes; 1 MiB before the first connection.
     """
 
     options: Options
@@ -160,7 +160,7 @@ class Connection:
         return subscription
 
     async def unsubscribe(self, subscription: Subscription) -> None:
-        """End *subscription*. It receives what the server has sent until then, if the server answers within 1 second."""
+        """End *subscription*. It receives the messages that were sent until then, if the server answers within 1 second."""
         if subscription in self._subscriptions.all:
             self._subscriptions.all.remove(subscription)
         handle, subscription.handle = subscription.handle, None
@@ -182,7 +182,7 @@ class Connection:
         Raises:
             TimeoutError: It has not ended in time.
             nats.errors.ConnectionClosedError: The connection was lost; nats-py would wait for its own time limit.
-            Exception: What the call raises.
+            Exception: Any error of the call.
         """
         task = self._start(call, "calls")
         waited: set[asyncio.Future[Any]] = {task}
@@ -204,7 +204,7 @@ class Connection:
 
     async def close(self, within: float) -> None:
         """
-        Send what is queued, and close the connection, after *within* seconds at the latest.
+        Send the queued messages, and close the connection, after *within* seconds at the latest.
 
         A server that does not read is cut off. Messages that were not written are dropped.
         """

@@ -40,8 +40,8 @@ class Consumer(Generic[P]):
     """
     Calls the listeners of a channel for the events of a stream: each event in one process of the group.
 
-    The listeners are those that are subscribed to the channel on this bus. Those of a sync channel are called in
-    threads of the consumer, those of an async channel in tasks on the event loop of the bus. An event is acknowledged
+    The listeners are the subscribers of the channel on this bus. Listeners of a sync channel are called in threads of
+    the consumer, listeners of an async channel in tasks on the event loop of the bus. An event is acknowledged
     when all of them have returned. If one raises, the event is delivered again, to all of them, as *redelivery*
     demands; after that, and if it cannot be decoded, it becomes a dead letter.
 
@@ -55,7 +55,7 @@ class Consumer(Generic[P]):
     Args:
         link: The connection.
         bound: The channel on the bus, such as ``bus.provided[order_placed]``.
-        stream: The stream; a `Stream` is created if it is missing, a name is that of a stream that must exist.
+        stream: The stream; a `Stream` is created if it is missing, a name means a stream that must exist.
         group: The name of the group. Each group receives all events, and the server keeps its position.
         redelivery: When an event is delivered again.
         prefetch: How many events may be delivered to the processes of the group and not acknowledged; so also how many

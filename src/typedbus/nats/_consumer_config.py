@@ -17,13 +17,13 @@ from typedbus.nats._errors import ConsumerFault, StreamFault
 from typedbus.nats._streams import Stream, covers, ensure
 
 _PAUSE: Final = 0.2
-#: From this code on an error is not the fault of the request, such as that of an election.
+#: Errors from this code on are not caused by the request, but for example by an election.
 _SERVER_ERROR: Final = 500
-#: The error of settings that cannot be changed; its code is that of a failing server.
+#: The error of settings that cannot be changed; its code is in the range of failing servers.
 _CANNOT_CHANGE: Final = 10012
 _GROUP: Final = re.compile(r"[A-Za-z0-9_-]+")
 _LITERAL: Final = re.compile(r"[^A-Za-z0-9_-]")
-#: The settings that are compared with those of the server.
+#: The settings that are compared with the consumer of the server.
 _SETTINGS: Final = (
     "deliver_policy",
     "ack_policy",

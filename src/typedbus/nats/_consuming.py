@@ -1,4 +1,4 @@
-"""One call of the run of a consumer: from the begin to the stop."""
+"""One call of the run of a consumer: from the beginning to the stop."""
 
 from __future__ import annotations
 
@@ -202,11 +202,11 @@ class Consuming(Generic[P]):
         subscription, self._subscription, self._is_taking = self._subscription, None, False
         self._unbegun += self._workers.take_back()
         if subscription is not None:
-            # First: the server would deliver what is returned to this process again, and each delivery counts.
+            # First: the server would deliver the returned events to this process again, and each delivery counts.
             await self.session.connection.unsubscribe(subscription)
         unbegun, self._unbegun = self._unbegun, []
         for event in unbegun:
-            self._settling.return_(event)
+            self._settling.give_back(event)
 
     async def _end(self) -> None:
         ending = asyncio.create_task(self._finish(), name=self.name)
@@ -258,7 +258,7 @@ class Consuming(Generic[P]):
         elif event.attempt > self.redelivery.attempts:
             self._settling.bury(event, "NotAcknowledged", _NOT_ACKNOWLEDGED.format(event.attempt - 1))
         else:
-            self._settling.return_(event, self.redelivery.ack_wait)
+            self._settling.give_back(event, self.redelivery.ack_wait)
 
     def _beat(self) -> bool:
         """Ask the server for more time for the events that are held, and return whether not all listeners hang."""

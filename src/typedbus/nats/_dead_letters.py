@@ -17,7 +17,7 @@ from typedbus.nats._watcher import Message
 
 #: The longest text of a failure in a header, in characters.
 _LONGEST: Final = 1000
-#: What the longest headers of a dead letter add to an event, in bytes.
+#: The bytes that the longest headers of a dead letter add to an event.
 _ADDED: Final = 4096
 
 
@@ -34,13 +34,13 @@ def failure_text(error: BaseException) -> str:
 
 
 def kind_of(error: BaseException) -> str:
-    """Return the name of the class of *error*; of several listeners, those of all failures."""
+    """Return the name of the class of *error*; of several listeners, the names for all failures."""
     errors = error.exceptions if isinstance(error, ChannelFailures) else (error,)
     return ", ".join(dict.fromkeys(type(one).__name__ for one in errors))
 
 
 def dead_headers(event: Received, group: str, kind: str, reason: str) -> dict[str, str]:
-    """Return the headers of the dead letter of *event*: its own without those of the server, and the circumstances."""
+    """Return the headers of the dead letter of *event*: its own without the headers of the server, and the failure."""
     kept = {name: value for name, value in event.headers.items() if not name.startswith("Nats-")}
     now = time.time_ns()
     return kept | {

@@ -14,7 +14,7 @@ class LinkFault(StructuredError, ValueError, OperatorError):
 
     Attributes:
         argument: The argument.
-        problem: What is wrong with its value, and the remedy. It has no secrets.
+        problem: The fault of its value, and the remedy. It has no secrets.
     """
 
     argument: str
@@ -63,11 +63,11 @@ class ServerTooOld(StructuredError, ConnectionError, OperatorError):
 
 class StreamFault(StructuredError, ValueError, OperatorError):
     """
-    Raised by the start of a `Link` for a stream that a port or a consumer cannot use.
+    Raised for a stream that a port or a consumer cannot use, where it is declared or at their start.
 
     Attributes:
         stream: The name of the stream.
-        problem: What is wrong with it, and the remedy.
+        problem: The fault, and the remedy.
         is_temporary: Whether the server did not answer, or could not answer for the moment, such as during an election.
     """
 
@@ -143,7 +143,7 @@ class DecodeFailed(StructuredError, ValueError):
 
     Attributes:
         channel: The name of the channel.
-        problem: What is wrong, with the path of the value, such as ``$.order.lines[1].quantity``.
+        problem: The fault, with the path of the value, such as ``$.order.lines[1].quantity``.
     """
 
     channel: str
@@ -268,7 +268,7 @@ class _Failure(StructuredError):
 
 class Denied(_Failure, PermissionError):
     """
-    The server does not let this user publish on the subject of a port, or subscribe to that of a responder.
+    The server does not let this user publish on the subject of a port, or subscribe to the subject of a responder.
 
     A port that returns it has delivered nothing.
 
@@ -387,7 +387,7 @@ class Unreadable(_Failure, ValueError):
     Attributes:
         channel: The channel of the port.
         part: "question", in which case no listener was called, or "answer".
-        problem: What is wrong, with the path of the value.
+        problem: The fault, with the path of the value.
         origin: The other process: it could not read the question, or has sent the answer.
     """
 

@@ -40,7 +40,7 @@ class EventPort(Generic[P]):
     event without an acknowledgement is sent again with the same id, also after a reconnection, and the stream stores
     it once. While there is no connection, events wait in the window of the port. While the window is full, publishes
     wait for their turn, in the order of the calls. The stream has the events of one thread in the order of its calls,
-    except for those that were sent again.
+    except for events that were sent again.
 
     The arguments are encoded in the thread of the caller, which raises `EncodeFailed` for a value that cannot be sent.
     """

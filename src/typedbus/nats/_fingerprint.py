@@ -9,7 +9,7 @@ from typing import Final
 
 #: Keywords for readers; no value is refused because of them.
 _REMARKS: Final = frozenset({"title", "description", "default", "examples"})
-#: Keywords whose items have a meaning by position. Those of all other arrays are sorted.
+#: Keywords whose items have a meaning by position. The items of all other arrays are sorted.
 _ORDERED: Final = frozenset({"prefixItems"})
 
 

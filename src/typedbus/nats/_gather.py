@@ -43,7 +43,7 @@ class Gathered(Record, Generic[R_co]):
     Attributes:
         replies: The result of each listener, in the order in which the processes answered, and in each of them in the
             running order of its listeners.
-        failures: What failed, in the same order: an exception of a listener, a process with too many questions, or a
+        failures: The failures, in the same order: an exception of a listener, a process with too many questions, or a
             process that declares the channel differently.
         complete: Whether as many processes have answered as the port expects, failures included. Without such a number
             it is False, since the port cannot know whether a process is missing.
@@ -60,7 +60,7 @@ class Gathered(Record, Generic[R_co]):
 
 
 Gathering: TypeAlias = Gathered[R] | NoListener | Disconnected | Denied
-"""What a question to all processes returns; `match` can be checked for exhaustiveness."""
+"""The outcomes of a question to all processes; `match` can be checked for exhaustiveness."""
 
 
 def gather(

@@ -37,7 +37,7 @@ _FOREVER: Final = 1 << 30
 _OLDEST: Final = (2, 10, 23)
 _DENIED: Final = re.compile(r'permissions violation for (publish|subscription) to "([^"]+)"', re.IGNORECASE)
 
-#: A message that waits: its subject, data, subject for replies and headers, and what is called if it is dropped.
+#: A message that waits: its subject, data, subject for replies and headers, and the function for a message that is dropped.
 Outgoing: TypeAlias = tuple[str, bytes, str, dict[str, str] | None, Callable[[str], object] | None]
 
 

@@ -84,9 +84,9 @@ class Link:
             determines whether it is encrypted, and its certificate is checked with the authorities of the system.
         connect_within: How many seconds the start waits for a connection.
         require_at_start: Whether the start fails without a connection. Otherwise ports may be used at once: events wait
-            in the window of their port, all else fails with `Disconnected` until there is a connection.
+            in the window of their port, questions return `Disconnected`, and signals are dropped.
         prefix: The first part of the subjects of signals and questions.
-        codec: How the channels are sent whose types need it, such as `CattrsCodec`; the other process needs the same.
+        codec: The codec of channels whose types need one, such as `CattrsCodec`; the other process needs the same one.
 
     Raises:
         LinkFault: An argument cannot be used; at the start, if a file cannot be read or has no such secret.
@@ -144,7 +144,7 @@ class Link:
         self._session = session
 
     async def stop(self) -> None:
-        """Send what is queued, and close the connection; does nothing before `start`."""
+        """Send the queued messages, and close the connection; does nothing before `start`."""
         session, self._session = self._session, None
         if session is not None:
             await session.close(_PATIENCE)

@@ -33,7 +33,7 @@ class Losses:
     total: int = attrs.field(init=False, default=0)
     _session: Session | None = attrs.field(init=False, default=None)
     _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
-    #: What is not reported yet, by its reasons.
+    #: The signals that are not reported yet, counted by reason.
     _counts: dict[str, int] = attrs.field(init=False, factory=dict)
     _timer: asyncio.TimerHandle | None = attrs.field(init=False, default=None)
     #: When the next report may be made, on the clock of the loop.

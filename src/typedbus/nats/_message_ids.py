@@ -1,4 +1,4 @@
-"""Ids of messages that are ordered by time, as those of UUID version 7."""
+"""Ids of messages that are ordered by time, in the form of UUID version 7."""
 
 from __future__ import annotations
 

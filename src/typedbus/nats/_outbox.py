@@ -108,7 +108,7 @@ class Outbox:
     every: float = attrs.field(default=0.2, kw_only=True)
     batch: int = attrs.field(default=256, kw_only=True)
     _quoted: str = attrs.field(init=False, repr=False)
-    #: What prevents the relay from working, for the check.
+    #: The reason why the relay cannot work, for the check.
     _trouble: str | None = attrs.field(init=False, repr=False, default=None)
     _stored: set[tuple[int, str]] = attrs.field(init=False, repr=False, factory=set)
 

@@ -1,4 +1,4 @@
-"""The relay of an outbox: it sends the rows of the table, and deletes those that the stream has."""
+"""The relay of an outbox: it sends the rows of the table, and deletes the rows that the stream has."""
 
 from __future__ import annotations
 

@@ -116,7 +116,7 @@ class Table:
     The table on a connection of its own. All methods are called in one task, and raise the errors of the database.
 
     At most one relay at a time works on a table, so that the order is kept. On PostgreSQL it holds an advisory lock while
-    its transaction is open, on SQLite a lock of a file beside that of the database while it is connected.
+    its transaction is open, on SQLite a lock of a file beside the database while it is connected.
     The system releases both when the process ends.
 
     Args:
@@ -131,7 +131,7 @@ class Table:
 
     async def read(self, batch: int, paused: Collection[str]) -> list[Row] | None:
         """
-        Return at most *batch* rows that are due, in order, without those of the streams *paused*.
+        Return at most *batch* rows that are due, in order, without the rows of the streams *paused*.
 
         The result is None if another relay works on the table. On PostgreSQL the rows are locked until `settle`.
         """

@@ -35,11 +35,11 @@ class Receiver(Generic[P]):
     Calls the listeners of a channel with the signals of its port in this process and in others.
 
     It is a run: it receives from when the bus has STARTED until the bus, or its component, stops. It calls the
-    listeners for one signal at a time, in the order of arrival: those of an async channel on the event loop, those of a
-    `Channel` in a thread of the receiver. A listener that raises is logged with its traceback, and the next
+    listeners for one signal at a time, in the order of arrival: listeners of an async channel on the event loop, listeners
+    of a `Channel` in a thread of the receiver. A listener that raises is logged with its traceback, and the next
     signal follows.
 
-    Signals are lost while there is no receiver, while there is no connection, and while *most* signals wait here. Those
+    Signals are lost while there is no receiver, while there is no connection, and while *most* signals wait here. Signals
     that are lost here, or cannot be decoded, are counted, and published on `LINK` as `SignalsDropped`, at most once a second.
     The first signal of a process with another declaration of the channel is published as `SchemaMismatch`.
 
@@ -91,7 +91,7 @@ class Receiver(Generic[P]):
 
 @attrs.define(eq=False)
 class _Signal:
-    """A signal that has arrived; *error* is why it cannot be decoded, or what its listeners have raised."""
+    """A signal that has arrived; *error* is the error of its decoding, or of its listeners."""
 
     data: bytes
     origin: str
@@ -105,7 +105,7 @@ class _Signal:
 
 @attrs.define(eq=False)
 class _Receiving(Generic[P]):
-    """One run of a receiver; its methods are called on the event loop, but for `_call`."""
+    """One run of a receiver; all methods except `_call` run on the event loop."""
 
     session: Session
     bound: BoundChannel[P, None] | AsyncBoundChannel[P, None]
@@ -115,7 +115,7 @@ class _Receiving(Generic[P]):
     serving: Serving[_Signal] = attrs.field(init=False)
     waiting: int = attrs.field(init=False, default=0)
     lost: int = attrs.field(init=False, default=0)
-    #: The processes that declare the channel differently, and those with a signal that cannot be decoded.
+    #: The processes that were reported: for another declaration, and for a signal that cannot be decoded.
     strangers: set[str] = attrs.field(init=False, factory=set)
     unreadable: set[str] = attrs.field(init=False, factory=set)
 

@@ -37,7 +37,7 @@ class _Worker:
     """
     A thread in which a connection is opened, used and closed, since a sync connection may belong to one thread.
 
-    A call that hangs is left behind; what was queued after it is done when it returns.
+    A call that hangs is left behind; calls that were queued after it are made when it returns.
     """
 
     connection: object = attrs.field(init=False, default=None)
@@ -117,7 +117,7 @@ class RelayConnection:
         Raises:
             UnsupportedConnection: The connection is of another class or database.
             OutsideTransaction: It is to PostgreSQL and in autocommit mode.
-            Exception: What *connect* raises.
+            Exception: Any error of *connect*.
         """
         worker = _Worker()
         try:

@@ -81,7 +81,7 @@ class DeadLetters:
         Return the oldest dead letters.
 
         Args:
-            group: That of one group; "*" for those of all groups.
+            group: The group; "*" for all groups.
             after: Only those behind this position of the stream, as the `DeadLetter.sequence` of the last one.
             most: How many are returned at most.
 

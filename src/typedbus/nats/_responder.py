@@ -32,13 +32,13 @@ class Responder(Generic[P, R]):
     Answers the questions of other processes with the listeners of a channel.
 
     It is a run: it begins when the bus has STARTED, and a stop ends it before any component stops. It then takes no more
-    questions and answers those that have arrived; what has not begun at the end of the patience of the run is refused
-    with `Busy`, and async listeners that run are cancelled.
+    questions and answers the ones that have arrived; a question that has not begun at the end of the patience of the run
+    is refused with `Busy`, and async listeners that run are cancelled.
 
-    The listeners of a `Channel` are called in threads of the responder, those of an `AsyncChannel` in tasks on the event
+    The listeners of a `Channel` are called in threads of the responder, listeners of an `AsyncChannel` in tasks on the event
     loop of the bus. A question of `ask` calls the verb `first`, and one of `gather` all listeners. If a listener raises,
     `first` raises as well, and the answer is the first failure: a `RemoteError` with the name of its class and its text.
-    The exception is logged here with its traceback. `SystemExit` and its like are answered in the same way, and then
+    The exception is logged here with its traceback. `SystemExit` and similar exceptions are answered in the same way, and then
     end the run.
 
     A process without a listener for the channel answers that it has none. A question that cannot be decoded is logged,

@@ -29,7 +29,7 @@ from typedbus.nats._schema_types import sendable
 P = ParamSpec("P")
 R = TypeVar("R")
 
-#: Subjects that begin with a dollar sign are those of dead letters.
+#: Names that begin with a dollar sign are reserved for dead letters.
 _NAME: Final = re.compile(r"(?!\$)[!-)+-\-/-=?-~]+(\.[!-)+-\-/-=?-~]+)*")
 #: A server closes the connection of a client that sends a longer subject than it reads, 4096 bytes with other parts.
 _LONGEST: Final = 255

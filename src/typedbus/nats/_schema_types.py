@@ -154,7 +154,7 @@ def has_generated_init(cls: Any) -> bool:
 
 
 def _class_problems(cls: Any, path: str) -> Iterator[Problem]:
-    """Check what the decoder skips: it sets the attributes of an attrs class or a dataclass without calling `__init__`."""
+    """Check the parts that the decoder skips: it sets the attributes of an attrs class or a dataclass without calling `__init__`."""
     is_attrs = bool(attrs.has(cls))
     if ("__attrs_attrs__" if is_attrs else "__dataclass_fields__") not in vars(cls):
         yield path, f"{cls.__qualname__} inherits its fields and is not decorated itself; decorate it"

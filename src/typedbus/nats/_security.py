@@ -23,10 +23,10 @@ class TLS:
     How a connection is encrypted, and the certificate of this process.
 
     Args:
-        ca_file: The certificates of the authorities that may sign that of the server; None for those of the system.
+        ca_file: The certificates of the authorities that may sign the certificate of the server; None for the system's.
         cert_file: The certificate of this process, if the server demands one.
         key_file: Its key, without a password; None if *cert_file* has it as well.
-        hostname: The name that the certificate of the server must have; None for that of the address.
+        hostname: The name that the certificate of the server must have; None for the host of the address.
     """
 
     ca_file: Path | str | None = None
@@ -164,7 +164,7 @@ class Options:
         name: The name of the connection, which the servers show.
         secrets: The files that are read for each connection.
         tls: The context of a connection with TLS; the servers must then offer it.
-        tls_hostname: The name that the certificate of the server must have; None for that of the address.
+        tls_hostname: The name that the certificate of the server must have; None for the host of the address.
         has_certificate: Whether the context has a certificate of this process.
     """
 

@@ -29,7 +29,7 @@ class Sender:
     """
     The state of an event port, which it shares with the ports that `keyed` returns.
 
-    The errors of its methods are those of `EventPort`. Without a *message_id* an event gets a new one.
+    Its methods raise the errors of `EventPort`. Without a *message_id* an event gets a new one.
 
     Args:
         link: The connection.
@@ -111,7 +111,7 @@ class Sender:
         if asyncio.get_running_loop() is not loop:
             raise LoopError(
                 f"publish() on the event port of {self.channel!r}",
-                "another event loop than that of the link runs here; use 'await asyncio.wrap_future(port.submit(...))'",
+                "this is not the event loop of the link; use 'await asyncio.wrap_future(port.submit(...))'",
             )
         deadline = loop.time() + self.deadline
         if not durable.window.take() and not await durable.window.take_on_loop(self.deadline):

@@ -38,7 +38,7 @@ class ServerMissing(StructuredError, FileNotFoundError, OperatorError):
     Raised by the start of a `LocalServer` without the program ``nats-server``.
 
     Attributes:
-        path: The folders that were searched: that of the Python interpreter, and those of PATH.
+        path: The folders that were searched: the folder of the Python interpreter, and the folders of PATH.
     """
 
     path: str

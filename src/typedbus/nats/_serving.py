@@ -125,7 +125,7 @@ class Serving(Generic[W]):
 
 
 def ends_process(error: BaseException | None) -> TypeGuard[BaseException]:
-    """Return whether a listener has raised `SystemExit` or its like, which ends the run and with it the process."""
+    """Return whether a listener has raised `SystemExit` or a similar exception, which ends the run and with it the process."""
     return error is not None and not isinstance(error, Exception | asyncio.CancelledError)
 
 

@@ -81,7 +81,7 @@ class Session:
             raise NotConnected(self.options.addresses, within, self.connection.last_error)
 
     async def close(self, within: float) -> None:
-        """Send what is queued, and close the connection, after *within* seconds at the latest."""
+        """Send the queued messages, and close the connection, after *within* seconds at the latest."""
         await self.connection.close(within)
 
     def watch(self, watcher: Watcher) -> Callable[[], None]:

@@ -38,7 +38,7 @@ class Settling:
 
     Attributes:
         held: The events that have arrived and are not settled, by their positions in the stream.
-        interrupt: A `SystemExit` or its like, raised by a listener.
+        interrupt: The `SystemExit` or similar exception of a listener.
         is_impatient: Whether the stop waits no longer for listeners.
     """
 
@@ -55,7 +55,7 @@ class Settling:
     #: Acknowledgements that were not sent, because the connection was lost, by their subject.
     _unsent: dict[str, bytes] = attrs.field(init=False, factory=dict)
 
-    def return_(self, event: Received, delay: float = 0.0) -> None:
+    def give_back(self, event: Received, delay: float = 0.0) -> None:
         """Let the server deliver *event* again, after *delay* seconds, to any process of the group."""
         self._settle(event, b'%s {"delay": %d}' % (_NAK, delay * 1e9) if delay else _NAK)
 
@@ -91,13 +91,13 @@ class Settling:
         elif event.state is State.FAILED and event.error is not None:
             self._failed(event, event.error)
         else:
-            self.return_(event, 0.0 if self.is_impatient else self.redelivery.first)
+            self.give_back(event, 0.0 if self.is_impatient else self.redelivery.first)
             self.wake()
 
     def _failed(self, event: Received, error: BaseException) -> None:
         if isinstance(error, asyncio.CancelledError):
             if self.is_impatient:
-                self.return_(event)
+                self.give_back(event)
                 return
         elif not isinstance(error, Exception):
             self.interrupt = self.interrupt or error
@@ -107,7 +107,7 @@ class Settling:
             self.bury(event, kind_of(error), reason)
             return
         delay = self.redelivery.delay(event.attempt)
-        self.return_(event, delay)
+        self.give_back(event, delay)
         self.session.bus.log(
             f"{self.name}: the event {event.message_id} failed (attempt {event.attempt} of {self.redelivery.attempts}), and is "
             f"delivered again in {delay:g} s: {reason}",
@@ -127,7 +127,7 @@ class Settling:
         data, headers = fitting(event.message.data, headers, self.session.connection.max_payload)
         problem = await store(self.session, subject, data, headers, _STORE_WITHIN)
         if problem:
-            self.return_(event, self.redelivery.longest)
+            self.give_back(event, self.redelivery.longest)
             self.session.bus.log(
                 f"{self.name}: the dead letter of the event {event.message_id} was not stored on {subject!r}, and is tried "
                 f"again in {self.redelivery.longest:g} s: {problem}; the reason for it: {reason}",

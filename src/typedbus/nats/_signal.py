@@ -139,7 +139,7 @@ class SignalPort(Generic[P]):
         self._session = session
 
     async def stop(self) -> None:
-        """Refuse further signals, and report those that were dropped; does nothing before `start`."""
+        """Refuse further signals, and report the signals that were dropped; does nothing before `start`."""
         session, self._session = self._session, None
         if session is not None and self._unwatch is not None:
             self._take(session)

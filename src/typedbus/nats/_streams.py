@@ -22,7 +22,7 @@ _NAME_IN_USE, _NO_PEERS = 10058, 10005
 #: The codes of a server, and of an account, without JetStream.
 _NO_JETSTREAM: Final = (10076, 10039)
 _ENABLE: Final = "JetStream is not enabled: write 'jetstream {}' in the configuration of the server, or of the account"
-#: The first code of the errors that are not the fault of the request, such as that of an election.
+#: Errors from this code on are not caused by the request, but for example by an election.
 _SERVER_ERROR: Final = 500
 #: The characters that have a meaning in a subject, or in the name of a file.
 _FORBIDDEN: Final = frozenset('.*>/\\"')

@@ -3,7 +3,7 @@ The trace context in the headers of messages, and the spans of sending and handl
 
 It uses OpenTelemetry only if the program has configured it, and so needs no other package: spans go to the provider with
 which `typedbus.otel` instruments the bus, otherwise to the global one. The propagator is the global one, by
-default that of W3C: ``traceparent``, ``tracestate`` and ``baggage``.
+default the one of W3C: ``traceparent``, ``tracestate`` and ``baggage``.
 
 The spans follow the conventions for messaging of OpenTelemetry 1.30.0, which are not stable yet:
 
@@ -74,7 +74,7 @@ class Tracing:
         Its parent is the context in *headers* if they have one, otherwise the current span.
 
         Args:
-            operation: What is done.
+            operation: The name of the operation.
             subject: The subject of the message.
             headers: The headers of the message, which must not be shared with others.
             future: Ends the span: with an error if its exception, or its result, is one. Without it the span ends now.
@@ -104,7 +104,7 @@ class Tracing:
         Begin the span of the calls of listeners for a message, and make it current in this context.
 
         Args:
-            operation: What is done.
+            operation: The name of the operation.
             subject: The subject of the message.
             headers: The headers of the message.
             group: The processes that share the messages.
