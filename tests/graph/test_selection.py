@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 
 from typedbus import BoundChannel, Bus, Channel, Component, Container, on
@@ -120,6 +122,30 @@ def test_a_part_is_drawn_in_every_format(graph: Graph, write: object) -> None:
 
     assert "till" in text
     assert "report" not in text
+
+
+def test_drawings_emphasise_the_component_in_the_centre(graph: Graph) -> None:
+    """And no other; the drawing of a whole container has no centre."""
+    part = graph.around("till")
+    number = [node.path for node in part.nodes].index("Shop.till")
+
+    assert (graph.centre, part.centre) == ("", "Shop.till")
+    assert re.findall(r"style (n\d+) stroke-width:3px", part.mermaid()) == [f"n{number}"]
+    assert re.findall(r"(n\d+) \[.*, penwidth=3\];", part.dot()) == [f"n{number}"]
+    assert re.findall(r'<g id="(n\d+)" class="component centre"', part.svg()) == [f"n{number}"]
+    assert ".centre rect" in part.svg()
+    for text in (graph.mermaid(), graph.dot(), graph.svg()):
+        assert not re.search("stroke-width:3|penwidth|centre", text)
+
+
+def test_names_in_the_frame_of_a_package_are_without_the_outermost_container(graph: Graph) -> None:
+    """Those of nested containers remain."""
+    grouped = graph.by_package()
+
+    assert [grouped.label(node) for node in grouped.nodes] == [
+        "infra.bus", "infra.database", "stock", "till", "page", "report"
+    ]  # fmt: skip
+    assert '"infra.database<br/>' in grouped.mermaid()
 
 
 def test_components_may_be_grouped_by_the_packages_of_their_classes(graph: Graph) -> None:

@@ -90,6 +90,7 @@ class Graph(Picture):
         containers: The container and its nested containers, each after its parent. Then follow the other containers
             that run together with it and have components that it needs; only these components of them are shown.
         faults: The faults from `validate()` that do not concern a component.
+        centre: The path of the component that the graph is around, which drawings emphasise; "" for the whole container.
     """
 
     @classmethod

@@ -20,7 +20,7 @@ def mermaid(picture: Picture, direction: Direction) -> str:
     lines = ["---", f"title: {json.dumps(printable(picture.container))}", "---", f"flowchart {_AXES[direction]}"]
     for depth, name, shown in picture.outline():
         if isinstance(shown, Node):
-            line = f"{name}[{quoted(shown.name, *shown.remarks)}]:::{shown.kind}"
+            line = f"{name}[{quoted(picture.label(shown), *shown.remarks)}]:::{shown.kind}"
         elif isinstance(shown, ContainerNode):
             line = f"subgraph {name}[{quoted(shown.name)}]"
         else:
@@ -39,6 +39,8 @@ def mermaid(picture: Picture, direction: Direction) -> str:
     for kind, (fill, stroke) in COLOURS.items():
         dashes = ",stroke-dasharray:4 3" if kind in DASHED else ""
         lines.append(f"  classDef {kind} fill:{fill},stroke:{stroke},color:#0f172a{dashes}")
+    if picture.centre:
+        lines.append(f"  style {ids[picture.centre]} stroke-width:3px")
     # Mermaid identifies lines only by number.
     circles = [str(number) for number, edge in enumerate(picture.edges) if edge.circle]
     if circles:
@@ -60,8 +62,9 @@ def dot(picture: Picture, direction: Direction) -> str:
         if isinstance(shown, Node):
             fill, stroke = COLOURS[shown.kind]
             dashed = ', style="rounded,filled,dashed"' if shown.kind in DASHED else ""
-            label = quoted(shown.name, *shown.remarks)
-            lines.append(f'{indent}{name} [label={label}, fillcolor="{fill}", color="{stroke}"{dashed}];')
+            label = quoted(picture.label(shown), *shown.remarks)
+            width = ", penwidth=3" * (shown.path == picture.centre)
+            lines.append(f'{indent}{name} [label={label}, fillcolor="{fill}", color="{stroke}"{dashed}{width}];')
         elif isinstance(shown, ContainerNode):
             lines.append(f"{indent}subgraph cluster_{name} {{")
             lines.append(f'{indent}  graph [label={quoted(shown.name)}, style=rounded, color="#cbd5e1"];')

@@ -181,6 +181,11 @@ class Picture:
     channels: tuple[ChannelNode, ...] = ()
     containers: tuple[ContainerNode, ...] = ()
     faults: tuple[str, ...] = ()
+    centre: str = ""
+
+    def label(self, node: Node) -> str:
+        """Return the name of *node* in a drawing: relative to its container, or in the frame of a package to the whole."""
+        return _inside(node.path, self.container) if node.name == printable(node.path) else node.name
 
     @property
     def ids(self) -> dict[str, str]:

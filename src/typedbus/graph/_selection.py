@@ -106,6 +106,7 @@ def around(picture: Picture, path: str, depth: int, follow: Follow) -> Picture:
         channels=tuple(channels),
         containers=_with_contents(picture.containers, {node.container for node in nodes}),
         faults=(),
+        centre=centre,
     )
 
 

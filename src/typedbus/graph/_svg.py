@@ -72,6 +72,7 @@ _STYLE: Final = "".join(
         f"#arrow-listens path,#dot path{{fill:{_CHANNEL}}}",
     )
 )
+_EMPHASIS: Final = ".centre rect{stroke-width:3}"
 
 
 def draw(picture: Picture, direction: Direction = "right") -> str:
@@ -83,7 +84,8 @@ def draw(picture: Picture, direction: Direction = "right") -> str:
     """
     homes, arcs, lines = _lines(picture)
     lanes = {container.path: number for number, container in enumerate(picture.containers)}
-    sizes = [*map(_size, picture.nodes), *map(_size, picture.channels)]
+    sizes = [_size(picture.label(node), node) for node in picture.nodes]
+    sizes += [_size(printable(channel.name), channel) for channel in picture.channels]
     layout = arrange(
         [Box(*size, lanes[home]) for size, home in zip(sizes, homes, strict=True)],
         arcs,
@@ -95,7 +97,7 @@ def draw(picture: Picture, direction: Direction = "right") -> str:
     )
     svg = ET.Element("svg", {"xmlns": "http://www.w3.org/2000/svg", "role": "img"})
     _add(svg, "title", f"The container {picture.container}")
-    ET.SubElement(svg, "style").text = _STYLE
+    ET.SubElement(svg, "style").text = _STYLE + (_EMPHASIS if picture.centre else "")
     defs = ET.SubElement(svg, "defs")
     for name, shape in _ENDS.items():
         marker = ET.SubElement(defs, "marker", {"id": name, **_MARKER})
@@ -119,11 +121,12 @@ def draw(picture: Picture, direction: Direction = "right") -> str:
             notes.setdefault(text, []).append(node.path)
     numbers_of = {text: str(number) for number, text in enumerate(notes, 1)}
     for number, (node, place) in enumerate(zip(picture.nodes, layout.boxes, strict=False)):
-        group = ET.SubElement(svg, "g", {"id": f"n{number}", "class": node.kind, "data-path": printable(node.path)})
+        kind = f"{node.kind} centre" if node.path == picture.centre else node.kind
+        group = ET.SubElement(svg, "g", {"id": f"n{number}", "class": kind, "data-path": printable(node.path)})
         _add(group, "title", "; ".join([f"{node.path}: {node.cls}", *node.faults]))
         _rect(group, place, 5)
         middle = place.x + place.width / 2
-        _add(group, "text", node.name, "name middle", (middle, place.y + 19))
+        _add(group, "text", picture.label(node), "name middle", (middle, place.y + 19))
         for count, remark in enumerate(node.remarks):
             _add(group, "text", remark, "middle", (middle, place.y + 33 + _STEP * count))
         if node.faults:
@@ -201,19 +204,20 @@ def _legend(svg: ET.Element, picture: Picture, kinds: Sequence[str], place: Rect
             _rect(ET.SubElement(legend, "g", {"class": kind}), Rect(x, y - 9, 22, 11), 5.5 if kind == "channel" else 3)
         else:
             route = ((x, y - 3), (x, y - 3), (x + 22, y - 3), (x + 22, y - 3))
-            ET.SubElement(legend, "path", {"class": kind, "d": _curve(route, "right")})
+            # In the drawing such a line has the colours of a channel.
+            look = f"listens {kind}" if kind == "ordered" else kind
+            ET.SubElement(legend, "path", {"class": look, "d": _curve(route, "right")})
         _add(legend, "text", meaning, "", (x + 28, y))
         x += length + 14
     return y + 8
 
 
-def _size(shown: Node | ChannelNode) -> tuple[float, float]:
-    """Return the width and height of *shown*."""
+def _size(name: str, shown: Node | ChannelNode) -> tuple[float, float]:
+    """Return the width and height of *shown*, whose name is drawn as *name*."""
     remarks = shown.remarks if isinstance(shown, Node) else ()
     # The numbers of faults are in a corner, and the name is in the middle.
     badge = 2 * _width("00 ", _SMALL) * len(shown.faults) if isinstance(shown, Node) else 0
-    name = _width(shown.name if isinstance(shown, Node) else printable(shown.name), _NAME)
-    width = max([name + badge, *(_width(remark, _SMALL) for remark in remarks)])
+    width = max([_width(name, _NAME) + badge, *(_width(remark, _SMALL) for remark in remarks)])
     return max(70.0, width + 2 * _PADDING), 27.0 + _STEP * len(remarks)
 
 
