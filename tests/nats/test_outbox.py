@@ -217,6 +217,7 @@ def test_an_event_that_is_too_big_stays_and_holds_up_no_other(file: Path, server
         (failed,) = shop.outbox().failed(connection)
         assert (failed.message_id, failed.channel) == (big, "noted")
         assert failed.attempts >= 2
+        assert failed.retry_at is not None
         assert failed.retry_at > failed.created_at  # its own pause, since the stream takes other events
         assert "2000" in failed.error and "1048576" in failed.error
         assert sum(big in message for message in logged) == 1

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 import time
-from datetime import timedelta
 from typing import Final
 
 import attrs
 
+from typedbus.nats._arguments import is_number
 from typedbus.nats._databases import (
     AsyncConnection,
     SyncConnection,
@@ -101,20 +101,20 @@ class Inbox:
         database = in_transaction(await async_database_of(connection))
         return (await database.execute(_INSERT.format(table=self._quoted), values)).count == 0
 
-    def forget(self, connection: SyncConnection, older_than: timedelta) -> int:
+    def forget(self, connection: SyncConnection, *, older_than: float) -> int:
         """
-        Delete the records of this name that are older than *older_than*, and return their number.
+        Delete the records of this name that are older than *older_than* seconds, and return their number.
 
         An event whose record is deleted takes effect again if it is delivered again. So keep records longer than the
         stream and the outbox keep events.
 
         Raises:
-            InboxFault: *older_than* is negative.
+            InboxFault: *older_than* is no number of seconds from 0 up.
             UnsupportedConnection: *connection* is of another class or database.
         """
         return database_of(connection).execute(_DELETE.format(table=self._quoted), self._older(older_than)).count
 
-    async def forget_async(self, connection: AsyncConnection, older_than: timedelta) -> int:
+    async def forget_async(self, connection: AsyncConnection, *, older_than: float) -> int:
         """Same as `forget`, for async connections."""
         values = self._older(older_than)
         database = await async_database_of(connection)
@@ -124,10 +124,10 @@ class Inbox:
         _check_text("message_id", message_id, "pass delivery().message_id")
         return {"name": self.name, "message_id": message_id, "seen_at": time.time()}
 
-    def _older(self, older_than: timedelta) -> dict[str, Value]:
-        if not isinstance(older_than, timedelta) or older_than < timedelta(0):
-            raise InboxFault("older_than", older_than, "pass a timedelta, such as timedelta(days=7)")
-        return {"name": self.name, "before": time.time() - older_than.total_seconds()}
+    def _older(self, older_than: float) -> dict[str, Value]:
+        if not is_number(older_than) or older_than < 0:
+            raise InboxFault("older_than", older_than, "pass a number of seconds, such as 7 * 86_400 for a week")
+        return {"name": self.name, "before": time.time() - older_than}
 
 
 def _check_text(name: str, given: object, remedy: str) -> None:

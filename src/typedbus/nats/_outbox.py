@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import datetime as dt
 import json
 import time
 from collections.abc import Sequence
@@ -53,16 +54,16 @@ class FailedEvent(Record):
         channel: The name of its channel.
         attempts: How many times it was refused.
         error: The last reason.
-        created_at: When it was added, in seconds since 1970.
-        retry_at: Before which time it is not sent again, in seconds since 1970.
+        created_at: When it was added, in UTC.
+        retry_at: When it is sent again, in UTC; None if it is sent with the next batch.
     """
 
     message_id: str
     channel: str
     attempts: int
     error: str
-    created_at: float
-    retry_at: float
+    created_at: dt.datetime
+    retry_at: dt.datetime | None
 
 
 @attrs.define(eq=False)
@@ -268,7 +269,17 @@ def _row(port: EventPort[P], /, *args: P.args, **kwargs: P.kwargs) -> dict[str, 
 
 
 def _failed(rows: Sequence[tuple[Any, ...]]) -> list[FailedEvent]:
-    return [FailedEvent(*row) for row in rows]
+    return [
+        FailedEvent(
+            message_id,
+            channel,
+            attempts,
+            error,
+            dt.datetime.fromtimestamp(created_at, dt.UTC),
+            dt.datetime.fromtimestamp(retry_at, dt.UTC) if retry_at else None,
+        )
+        for message_id, channel, attempts, error, created_at, retry_at in rows
+    ]
 
 
 async def _wait(stopping: Stopping, seconds: float) -> None:
