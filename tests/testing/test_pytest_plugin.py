@@ -493,7 +493,7 @@ class Inn(Container):
 before = set(threading.enumerate())
 
 
-@pytest.mark.typedbus_limits(hook=0.01)
+@pytest.mark.typedbus_limits(hook=0.2)
 def test_it_hangs(typedbus_running):
     typedbus_running(Inn())
 

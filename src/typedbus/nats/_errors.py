@@ -258,7 +258,17 @@ class OutcomeUnknown(StructuredError, TimeoutError):
 
 
 class _Failure(StructuredError):
-    """A failure that `ask` and `gather` return in place of an answer."""
+    """
+    A failure that `ask` and `gather` return in place of an answer.
+
+    Attributes:
+        channel: The channel of the port.
+    """
+
+    channel: str
+
+    def __str__(self) -> str:
+        return f"no answer on {self.channel!r}"
 
     @property
     def value(self) -> NoReturn:
