@@ -46,8 +46,8 @@ def commands() -> list[Command]:
 
 
 def comparable(text: str) -> str:
-    """Return *text* without the port and the token of the live page; an ellipsis at its end may stand for nothing."""
-    return re.sub(r"http://127\.0\.0\.1:\d+/#\S+", "URL", text).removesuffix("\n")
+    """Return *text* without the port and the token of the live page; an ellipsis at its end may stand for no line."""
+    return re.sub(r"\n\.\.\.$", "...", re.sub(r"http://127\.0\.0\.1:\d+/#\S+", "URL", text).rstrip("\n"))
 
 
 def last_line(text: str) -> str:
