@@ -191,12 +191,38 @@ def test_a_child_counts_its_own_publishes(channel: Any) -> None:
     assert before.stats()[channel].publishes > HOT
 
 
+@at_each_level
+def test_the_figures_of_an_idle_channel_are_computed_once(level: Level) -> None:
+    """Until a publish, a failure in another thread, or a change of the listeners; each observation has its own."""
+    bus = Bus()
+    bound = bus[numbered]
+    bound.subscribe(echo)
+    first = bus.observe(numbered, level=level)
+    bound.publish(2)
+    second = bus.observe(numbered, level=level)
+    figures = first.stats()[numbered]
+    assert first.stats()[numbered] is figures
+    assert [one.stats()[numbered].publishes for one in (first, second, first)] == [1, 0, 1]
+
+    def refuse(number: int) -> int:
+        raise ValueError(number)
+
+    with bound.subscribe(refuse):
+        assert list(first.stats()[numbered].listeners) == [name_of(echo), name_of(refuse)]
+        assert isinstance(ThreadCall(lambda: bound.publish(2)).finished().error, ExceptionGroup)
+        assert (first.stats()[numbered].publishes, first.stats()[numbered].failures) == (2, 1)
+        assert (second.stats()[numbered].publishes, second.stats()[numbered].failures) == (1, 1)
+    bound.publish(2)
+    assert (first.stats()[numbered].publishes, second.stats()[numbered].publishes) == (3, 2)
+
+
 def test_an_observation_may_end_while_its_thread_reads_figures() -> None:
     """A finaliser or a signal handler may close it at any point, also while another thread begins one."""
     bus = Bus()
     bus[numbered].subscribe(echo)
     bus[numbered].publish(2)
     observation, closed = bus.observe(numbered), bus.observe(numbered)
+    bus[numbered].publish(2)  # of an idle channel there is nothing to add up
     beginning: list[ThreadCall] = []
 
     def close(frame: types.FrameType, event: str, _: object) -> None:

@@ -54,6 +54,8 @@ class Meter:
         self._levels: dict[object, Level] = {}
         self._level: Level | None = None
         self._decide: Decide | None = None
+        #: The figures that were returned last, with what they were computed from.
+        self._figures: tuple[Totals, Since, int, Level, ChannelStats] | None = None
         self._count_from_zero(bound._lock)  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
         _METERS.add(self)
         _count_anew_in_children()
@@ -87,14 +89,25 @@ class Meter:
 
     def stats(self, since: Since, level: Level) -> ChannelStats:
         """Return the figures since `begin` returned *since*."""
-        present = [subscription.name for subscription in self.bound.subscriptions]
+        changes = self.bound._changes  # noqa: SLF001  # pyright: ignore[reportPrivateUsage]
+        totals = self.counts.totals()
+        # Of an idle channel the totals are the same object, and so are the figures, unless the listeners have changed.
+        match self._figures:
+            case (of_totals, of_since, of_changes, of_level, figures) if (
+                of_totals is totals and of_since is since and (of_changes, of_level) == (changes, level)
+            ):
+                return figures
+            case _:
+                present = [subscription.name for subscription in self.bound.subscriptions]
         counts, earlier = since
-        return self.counts.totals().stats(
+        figures = totals.stats(
             earlier if counts is self.counts else Totals(),
             present,
             is_timed=level != "count",
             is_each=level == "each",
         )
+        self._figures = totals, since, changes, level, figures
+        return figures
 
     def _adapt(self, *, changes: bool = False) -> None:
         """Let publishes count at the highest level of all observations; the caller holds the lock of the bus."""

@@ -151,6 +151,13 @@ class Tally:
             ended, lists = self._state
             return [sum(column) for column in zip(ended, *map(self.layout.whole, lists), strict=True)]
 
+    def numbers(self) -> tuple[list[int], list[Numbers]]:
+        """Return the numbers of which `sums` is the sum: those of ended threads, and copies of those of each other thread."""
+        with self._lock:
+            self._merge()
+            ended, lists = self._state
+            return ended, [[*numbers] for numbers in lists]
+
     @property
     def is_over(self) -> bool:
         """Whether the sums can no longer change."""
