@@ -10,7 +10,7 @@ from collections.abc import AsyncIterator, Callable, Coroutine, Iterator
 from typing import Any, Protocol
 
 from tests.nats.servers import NatsServer, raw
-from tests.processes import until
+from tests.processes import LIMIT
 
 from typedbus import Bus, Channel
 from typedbus.nats import LINK, EventPort, Link, LinkEvent, Stream, event
@@ -74,9 +74,13 @@ def body(number: int) -> bytes:
     return b'{"arg0":%d}' % number
 
 
-async def reach(condition: Callable[[], object], describe: Callable[[], str] = str) -> None:
-    """Wait for *condition* without blocking the loop."""
-    await asyncio.to_thread(until, condition, describe)
+async def holds(condition: Callable[[], object], describe: Callable[[], str] = str, limit: float = LIMIT) -> None:
+    """Return as soon as *condition* holds; after *limit* seconds fail with the text that *describe* returns."""
+    loop = asyncio.get_running_loop()
+    end = loop.time() + limit
+    while not condition():
+        assert loop.time() < end, describe()
+        await asyncio.sleep(0.01)
 
 
 def noted(link: Link) -> list[LinkEvent]:

@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 from nats.aio.client import Client
 from nats.aio.msg import Msg
+from tests.nats.links import holds
 from tests.nats.servers import NatsServer
 from tests.processes import LIMIT
 from typing_extensions import ParamSpec
@@ -100,7 +101,7 @@ class Site:
     async def running(self) -> AsyncIterator[None]:
         """Run the container, from when the server passes questions on."""
         async with running(self.container):
-            await eventually(self.is_ready, lambda: "\n".join(self.log))
+            await holds(self.is_ready, lambda: "\n".join(self.log))
             yield
 
     def is_ready(self) -> bool:
@@ -133,12 +134,3 @@ async def answered(port: AskPort[P, R], *args: P.args, **kwargs: P.kwargs) -> An
         while not isinstance(answer := await port.ask(*args, **kwargs), Answer):  # noqa: ASYNC110
             await asyncio.sleep(0.01)
     return answer
-
-
-async def eventually(condition: Callable[[], object], describe: Callable[[], str] = str) -> None:
-    """Return as soon as *condition* holds."""
-    with contextlib.suppress(TimeoutError):
-        async with asyncio.timeout(LIMIT):
-            while not condition():  # noqa: ASYNC110  # any condition, and no event for it
-                await asyncio.sleep(0.005)
-    assert condition(), describe()

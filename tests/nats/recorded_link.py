@@ -1,13 +1,10 @@
-"""Links whose events and lines of the log are recorded, and a wait on the loop without a thread."""
+"""Links whose events and lines of the log are recorded."""
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-from collections.abc import AsyncIterator, Callable
+from collections.abc import AsyncIterator
 from typing import Any
-
-from tests.processes import LIMIT
 
 from typedbus import LOG, Bus
 from typedbus.nats import LINK, Link, LinkEvent
@@ -34,12 +31,3 @@ async def recorded_link(*servers: str, **options: Any) -> AsyncIterator[Recorded
         yield made
     finally:
         await made.link.stop()
-
-
-async def holds(condition: Callable[[], object], describe: Callable[[], str] = str, limit: float = LIMIT) -> None:
-    """Return as soon as *condition* holds; after *limit* seconds fail with the text that *describe* returns."""
-    loop = asyncio.get_running_loop()
-    end = loop.time() + limit
-    while not condition():
-        assert loop.time() < end, describe()
-        await asyncio.sleep(0.01)

@@ -9,7 +9,7 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nats.links import linked, opened, reach, run, within
+from tests.nats.links import holds, linked, opened, run, within
 from tests.nats.scripted import NO_RESPONDERS, Sent, refused, scripted, stored_at
 
 from typedbus.nats import NotStored, OutcomeUnknown, Receipt, WindowFull
@@ -149,7 +149,7 @@ def test_an_election_ends_no_event_before_its_deadline() -> None:
         async with scripted(answers) as server, linked(server) as link, opened(link, deadline=2.0) as port:
             server.answers_about_stream = False
             early = asyncio.create_task(port.publish(1))
-            await reach(lambda: server.sent)
+            await holds(lambda: server.sent)
             start = asyncio.get_running_loop().time()
             await asyncio.sleep(1.0)
             late = asyncio.create_task(port.publish(2))

@@ -11,7 +11,7 @@ from pathlib import Path
 
 import nats.errors
 import pytest
-from tests.nats.links import body, opened, reach, run, stored
+from tests.nats.links import body, holds, opened, run, stored
 from tests.nats.servers import NatsServer, cluster, raw
 from tests.processes import LIMIT
 
@@ -52,10 +52,10 @@ def test_each_event_is_stored_once_while_leaders_are_killed(tmp_path: Path) -> N
             pumping = threading.Thread(target=submit)
             pumping.start()
             for kill in (1, 2):
-                await reach(functools.partial(has, COUNT * kill // 3))
+                await holds(functools.partial(has, COUNT * kill // 3))
                 leader = await leader_of(servers)
                 await asyncio.to_thread(leader.kill9)
-                await reach(functools.partial(has, COUNT * kill // 3 + 500))
+                await holds(functools.partial(has, COUNT * kill // 3 + 500))
                 await asyncio.to_thread(leader.start)
             await asyncio.to_thread(pumping.join)
             receipts = await asyncio.gather(*map(asyncio.wrap_future, futures))

@@ -10,7 +10,7 @@ from pathlib import Path
 
 import pytest
 from nats.js.api import StreamConfig
-from tests.nats.links import body, linked, noted, opened, placed, reach, run, stored, within
+from tests.nats.links import body, holds, linked, noted, opened, placed, run, stored, within
 from tests.nats.servers import NatsServer, raw
 from tests.processes import LIMIT, until
 
@@ -380,7 +380,7 @@ def test_a_port_that_has_stopped_checks_no_stream(tmp_path: Path) -> None:
             async with opened(link, stream="ORDERS"):
                 pass
             with server:
-                await reach(lambda: link.is_connected)
+                await holds(lambda: link.is_connected)
                 with pytest.raises(StreamFault, match="no such stream"):
                     await event(link, placed, stream="ORDERS").start()
                 assert not [one for one in messages if "cannot be stored" in str(one)]

@@ -7,7 +7,7 @@ from typing import Any
 
 import attrs
 import pytest
-from tests.nats.links import body, reach, run, stored
+from tests.nats.links import body, holds, run, stored
 from tests.nats.servers import NatsServer
 
 from typedbus import AsyncChannel, Bus, Channel, Component, Container, running
@@ -68,9 +68,9 @@ def test_an_event_does_not_go_around(server: NatsServer, channel: Any) -> None:
             await publish(second.bus(), 2)
             lists = [first.forwarding().numbers, second.forwarding().numbers]
             # Each process has its own publish, and both events from the stream.
-            await reach(lambda: all(len(numbers) == 3 for numbers in lists))
+            await holds(lambda: all(len(numbers) == 3 for numbers in lists))
             await publish(first.bus(), 3)
-            await reach(lambda: [len(numbers) for numbers in lists] == [5, 4])
+            await holds(lambda: [len(numbers) for numbers in lists] == [5, 4])
         assert await stored(server) == [body(1), body(2), body(3)]
 
     run(check())

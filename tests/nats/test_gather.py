@@ -15,18 +15,8 @@ from typing import Any
 import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
-from tests.nats.links import linked, within
-from tests.nats.questions import (
-    SUBJECT,
-    answering,
-    asking,
-    eventually,
-    gathering,
-    length,
-    price_wanted,
-    quote_wanted,
-    unanswered,
-)
+from tests.nats.links import holds, linked, within
+from tests.nats.questions import SUBJECT, answering, asking, gathering, length, price_wanted, quote_wanted, unanswered
 from tests.nats.servers import NatsServer, raw
 from tests.processes import programs
 
@@ -412,7 +402,7 @@ def test_a_process_of_a_group_is_killed_or_ends_in_order(server: NatsServer, tmp
                     os.kill(process.pid, signal.SIGKILL)
                 outcome = await question
                 assert isinstance(outcome, RemoteTimeout)
-                await eventually(lambda: all(process.child.poll() is not None for process in started[1:]))
+                await holds(lambda: all(process.child.poll() is not None for process in started[1:]))
                 await asyncio.wait_for(ask_until({"a"}), 60)
 
     asyncio.run(check())

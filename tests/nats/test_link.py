@@ -13,7 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nats.recorded_link import RecordedLink, holds, recorded_link
+from tests.nats.links import holds
+from tests.nats.recorded_link import RecordedLink, recorded_link
 from tests.nats.servers import NatsServer, cluster, raw, unused_port
 from tests.processes import programs
 

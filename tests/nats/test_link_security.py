@@ -13,7 +13,8 @@ from typing import Any
 import attrs
 import nkeys
 import pytest
-from tests.nats.recorded_link import RecordedLink, holds, recorded_link
+from tests.nats.links import holds
+from tests.nats.recorded_link import RecordedLink, recorded_link
 from tests.nats.servers import NatsServer, certificates, nkey
 
 from typedbus import Bus

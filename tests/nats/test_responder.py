@@ -11,16 +11,7 @@ import pytest
 from nats.aio.client import Client
 from nats.aio.msg import Msg
 from tests.nats.links import linked, within
-from tests.nats.questions import (
-    SUBJECT,
-    Site,
-    answered,
-    answering,
-    asking,
-    length,
-    price_wanted,
-    quote_wanted,
-)
+from tests.nats.questions import SUBJECT, Site, answered, answering, asking, length, price_wanted, quote_wanted
 from tests.nats.servers import NatsServer, raw
 from tests.processes import LIMIT
 

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
-from tests.nats.links import Addressed, linked, noted, reach, run, within
+from tests.nats.links import Addressed, holds, linked, noted, run, within
 from tests.nats.servers import NatsServer, raw
 
 from typedbus import LOG, AsyncChannel, Bus, Channel, Component, Container, LoopError, Stopping, running
@@ -105,7 +105,7 @@ async def receiving(
     bound: Any = bus[channel]
     bound.subscribe(listener or (received.note if isinstance(channel, Channel) else received.note_async))
     async with running(site):
-        await reach(lambda: bus.runs["Site.receiver"].beat_at is not None)
+        await holds(lambda: bus.runs["Site.receiver"].beat_at is not None)
         yield received
 
 
@@ -115,7 +115,7 @@ def test_signals_arrive_in_order(server: NatsServer, channel: Channel[[int], Non
         async with receiving(server, channel) as received, linked(server) as link, sending(link) as port:
             for number in range(500):
                 port.publish(number)
-            await reach(lambda: len(received.numbers) == 500)
+            await holds(lambda: len(received.numbers) == 500)
             assert received.numbers == [*range(500)]
             own = "MainThread" if isinstance(channel, AsyncChannel) else "Site.receiver"
             assert received.threads == {own}
@@ -135,7 +135,7 @@ def test_each_process_receives_a_signal_and_one_process_of_a_group(server: NatsS
         ):
             for number in range(200):
                 port.publish(number)
-            await reach(lambda: len(alone.numbers) == 200 == len(first.numbers) + len(second.numbers))
+            await holds(lambda: len(alone.numbers) == 200 == len(first.numbers) + len(second.numbers))
             assert {*first.numbers} | {*second.numbers} == {*range(200)}
             assert first.numbers
             assert second.numbers
@@ -152,7 +152,7 @@ def test_threads_send_in_their_order(server: NatsServer) -> None:
                     port.publish_from_thread(number)
 
             await asyncio.gather(*(asyncio.to_thread(work, 1000 * number) for number in range(8)))
-            await reach(lambda: len(received.numbers) == 1600)
+            await holds(lambda: len(received.numbers) == 1600)
             by_thread = defaultdict(list)
             for number in received.numbers:
                 by_thread[number // 1000].append(number % 1000)
@@ -166,18 +166,18 @@ def test_signals_without_a_connection_are_dropped_counted_and_reported(server: N
         async with receiving(server) as received, linked(server) as link, sending(link) as port:
             events = noted(link)
             server.kill9()
-            await reach(lambda: not link.is_connected)
+            await holds(lambda: not link.is_connected)
             for number in range(500):
                 port.publish(number)
             await asyncio.to_thread(send, port, 500)
-            await reach(lambda: port.dropped == 1000)
+            await holds(lambda: port.dropped == 1000)
             await asyncio.to_thread(server.start)
 
             def arrives() -> bool:
                 port.publish_from_thread(7)
                 return bool(received.numbers)
 
-            await reach(arrives)
+            await holds(arrives)
             await port.stop()
             dropped = [event for event in events if isinstance(event, SignalsDropped)]
             assert sum(event.count for event in dropped) == port.dropped >= 1000
@@ -192,7 +192,7 @@ def test_drops_are_reported_once_a_second(server: NatsServer) -> None:
     async def check() -> None:
         async with linked(server) as link, sending(link) as port:
             server.kill9()
-            await reach(lambda: not link.is_connected)
+            await holds(lambda: not link.is_connected)
             times: list[float] = []
             counts: list[int] = []
 
@@ -207,7 +207,7 @@ def test_drops_are_reported_once_a_second(server: NatsServer) -> None:
                 port.publish_from_thread(1)
                 return len(times) == 3
 
-            await reach(pump)
+            await holds(pump)
             assert all(later - earlier > 0.95 for earlier, later in zip(times, times[1:], strict=False))
             await port.stop()
             assert sum(counts) == port.dropped > 3
@@ -294,8 +294,8 @@ def test_signals_that_a_slow_listener_cannot_take_are_counted(server: NatsServer
             for number in range(1, 100):
                 port.publish(number)
             # One is with the listener, and five wait.
-            await reach(lambda: received.receiver.dropped == 94)
-            await reach(lambda: received.losses == 94)
+            await holds(lambda: received.receiver.dropped == 94)
+            await holds(lambda: received.losses == 94)
             # A busy machine delivers them over more than a second, and so in several reports.
             reports = [one for one in received.events if isinstance(one, SignalsDropped)]
             may_go_on.set()
@@ -319,7 +319,7 @@ def test_a_listener_that_fails_does_not_affect_the_next_signal(server: NatsServe
             async with sending(link) as port:
                 for number in range(3):
                     port.publish(number)
-                await reach(lambda: numbers == [1, 2])
+                await holds(lambda: numbers == [1, 2])
             (text,) = (one for one in received.logged if "failed" in one)
             assert text.startswith(f"a listener of 'moved' failed on a signal of {link.origin}\n")
             assert "ValueError: no such place" in text
@@ -334,8 +334,8 @@ def test_a_signal_that_cannot_be_decoded_is_counted_and_logged_once(server: Nats
             headers = {"Tb-Origin": "elsewhere", "Tb-Schema": "0123456789abcdef"}
             for data in (b"", b"\xff", b'{"arg0":"x"}', b'{"arg0":1}'):
                 await client.publish("typedbus.signal.moved", data, headers=headers)
-            await reach(lambda: received.numbers == [1])
-            await reach(lambda: received.losses == 3)
+            await holds(lambda: received.numbers == [1])
+            await holds(lambda: received.losses == 3)
             (text,) = (one for one in received.logged if "dropped" in one)
             assert text.startswith("a signal of elsewhere was dropped: a message on 'moved' cannot be decoded")
             mismatches = [event for event in received.events if isinstance(event, SchemaMismatch)]
@@ -360,7 +360,7 @@ def test_signals_that_wait_at_the_stop_are_counted(server: NatsServer) -> None:
                 for one in (link, received.receiver.link):
                     await one.session("test").connection.flush(5.0)
                 # The listener returns when the others have been dropped.
-                releasing = asyncio.create_task(reach(lambda: received.receiver.dropped == 9))
+                releasing = asyncio.create_task(holds(lambda: received.receiver.dropped == 9))
                 releasing.add_done_callback(lambda _: may_go_on.set())
             await releasing
             assert received.losses == 9
@@ -378,7 +378,7 @@ def test_a_user_without_permission_is_reported(tmp_path: Path) -> None:
         async with linked(server, user="shop:secret") as link, sending(link) as port:
             events = noted(link)
             port.publish(1)
-            await reach(lambda: events)
+            await holds(lambda: events)
             assert events == [
                 SignalsDropped(
                     "moved", 1, "the server denies this user to publish on the subject 'typedbus.signal.moved'"
@@ -424,7 +424,7 @@ def test_a_receiver_receives_again_after_five_restarts_of_the_server(server: Nat
                     port.publish_from_thread(number)
                     return number in received.numbers
 
-                await reach(arrives)
+                await holds(arrives)
             assert threading.active_count() <= threads + 1
 
     run(check())
