@@ -1,4 +1,4 @@
-"""Links and ports of tests, started on the loop of the test, and what they must not leave."""
+"""Links and ports for tests, started on the loop of the test, and checks that they leave nothing."""
 
 from __future__ import annotations
 

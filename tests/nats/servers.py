@@ -30,7 +30,7 @@ _RELOADED = "Reloaded server configuration"
 
 
 def binary() -> str:
-    """Return the path of ``nats-server``: that of the environment, otherwise that on PATH; skip the test without one."""
+    """Return the path of ``nats-server``, in the environment or on PATH; skip the test without one."""
     places = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", "")])
     path = shutil.which("nats-server", path=places)
     if path is None:
@@ -221,7 +221,7 @@ def is_healthy(monitor: str) -> bool:
 
 
 class RawClient(Client):
-    """A client whose `flush` waits for all that was sent before: the ping of a `Client` overtakes what is not written."""
+    """A client whose `flush` waits for all messages before it: the ping of a `Client` overtakes messages that are not written."""
 
     async def flush(self, timeout: int = 10) -> None:  # noqa: ASYNC109  # as in the base class
         while self.is_connected and self.pending_data_size:  # noqa: ASYNC110  # there is no event for it

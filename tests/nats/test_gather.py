@@ -1,4 +1,4 @@
-"""A question to all processes ends with the answers of those that answer, and the failures of the others."""
+"""A question to all processes ends with the answers and the failures of the processes."""
 
 from __future__ import annotations
 

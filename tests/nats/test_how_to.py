@@ -34,7 +34,7 @@ def running(target: str, folder: Path) -> Iterator[Program]:
 
 
 def write_programs(page: str, folder: Path) -> None:
-    """Write the programs of a page to *folder*, with a free port in place of that of the page."""
+    """Write the programs of a page to *folder*, with a free port in place of the port in the page."""
     binary()
     port = str(unused_port())
     programs = re.findall(

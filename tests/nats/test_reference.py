@@ -1,4 +1,4 @@
-"""The signatures in the reference of the package are those of the classes and functions."""
+"""The reference has the signatures of the classes and functions, and each public name."""
 
 from __future__ import annotations
 

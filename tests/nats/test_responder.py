@@ -1,4 +1,4 @@
-"""A responder answers with the listeners of its process, refuses what it cannot answer, and ends in order."""
+"""A responder answers with the listeners of its process, refuses questions that it cannot answer, and ends in order."""
 
 from __future__ import annotations
 

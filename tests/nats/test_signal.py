@@ -1,4 +1,4 @@
-"""Signals arrive at most once: what is lost in this process is counted and reported, and nothing blocks a sender."""
+"""Signals arrive at most once: signals that are lost in this process are counted and reported, and nothing blocks a sender."""
 
 from __future__ import annotations
 

@@ -97,7 +97,7 @@ def receiver_of(server: NatsServer, event_channel: Any, question_channel: Any, *
 
 
 class Spans:
-    """The spans below that of a request, by their names."""
+    """The spans below the span of a request, by their names."""
 
     def __init__(self, recorded: Recorded) -> None:
         self._recorded = recorded

@@ -1,7 +1,6 @@
 """An outbox and an inbox on every kind of connection."""
 
 import sqlite3
-from datetime import timedelta
 from typing import assert_type
 
 import aiosqlite
@@ -77,13 +76,13 @@ async def add_async(
 def handle(inbox: Inbox, session: Session) -> None:
     inbox.create_table(session)
     assert_type(inbox.seen(session, "1"), bool)
-    assert_type(inbox.forget(session, timedelta(days=7)), int)
+    assert_type(inbox.forget(session, older_than=7 * 86_400), int)
 
 
 async def handle_async(inbox: Inbox, session: AsyncSession) -> None:
     await inbox.create_table_async(session)
     assert_type(await inbox.seen_async(session, "1"), bool)
-    assert_type(await inbox.forget_async(session, timedelta(days=7)), int)
+    assert_type(await inbox.forget_async(session, older_than=7 * 86_400), int)
 
 
 def refused(happened: LinkEvent) -> None:
