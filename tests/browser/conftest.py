@@ -19,6 +19,7 @@ if TYPE_CHECKING:
     from playwright.sync_api import Browser, Page
 
 ROOT = Path(__file__).parents[2]
+LIMIT = 30_000
 NAMES = "chromium", "chromium-browser", "google-chrome", "google-chrome-stable"
 
 
@@ -32,6 +33,7 @@ def chromium() -> Iterator[Browser]:
     options = ["--host-resolver-rules=MAP *.example 127.0.0.1"]
     if hasattr(os, "geteuid") and os.geteuid() == 0:
         options.append("--no-sandbox")
+    sync_api.expect.set_options(timeout=LIMIT)
     with sync_api.sync_playwright() as playwright:
         browser: Browser = playwright.chromium.launch(executable_path=path, args=options)
         yield browser
@@ -57,7 +59,7 @@ def visit(chromium: Browser) -> Iterator[Visit]:
             context = chromium.new_context(**options)
             stack.callback(context.close)
             page = context.new_page()
-            page.set_default_timeout(20_000)
+            page.set_default_timeout(LIMIT)
             page.on("pageerror", lambda error: raised.append(error))
             if sections:
                 names = ",".join(f'"{name}"' for name in sections)

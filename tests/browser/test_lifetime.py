@@ -24,6 +24,7 @@ def test_the_page_shows_that_the_process_is_gone_and_goes_on_with_the_next_one(t
         page = visit(address, "components", "log")
         expect(page.locator("#facts")).to_contain_text(f"pid{first.pid}")
         expect(page.locator("#log .lines li").first).to_be_attached()
+        expect(page.locator("#state")).to_have_text(re.compile("^STARTED for"))
         first.send(signal.SIGKILL)
         expect(page.locator("#gone")).to_have_text(re.compile(r"^The process has not answered for \d+ s"))
     expect(page.locator("#state")).to_have_text("was STARTED")

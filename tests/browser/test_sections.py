@@ -131,7 +131,8 @@ def test_channels_have_figures_and_unfold_to_their_listeners(shop: str, visit: V
     expect(listeners.filter(has_text="Inspected.parcels.send").locator(".cell").nth(7)).to_have_text(
         re.compile("^[1-9]")
     )
-    expect(listeners.first).to_have_text(re.compile(r"^1\. "))
+    expect(listeners.first).to_have_text(re.compile(r"^1\. .*priority \d+"))
+    expect(listeners.locator("svg")).to_have_count(0)
     expect(page.locator(".channels .row[data-kind='about']")).to_contain_text("declared in examples.shop.channels")
 
     row.click()

@@ -22,10 +22,10 @@ export class Channels {
       empty: "No channel matches.",
       columns: [
         { title: "Channel", class: "path", value: (row) => row.label, sort: (row) => row.name },
-        { title: "Listeners", class: "c2 number", value: listener((row) => count(row.listeners), (row) => row.priority ?? ""), sort: (row) => row.listeners },
+        { title: "Listeners", class: "c2 number", value: listener((row) => count(row.listeners), () => ""), sort: (row) => row.listeners },
         { title: "Publishes", class: "c2 number", value: listener((row) => count(row.publishes), (row) => count(row.calls)), sort: (row) => row.publishes },
         { title: "Per second", class: "number", value: listener((row) => perSecond(row.rate), () => ""), sort: (row) => row.rate },
-        { title: "Since you opened this", class: "c2 spark", value: listener((row) => this.#spark(row), () => "") },
+        { title: "Since you opened this", class: "c2 spark", value: listener((row) => this.#spark(row), (row) => (row.kind === "listener" ? `priority ${row.priority}` : "")) },
         { title: "Mean", class: "number", value: (row) => (row.kind === "about" ? "" : took(row.mean)), sort: (row) => row.mean },
         { title: "95 %", class: "c2 number", value: listener((row) => (row.p95 === null ? NONE : `≤ ${took(row.p95)}`), () => ""), sort: (row) => row.p95 },
         { title: "Failures", class: "c1 number", value: (row) => (row.kind === "about" ? "" : count(row.failures)), tone: (row) => (row.failures ? "bad" : "none"), sort: (row) => row.failures },

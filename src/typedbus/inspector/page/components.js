@@ -95,9 +95,11 @@ export class Components {
     return [...numbers].map(([state, number]) => `${count(number)} ${state}`).join(", ") || "none";
   }
 
-  // The names of the containers.
-  get roots() {
-    return [...new Set(this.#rows.map((row) => row.path.split(".")[0]))];
+  // The name of the container with the most components; a command has one of its own.
+  get container() {
+    const sizes = new Map();
+    for (const { path } of this.#rows) sizes.set(path.split(".")[0], (sizes.get(path.split(".")[0]) ?? 0) + 1);
+    return [...sizes].reduce((best, one) => (best && best[1] >= one[1] ? best : one), null)?.[0];
   }
 
   get alarms() {

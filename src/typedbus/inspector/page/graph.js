@@ -5,7 +5,7 @@ import { count, svg } from "./dom.js";
 const MOST = 9;
 const TALL = 40;
 const GAP = 10;
-const NARROW = 470;
+const NARROW = 420;
 const LETTER = 6.7;
 
 // needs and users: [{row or null, path, soft}]; go(path) moves the focus, more(side) shows those left out.

@@ -121,6 +121,7 @@ export class Grid {
     if (value instanceof Node) {
       if (cell.firstChild !== value) cell.replaceChildren(value);
     } else {
+      if (cell.firstElementChild) cell.replaceChildren();
       setText(cell, value);
       setState(cell, "title", value.length > 8 ? value : "");
     }

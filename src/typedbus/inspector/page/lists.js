@@ -178,7 +178,7 @@ export class Threads {
 
   constructor() {
     this.field = searchField("Search stacks", () => this.#draw());
-    this.button = el("button", { type: "button", onclick: () => this.#load() }, "Take again");
+    this.button = el("button", { type: "button", onclick: () => this.#load() }, "Refresh");
     this.note = el("p", { class: "found", role: "status" });
     this.list = el("div", { class: "list" });
     this.body = el("div", {}, el("div", { class: "tools" }, this.field, this.button, this.note), this.list);

@@ -156,8 +156,7 @@ function showHead() {
   }
   if (!last) return;
   const { bus, process } = last;
-  const roots = parts.components.roots;
-  const name = roots.slice(0, 3).join(", ") + (roots.length > 3 ? ", …" : "") || "typedbus";
+  const name = parts.components.container ?? "typedbus";
   setText(byId("name"), name);
   document.title = goneSince ? `no answer – ${name}` : `${bus.state.toLowerCase()} – ${name}`;
   const state = byId("state");
