@@ -141,7 +141,7 @@ def test_a_frozen_server_is_left_and_does_not_delay_the_stop(server: NatsServer)
     asyncio.run(check())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_loop_that_was_blocked_reads_the_answer_before_it_leaves_the_server(server: NatsServer) -> None:
     async def check() -> None:
         async with recorded_link(server.url) as made:

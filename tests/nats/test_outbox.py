@@ -231,6 +231,7 @@ def test_an_event_that_is_too_big_stays_and_holds_up_no_other(file: Path, server
         assert shop.outbox().failed(connection) == []
 
 
+@pytest.mark.exhaustive
 def test_events_wait_in_order_while_their_stream_is_full_and_others_are_sent(file: Path, server: NatsServer) -> None:
     async def empty() -> None:
         async with raw(server) as client:

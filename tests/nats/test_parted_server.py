@@ -27,6 +27,7 @@ class Log:
         self.events.append(event)
 
 
+@pytest.mark.exhaustive
 def test_a_link_with_unsent_messages_leaves_a_frozen_server(tmp_path: Path) -> None:
     with NatsServer(tmp_path / "one") as one, NatsServer(tmp_path / "two") as two:
 

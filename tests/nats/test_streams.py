@@ -128,7 +128,7 @@ def test_a_stream_is_found_when_the_connection_is_back(server: NatsServer) -> No
     asyncio.run(check())
 
 
-@pytest.mark.slow
+@pytest.mark.exhaustive
 def test_a_stream_with_replicas_waits_for_the_servers_of_its_cluster(tmp_path: Path) -> None:
     async def check(servers: list[NatsServer]) -> None:
         async with recorded_link(servers[1].url, servers[2].url) as made:
