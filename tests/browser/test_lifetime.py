@@ -86,3 +86,17 @@ def test_a_hidden_tab_asks_every_five_seconds(shop: str, visit: Visit) -> None:
     assert 5000 <= min(pauses()) < 6000
     page.evaluate("window.away = false; window.times.length = 0; document.dispatchEvent(new Event('visibilitychange'))")
     until(lambda: page.evaluate("window.times.length > 0"))
+
+
+def test_a_component_that_hangs_in_its_start_is_seen(visit: Visit) -> None:
+    """The head has the state of the bus, and the component is starting in the table and in the drawing."""
+    port = free_port()
+    with program("tests.browser.hanging", f"127.0.0.1:{port}", port=port):
+        page = visit(f"http://127.0.0.1:{port}/", "components", viewport={"width": 1400, "height": 900})
+        expect(page.locator("#state")).to_have_text(re.compile("^STARTING for"))
+        page.locator(".components .rows .row", has_text="Shop.desk").click()
+
+        state = page.locator(".components .rows .row", has_text="Shop.database").locator(".state")
+        expect(state).to_have_text("starting")
+        expect(page.locator(".graph .node", has_text="database")).to_have_attribute("data-tone", "busy")
+        expect(page.locator(".graph .focus .small")).not_to_have_text("started")

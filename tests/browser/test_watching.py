@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import threading
 from collections.abc import Iterator
 
@@ -67,3 +68,18 @@ def test_nothing_is_observed_before_the_channels_are_unfolded_and_after_they_are
         pass
     clock.advance(16.0)
     until(lambda: not is_observed())
+
+
+def test_lines_that_were_dropped_between_two_requests_are_counted(bus: Bus, address: str, visit: Visit) -> None:
+    """The process keeps a thousand; the page shows how many it has missed."""
+    page = visit(address, "log")
+    expect(page.locator("#link")).to_have_text("live")
+    bus.log("the first one")
+    expect(page.locator("#log .lines li", has_text="the first one")).to_be_attached()
+
+    for number in range(10_000):
+        bus.log(f"line {number}")
+
+    expect(page.locator("#log .lines li", has_text="line 9999")).to_be_attached()
+    expect(page.locator("#log .lost")).to_have_text(re.compile(r"^\d,\d{3} lines were dropped between two requests\.$"))
+    assert page.locator("#log .lines li").count() == 1_000
