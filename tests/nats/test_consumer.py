@@ -412,3 +412,20 @@ def test_channels_and_groups_have_consumers_of_their_own() -> None:
         for channel in ("b", "b.c", "b,c", "b-c", "b_c", "b@c", "b=2Ec")
     }
     assert len(names) == 21
+
+
+def test_the_run_is_ready_when_it_takes_events(server: NatsServer) -> None:
+    lines = Seen()
+
+    def log(text: str, _level: int) -> None:
+        if text.endswith(("begins", "is ready")):
+            lines.put(text)
+
+    site = consumer_alone(server, placed, lambda _: None, log=log)()
+    with running(site):
+        assert lines.take(2) == ["run Site.consumer begins", "run Site.consumer is ready"]
+    idle = consumer_alone(server, placed, log=log)()
+    with running(idle):
+        assert lines.next() == "run Site.consumer begins"
+        until(lambda: idle.consumer().check().detail.endswith("remove the consumer"))
+        assert lines.empty()

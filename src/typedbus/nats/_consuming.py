@@ -121,6 +121,8 @@ class Consuming(Generic[P]):
             while not asked.done() and self._settling.interrupt is None:
                 self._wake.clear()
                 await self._adjust()
+                if self._is_taking:
+                    stopping.ready()
                 if self._beat():
                     stopping.beat()
                 with contextlib.suppress(TimeoutError):
