@@ -9,6 +9,7 @@ from typing import Any, TypeVar
 
 import pytest
 from tests.nats.consuming import Seen, consumer_alone, consumer_site, placed, position
+from tests.nats.links import linked, opened, run
 from tests.nats.servers import NatsServer, raw
 from tests.processes import until
 
@@ -182,3 +183,24 @@ def test_the_body_of_the_largest_event_is_that_of_the_event(server: NatsServer) 
         assert letter.data == b""
         on_loop(site, letters.replay(letter))
         assert seen.take(2) == [17, 17]
+
+
+@pytest.mark.parametrize("headers", [{}, {"Tb-Dead-Channel": "a 1", "Tb-Dead-Group": "g", "Tb-Dead-Message-Id": "i"}])
+def test_a_letter_that_no_consumer_has_stored_is_read_and_not_replayed(
+    server: NatsServer, headers: dict[str, str]
+) -> None:
+    async def check() -> None:
+        async with linked(server) as link, opened(link), raw(server) as client:
+            await client.jetstream().publish(
+                "ORDERS.$dead.g.order_placed", b"foreign", headers={"Tb-Dead-Attempts": "many", **headers}
+            )
+            letters = DeadLetters(link, "ORDERS")
+            (letter,) = await letters.read()
+            assert (letter.data, letter.attempts, letter.event_sequence) == (b"foreign", 0, 0)
+            with pytest.raises(NotStored, match="no consumer has stored it"):
+                await letters.replay(letter)
+            assert link.is_connected
+            await letters.remove(letter)
+            assert await letters.read() == []
+
+    run(check())

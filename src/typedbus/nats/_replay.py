@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import datetime as dt
+import re
 from collections.abc import Mapping
 from typing import Final
 
@@ -13,6 +14,7 @@ from nats.js.errors import APIError, NotFoundError
 from typedbus._base.failures import error_text
 from typedbus._base.record import Record
 from typedbus.nats import _headers as names
+from typedbus.nats._arguments import is_word
 from typedbus.nats._connection import Connection
 from typedbus.nats._dead_letters import store
 from typedbus.nats._errors import NotStored, StreamFault
@@ -114,8 +116,8 @@ class DeadLetters:
                     headers.get(names.DEAD_ID_HEADER, ""),
                     headers.get(names.DEAD_KIND_HEADER, ""),
                     headers.get(names.DEAD_REASON_HEADER, ""),
-                    int(headers.get(names.DEAD_ATTEMPTS_HEADER, "0")),
-                    int(headers.get(names.DEAD_SEQUENCE_HEADER, "0")),
+                    _count(headers, names.DEAD_ATTEMPTS_HEADER),
+                    _count(headers, names.DEAD_SEQUENCE_HEADER),
                     message.time,
                     message.data or b"",
                     headers,
@@ -131,10 +133,14 @@ class DeadLetters:
 
         Raises:
             LinkClosed: The link has not started.
-            NotStored: The stream has refused the event, or has not answered.
+            NotStored: The stream has refused the event, or has not answered; or no consumer has stored the letter.
         """
         stream = named(self.stream).name
         connection = self._connection()
+        if not (is_word(letter.channel) and is_word(letter.group)):
+            # The channel becomes a part of a subject; any program may store a message on the subject of dead letters.
+            reason = "its headers name no channel and no group: no consumer has stored it; remove it"
+            raise NotStored(letter.channel, letter.message_id, reason)
         data = letter.data
         if names.DEAD_BODY_HEADER in letter.headers:
             try:
@@ -185,6 +191,12 @@ class DeadLetters:
 
     def _connection(self) -> Connection:
         return self.link.session(named(self.stream).name).connection
+
+
+def _count(headers: Mapping[str, str], name: str) -> int:
+    # Any program may store a message on the subject of dead letters.
+    text = headers.get(name, "")
+    return int(text) if re.fullmatch("[0-9]{1,19}", text) else 0
 
 
 def _text(error: Exception) -> str:
