@@ -41,15 +41,17 @@ def check_connects(server: NatsServer, **options: Any) -> RecordedLink:
 def check_refused(server: NatsServer, **options: Any) -> str:
     """Connect in vain, and return the text of the error."""
 
-    async def check() -> str:
+    async def check(seconds: float) -> str:
         began = time.monotonic()
         with pytest.raises(NotConnected) as raised:
-            await RecordedLink(server.url, **{"connect_within": 0.5, **options}).link.start()
-        assert time.monotonic() - began < 5
+            await RecordedLink(server.url, **{"connect_within": seconds, **options}).link.start()
+        assert time.monotonic() - began < seconds + 5
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return str(raised.value)
 
-    return asyncio.run(check())
+    text = asyncio.run(check(0.5))
+    # On a busy machine the server may need longer for its answer.
+    return asyncio.run(check(10.0)) if "no server has answered yet" in text else text
 
 
 def test_a_token_is_read_from_its_file(tmp_path: Path) -> None:
