@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import sqlite3
-from collections.abc import Iterator
+from collections.abc import Generator
 from pathlib import Path
 
 import attrs
@@ -31,7 +31,7 @@ class Database:
         return sqlite3.connect(self.file, timeout=30)
 
     @contextlib.contextmanager
-    def transaction(self) -> Iterator[sqlite3.Connection]:
+    def transaction(self) -> Generator[sqlite3.Connection, None, None]:
         """Commit at the end of the block, or roll back if it raises."""
         with contextlib.closing(self.connect()) as connection, connection:
             connection.execute("BEGIN IMMEDIATE")

@@ -78,16 +78,14 @@ def from_json(text: str) -> Catalogue:
 
 def _channel(data: Mapping[str, Any]) -> CatalogueChannel:
     parameters = data["parameters"]
-    own = {field.name: data[field.name] for field in attrs.fields(CatalogueChannel)}
-    return CatalogueChannel(
-        **own
-        | {
-            "parameters": None if parameters is None else _all(Parameter, parameters),
-            "aliases": tuple(data["aliases"]),
-            "uses": _all(Use, data["uses"]),
-            "ports": _all(Port, data["ports"]),
-        }
-    )
+    own: dict[str, Any] = {field.name: data[field.name] for field in attrs.fields(CatalogueChannel)}
+    own |= {
+        "parameters": None if parameters is None else _all(Parameter, parameters),
+        "aliases": tuple(data["aliases"]),
+        "uses": _all(Use, data["uses"]),
+        "ports": _all(Port, data["ports"]),
+    }
+    return CatalogueChannel(**own)
 
 
 def _all(cls: Any, records: list[Mapping[str, Any]]) -> tuple[Any, ...]:

@@ -106,7 +106,7 @@ def _fields_of(cls: type) -> list[tuple[Field, object]] | None:
         ]
     if issubclass(cls, tuple) and hasattr(cls, "_fields"):
         defaults: dict[str, object] = getattr(cls, "_field_defaults", {})
-        names: tuple[str, ...] = cls._fields
+        names: tuple[str, ...] = getattr(cls, "_fields")  # noqa: B009  # type checkers know it of subclasses alone
         return [
             (
                 Field(name, type_text(hints.get(name, "")), default_text(defaults[name]) if name in defaults else None),

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import ast
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Collection, Iterator, Mapping
 from types import FunctionType, ModuleType
 from typing import Any, Final, TypeAlias
 
@@ -44,7 +44,7 @@ class Found:
 
 
 def uses(
-    module: ModuleType, file: str, tree: ast.Module, held: Held, covered: frozenset[type]
+    module: ModuleType, file: str, tree: ast.Module, held: Held, covered: Collection[object]
 ) -> Iterator[Found | Dynamic]:
     """
     Yield the uses of channels in *module*, in the order of the source.
@@ -92,11 +92,12 @@ def uses(
                 if owner not in covered:
                     yield found(channel, "listens", node.lineno, ast.unparse(method))
             case ast.Call(func=function, args=positional, keywords=named) if owner not in covered:
-                verb = function.attr if isinstance(function, ast.Attribute) else ""
-                how = None if verb == "on" or ast.unparse(function) == "on" else _BUS_VERBS.get(verb, "passes")
-                for argument in [*positional, *(word.value for word in named)]:
-                    if how is not None and is_a(channel := scope.value_of(argument), AnyChannel):
-                        yield found(channel, how, argument.lineno)
+                if ast.unparse(function).rpartition(".")[2] != "on":
+                    verb = function.attr if isinstance(function, ast.Attribute) else ""
+                    does: How = _BUS_VERBS.get(verb, "passes")
+                    for argument in [*positional, *(word.value for word in named)]:
+                        if is_a(channel := scope.value_of(argument), AnyChannel):
+                            yield found(channel, does, argument.lineno)
             case _:
                 pass
         children = [(child, node, inner, inner_owner, inner_around) for child in ast.iter_child_nodes(node)]
