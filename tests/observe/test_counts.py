@@ -207,13 +207,18 @@ def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
     observation = bus.observe(channel, level=level)
     called = [0, 0, 0, 0]
     over = threading.Event()
+    # Each is released for every tenth publish: a thread without pauses would take the lock from the publishing threads.
+    may_change, may_read = threading.Semaphore(0), threading.Semaphore(0)
 
     def publish_often(number: int) -> None:
         for _ in range(10):
 
             def publish_some() -> None:
-                for _ in range(200):
-                    publish(2)
+                for _ in range(20):
+                    for _ in range(10):
+                        publish(2)
+                    may_change.release()
+                    may_read.release()
 
             ThreadCall(publish_some).finished()
             called[number] += 200
@@ -225,7 +230,7 @@ def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
 
         def change() -> int:
             changes = 0
-            while not over.is_set():
+            while may_change.acquire() and not over.is_set():
                 bus[channel].subscribe(double).cancel()
                 changes += 1
             return changes
@@ -234,7 +239,7 @@ def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
         calls: list[int] = []
 
         def read() -> None:
-            while not over.is_set():
+            while may_read.acquire() and not over.is_set():
                 stats = observation.stats()[channel]
                 publishes.append(stats.publishes)
                 calls.append(stats.listeners[name_of(echo)].calls)
@@ -243,6 +248,8 @@ def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
         for thread in threads:
             assert thread.finished().error is None
         over.set()
+        may_change.release()
+        may_read.release()
         changing.finished()
         reading.finished()
     finally:
