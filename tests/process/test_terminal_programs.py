@@ -97,6 +97,19 @@ def test_a_failed_start_ends_with_the_component_and_the_line_of_code(
     assert any("Exception Group Traceback" in line for line in text_lines)
 
 
+@pytest.mark.slow
+def test_a_program_whose_working_directory_is_gone_ends_with_the_component(
+    play: Callable[[str], tuple[Terminal, subprocess.Popen[bytes]]], tmp_path: Path
+) -> None:
+    """The line of code then has the whole path."""
+    terminal, child = play(f"import shutil\nshutil.rmtree({str(tmp_path)!r})\n{BROKEN}")
+    status = child.wait(20)
+    terminal.reach("site_of_parts.py:18 in start")
+
+    assert status == 1
+    assert "failed   Site.last in start: OSError: connection refused" in terminal.screen().text_lines
+
+
 def test_a_log_has_a_line_for_each_component_and_no_verdict(tmp_path: Path) -> None:
     """Where stderr is not a terminal, each step has its line, and the last one is about the bus."""
     (tmp_path / "site_of_parts.py").write_text(BROKEN, encoding="utf-8")

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ast
 import inspect
-import os
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -12,6 +11,7 @@ from types import ModuleType
 
 import attrs
 
+from typedbus._base.shown_files import shown_file
 from typedbus._base.static import is_a
 from typedbus._channels.channel import AnyChannel
 from typedbus.catalogue._model import CatalogueChannel, Parameter
@@ -38,13 +38,6 @@ class Declaration:
     line: int
     is_creation: bool
     doc: str
-
-
-def shown(file: str) -> str:
-    """Return *file* relative to the working directory if it is below it, with forward slashes."""
-    path = Path(file)
-    with_folder = path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path
-    return str(with_folder).replace(os.sep, "/")
 
 
 def declarations(module: ModuleType, file: str, tree: ast.Module) -> Iterator[Declaration]:
@@ -85,7 +78,7 @@ def declarations(module: ModuleType, file: str, tree: ast.Module) -> Iterator[De
             if is_a(channel, AnyChannel):
                 doc = _text_of(following) if is_creation else ""
                 yield Declaration(
-                    channel, f"{module.__name__}:{path}{name}", shown(file), statement.lineno, is_creation, doc
+                    channel, f"{module.__name__}:{path}{name}", shown_file(file), statement.lineno, is_creation, doc
                 )
         pending.extendleft((line, after, namespace, path) for line, after in reversed(list(_with_next(inner))))
 

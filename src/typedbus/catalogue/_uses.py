@@ -10,9 +10,9 @@ from typing import Any, Final, TypeAlias
 
 import attrs
 
+from typedbus._base.shown_files import shown_file
 from typedbus._base.static import MISSING, is_a
 from typedbus._channels.channel import AnyChannel
-from typedbus.catalogue._declared import shown
 from typedbus.catalogue._model import Dynamic, How, Use
 from typedbus.porting._scope import Scope
 
@@ -54,7 +54,7 @@ def uses(
     A channel is found by a variable of the module or of a class, an import, or an assignment in the function; a bound channel
     by ``bus[channel]``, and by an attribute or a parameter in *held*.
     """
-    place = shown(file)
+    place = shown_file(file)
     pending: deque[tuple[ast.AST, ast.AST, Scope, object, str]] = deque(
         (statement, tree, Scope.of_module(module), None, "") for statement in tree.body
     )

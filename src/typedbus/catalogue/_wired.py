@@ -11,6 +11,7 @@ from typing import Any, Final
 
 import attrs
 
+from typedbus._base.shown_files import shown_file
 from typedbus._base.signatures import call_of, called_by, unparametrised
 from typedbus._base.static import is_a
 from typedbus._bus.builtin import LIFECYCLE_CHANNELS
@@ -18,10 +19,9 @@ from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel
 from typedbus._container.body import inner_of, members_of
 from typedbus._container.component import Component
 from typedbus._container.container import Container
-from typedbus._container.core import analysis_of, components_of, core_of, run_together, scoped_of
+from typedbus._container.core import analysis_of, components_of, core_of, run_on_first, scoped_of
 from typedbus._container.descriptions import class_of
 from typedbus._container.providers import is_provider, items_read
-from typedbus.catalogue._declared import shown
 from typedbus.catalogue._model import Port, PortKind, Use
 from typedbus.catalogue._uses import Held
 
@@ -68,9 +68,7 @@ class Wired:
     def of(cls, containers: Sequence[Container]) -> Wired:
         """Inspect *containers*, which run together on the bus of the first."""
         if len(containers) > 1:
-            for guest in containers[1:]:
-                core_of(guest).is_guest = True
-            run_together([core_of(container) for container in containers])
+            run_on_first([core_of(container) for container in containers])
         listening: list[Listening] = []
         holding: list[tuple[AnyChannel, Use]] = []
         ports: list[tuple[AnyChannel, Port]] = []
@@ -115,7 +113,7 @@ def port_kind(builds: object) -> PortKind | None:
 def split_place(place: str) -> tuple[str, int]:
     """Return the file and the line of *place*."""
     file, _, line = place.rpartition(":")
-    return (shown(file), int(line)) if line.isdecimal() else (place, 0)
+    return (shown_file(file), int(line)) if line.isdecimal() else (place, 0)
 
 
 def _listening(container: Container) -> Iterator[Listening]:
@@ -129,7 +127,7 @@ def _listening(container: Container) -> Iterator[Listening]:
             function = inspect.unwrap(called_by(function))
             file, line = split_place(component.place)
             if (code := getattr(function, "__code__", None)) is not None:
-                file, line = shown(code.co_filename), code.co_firstlineno
+                file, line = shown_file(code.co_filename), code.co_firstlineno
             priority = DEFAULT_PRIORITY if hook.priority is None else hook.priority
             name = hook.attribute or getattr(function, "__name__", "")
             where = (getattr(function, "__module__", ""), getattr(function, "__qualname__", ""))

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
+from typedbus._base.shown_files import shown_file
 from typedbus._container.faults import Fault
 
 # Characters that are special in a message of GitHub's workflow commands, and those special in a property.
@@ -20,23 +21,9 @@ def _place(fault: Fault) -> tuple[str | None, int | None]:
     return (file, int(line)) if file and line.isdigit() else (None, None)
 
 
-def _working_directory() -> Path:
-    """Return the working directory, or the root directory if it no longer exists."""
-    try:
-        return Path.cwd()
-    except FileNotFoundError:
-        return Path("/")
-
-
-def _relative_to(folder: Path, file: str) -> str:
-    """Return *file*, relative to *folder* if it is inside, with forward slashes."""
-    path = Path(file)
-    return (path.relative_to(folder) if path.is_relative_to(folder) else path).as_posix()
-
-
 def _location(fault: Fault) -> str:
     file, line = _place(fault)
-    return fault.place if file is None else f"{_relative_to(_working_directory(), file)}:{line}"
+    return fault.place if file is None else f"{shown_file(file)}:{line}"
 
 
 def lines(fault: Fault) -> str:
@@ -67,10 +54,14 @@ def annotation(fault: Fault) -> str:
 def github_annotation(level: str, title: str, text: str, file: str, line: int) -> str:
     """Return a workflow command of GitHub that shows *text* at *line* of *file*, or without a place if *file* is empty."""
     # Paths in annotations are relative to the root of the repository, wherever the job runs.
-    root = Path(os.environ.get("GITHUB_WORKSPACE") or _working_directory())
+    root = os.environ.get("GITHUB_WORKSPACE")
     properties = {"title": title}
     if file:
-        properties = {"file": _relative_to(root, str(Path(file).absolute())), "line": str(line), **properties}
+        properties = {
+            "file": shown_file(str(Path(file).absolute()), Path(root) if root else None),
+            "line": str(line),
+            **properties,
+        }
     fields = ",".join(f"{name}={value.translate(_IN_PROPERTY)}" for name, value in properties.items())
     return f"::{level} {fields}::{text.translate(_IN_MESSAGE)}\n"
 

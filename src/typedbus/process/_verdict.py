@@ -14,6 +14,7 @@ from typing import Final
 from typedbus._base.errors import HookTimeout, OperatorError, StartCancelled
 from typedbus._base.events import Failed
 from typedbus._base.run_errors import RunFailed
+from typedbus._base.shown_files import shown_file
 
 #: How many failures are repeated.
 _REPEATED: Final = 3
@@ -88,15 +89,9 @@ def _place_of(error: BaseException) -> str:
     for file, line, name in reversed(frames):
         if not _is_foreign(file):
             code = linecache.getline(file, line).strip()
-            return f"{_near(file)}:{line} in {name}{code and f': {code}'}"
+            return f"{shown_file(file)}:{line} in {name}{code and f': {code}'}"
     return ""
 
 
 def _is_foreign(file: str) -> bool:
     return file.startswith((*_LIBRARY, _PACKAGE, "<")) or any(part in Path(file).parts for part in _INSTALLED)
-
-
-def _near(file: str) -> str:
-    """Return *file* relative to the working directory if it is below."""
-    path = Path(file)
-    return str(path.relative_to(Path.cwd()) if path.is_relative_to(Path.cwd()) else path)
