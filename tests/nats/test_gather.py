@@ -246,6 +246,7 @@ def test_a_question_that_cannot_be_sent_raises(server: NatsServer) -> None:
     [
         ("timeout", 0, "give a number of seconds above 0"),
         ("timeout", float("nan"), "give a number of seconds above 0"),
+        ("timeout", 10**400, "give a number of seconds above 0"),
         ("timeout", None, "give a number of seconds above 0"),
         ("stall", -1.0, "give a number of seconds above 0"),
         ("expect", 0, "give the number of processes that answer, or None"),

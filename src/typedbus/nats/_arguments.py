@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-import math
+import sys
 from typing import TypeGuard
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Return whether *value* is a finite number; a bool is none."""
-    return isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value)
+    """Return whether *value* is a number that a float can be, except infinities; a bool is no number."""
+    # An int may be larger than every float, which `math.isfinite` does not take.
+    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
 
 
 def is_seconds(value: object) -> TypeGuard[int | float]:
@@ -17,7 +18,7 @@ def is_seconds(value: object) -> TypeGuard[int | float]:
 
 
 def is_count(value: object, least: int = 1) -> TypeGuard[int]:
-    """Return whether *value* is an int of at least *least*; a bool is none."""
+    """Return whether *value* is an int of at least *least*; a bool is no count."""
     return isinstance(value, int) and not isinstance(value, bool) and value >= least
 
 
