@@ -18,7 +18,7 @@ from typing import Any, Final
 
 import attrs
 
-from typedbus._base.static import MISSING, bases_of, full_name_of, is_a, lookup, namespace_of
+from typedbus._base.static import MISSING, bases_of, full_name_of, has_name, is_a, lookup, namespace_of
 
 _BUILTIN_CALLABLES: Final = (
     types.BuiltinFunctionType,
@@ -141,6 +141,12 @@ def called_by(target: Any) -> Any:
     while type(target) is functools.partial:
         target = target.func
     return target
+
+
+def builder_name(builds: object) -> str:
+    """Return the name of the class or function that *builds* calls, without the memory address that a repr would have."""
+    builds = unparametrised(called_by(builds))
+    return full_name_of(builds if has_name(builds) else type(builds))
 
 
 def is_parametrised(target: object) -> bool:

@@ -15,7 +15,7 @@ from typedbus._bus.bus import Bus
 from typedbus._bus.forked import detach_children
 from typedbus._container.component import Component
 from typedbus._container.container import Container
-from typedbus._container.core import attached_to, core_of, run_together
+from typedbus._container.core import attached_to, core_of, run_on_first, run_together
 from typedbus._container.faults import Fault, InvalidContainer
 
 
@@ -103,9 +103,7 @@ def attached(containers: Sequence[Container], workers: int | None, limits: Limit
     detach_children()
     first, *others = dict.fromkeys(map(core_of, containers))
     faults: list[Fault] = []
-    for core in others:
-        core.is_guest = True
-    run_together([first, *others])
+    run_on_first([first, *others])
     for core in (first, *others):
         # The program may have changed a class since an earlier `validate`.
         core.group.analysis.forget_hooks()

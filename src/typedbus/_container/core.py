@@ -381,6 +381,13 @@ def run_together(cores: Sequence[Core]) -> None:
                     core.group, core.plans = group, None
 
 
+def run_on_first(cores: Sequence[Core]) -> None:
+    """Let the containers of *cores* run together on the bus of the first, where the others are guests."""
+    for guest in cores[1:]:
+        guest.is_guest = True
+    run_together(cores)
+
+
 def core_of(container: Declarations) -> Core:
     """Return the state of *container*."""
     core: Core = body_of(container).core

@@ -8,6 +8,7 @@ from collections.abc import Iterable, Iterator
 from typing import TYPE_CHECKING, Final
 
 from typedbus.catalogue._model import CatalogueChannel, Port, Use
+from typedbus.graph._formats import quoted_for_mermaid
 
 if TYPE_CHECKING:
     from typedbus.catalogue import Catalogue
@@ -62,7 +63,8 @@ def text(catalogue: Catalogue) -> str:
     ]
     lines += [f"{one.module} cannot be imported, its uses are missing: {one.reason}" for one in catalogue.unread]
     verdicts = sum(channel.verdict is not None for channel in catalogue.channels)
-    lines.append(f"{_count(len(catalogue.channels), 'channel')}, {verdicts} with a verdict")
+    number = len(catalogue.channels)
+    lines.append(f"{number} channel{'' if number == 1 else 's'}, {verdicts} with a verdict")
     return "\n".join(lines) + "\n"
 
 
@@ -102,24 +104,15 @@ def _mermaid(channels: list[CatalogueChannel]) -> Iterator[str]:
 
     edges: dict[str, None] = {}
     for number, channel in enumerate(channels):
-        yield f'  c{number}(["{_for_mermaid(channel.name)}"])'
+        yield f"  c{number}([{quoted_for_mermaid(channel.name)}])"
         for use in channel.used("publishes", "holds"):
             edges[f"  {node(use.component or use.name or use.file)} --> c{number}"] = None
         for use in channel.used("listens", "watches"):
             edges[f"  c{number} --> {node(use.component or use.name or use.file)}"] = None
-    yield from (f'  {key}["{_for_mermaid(name)}"]' for name, key in ids.items())
+    yield from (f"  {key}[{quoted_for_mermaid(name)}]" for name, key in ids.items())
     yield from edges
     yield "```"
 
 
-def _for_mermaid(text: str) -> str:
-    # Mermaid has no escapes except character codes.
-    return "".join(f"#{ord(char)};" if char in '"#&<>`\\' or not char.isprintable() else char for char in text)
-
-
 def _escaped(text: str) -> str:
     return re.sub(r"([\\`*_{}\[\]<>|#])", r"\\\1", " ".join(text.split()))
-
-
-def _count(number: int, noun: str) -> str:
-    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"

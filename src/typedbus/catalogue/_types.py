@@ -6,7 +6,6 @@ import dataclasses
 import enum
 import types
 import typing
-from collections.abc import Iterator
 from typing import Any, Final
 
 import attrs
@@ -14,6 +13,7 @@ import attrs
 from typedbus._base.hints import annotations_of
 from typedbus._base.static import is_a
 from typedbus.catalogue._model import Field, PayloadType
+from typedbus.porting._declarations import classes_in
 
 _PLAIN: Final = ("builtins", "typing", "collections.abc", "types")
 
@@ -57,7 +57,7 @@ def payload_types(annotations: list[object]) -> list[PayloadType]:
     found: dict[type, PayloadType] = {}
     pending = list(annotations)
     while pending:
-        for cls in _classes_in(pending.pop()):
+        for cls in classes_in(pending.pop()):
             if cls not in found and (fields := _fields_of(cls)) is not None:
                 own = tuple(field for field, _ in fields)
                 found[cls] = PayloadType(_full_name(cls), own, issubclass(cls, enum.Enum))
@@ -69,20 +69,6 @@ def _full_name(value: Any) -> str:
     module = value.__module__
     name: str = getattr(value, "__qualname__", None) or value.__name__
     return name if module in _PLAIN else f"{module}.{name}"
-
-
-def _classes_in(annotation: object) -> Iterator[type]:
-    if is_a(annotation, type):
-        yield annotation
-    origin = typing.get_origin(annotation)
-    if is_a(origin, type):
-        yield origin
-    for argument in typing.get_args(annotation):
-        if isinstance(argument, list):
-            for inner in argument:
-                yield from _classes_in(inner)
-        else:
-            yield from _classes_in(argument)
 
 
 def _fields_of(cls: type) -> list[tuple[Field, object]] | None:

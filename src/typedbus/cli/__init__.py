@@ -136,7 +136,7 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
       1  it has faults
       2  it cannot be loaded, the settings are invalid, or stdout cannot be written
     """  # noqa: D301  # click leaves the lines of such a paragraph as they are
-    from typedbus._container.core import components_of, core_of, run_together, scoped_of
+    from typedbus._container.core import components_of, core_of, run_on_first, scoped_of
     from typedbus.cli._fault_formats import annotation, lines, record, show
     from typedbus.cli._run_formats import run_line, run_record, runs_of
     from typedbus.cli._settings import load_settings
@@ -145,9 +145,7 @@ def check(targets: Sequence[str], *, shape: str, config: Sequence[Path], assignm
     with contextlib.redirect_stdout(sys.stderr):
         targets = targets_or_default(targets)
         containers = [load(target) for target in targets]
-        for guest in containers[1:]:
-            core_of(guest).is_guest = True
-        run_together([core_of(container) for container in containers])
+        run_on_first([core_of(container) for container in containers])
         if config or assignments:
             load_settings(containers, config, dict(assignments))
         faults = [

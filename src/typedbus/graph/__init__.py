@@ -13,14 +13,14 @@ import json
 import types
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
-from typing import Any, TypeVar
+from typing import TypeVar
 
 import attrs
 
 from typedbus._base.exports import export
 from typedbus._base.ordering import channel_ranks
-from typedbus._base.signatures import called_by, unparametrised
-from typedbus._base.static import full_name_of, has_name, is_a
+from typedbus._base.signatures import builder_name
+from typedbus._base.static import is_a
 from typedbus._bus.builtin import LIFECYCLE_CHANNELS, RUN
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import DEFAULT_PRIORITY, AnyChannel, Hook
@@ -153,7 +153,7 @@ class Graph(Picture):
             nodes.append(
                 Node(
                     path,
-                    _name(component.builds if component.overriding else class_of(component) or component.builds),
+                    builder_name(component.builds if component.overriding else class_of(component) or component.builds),
                     component.place,
                     parents[component],
                     tuple(
@@ -178,7 +178,7 @@ class Graph(Picture):
             for hook in hooks:
                 priority = DEFAULT_PRIORITY if hook.priority is None else hook.priority
                 listeners[hook.channel].append(
-                    Listener(path, hook.attribute or _name(hook.method).rpartition(".")[2], priority)
+                    Listener(path, hook.attribute or builder_name(hook.method).rpartition(".")[2], priority)
                 )
             lazy: dict[Component[object], bool] = {}
             for need, is_lazy, item in needs[component]:
@@ -231,11 +231,11 @@ class Graph(Picture):
         Raises:
             UnknownComponent: There is no such component, or there are several.
         """
-        return Graph(*_values(around(self, path, depth, follow)))
+        return around(self, path, depth, follow)
 
     def by_package(self) -> Graph:
         """Return the same graph with a frame for each Python package, in place of each nested container."""
-        return Graph(*_values(by_package(self)))
+        return by_package(self)
 
     def json(self) -> str:
         """Return all data as JSON; its keys are the attributes of the records."""
@@ -269,10 +269,6 @@ class Graph(Picture):
                 raise
             raise NoDrawing from missing
         return draw(self, direction)
-
-
-def _values(picture: Picture) -> tuple[Any, ...]:
-    return tuple(getattr(picture, field.name) for field in attrs.fields(Picture))
 
 
 def _channel_order(
@@ -342,16 +338,10 @@ def _stand_in(provider: object) -> str:
     if provider is None:
         return ""
     if isinstance(provider, Component):
-        return _name(class_of(provider) or provider.builds)
+        return builder_name(class_of(provider) or provider.builds)
     provides: object = getattr(provider, "provides", provider)
     is_shown = is_a(provides, type) or is_a(provides, types.FunctionType)
-    return _name(provides if is_shown else type(provides))
-
-
-def _name(builds: object) -> str:
-    """Return the name of a class or function, without the memory address that a repr would have."""
-    builds = unparametrised(called_by(builds))
-    return full_name_of(builds if has_name(builds) else type(builds))
+    return builder_name(provides if is_shown else type(provides))
 
 
 export(globals())

@@ -16,7 +16,7 @@ _FAULT = COLOURS["fault"][1]
 
 def mermaid(picture: Picture, direction: Direction) -> str:
     """Return a flowchart of *picture*."""
-    quoted, ids = _quoted_for_mermaid, picture.ids
+    quoted, ids = quoted_for_mermaid, picture.ids
     lines = ["---", f"title: {json.dumps(printable(picture.container))}", "---", f"flowchart {_AXES[direction]}"]
     for depth, name, shown in picture.outline():
         if isinstance(shown, Node):
@@ -89,7 +89,8 @@ def dot(picture: Picture, direction: Direction) -> str:
     return "\n".join([*lines, "}"]) + "\n"
 
 
-def _quoted_for_mermaid(*lines: str) -> str:
+def quoted_for_mermaid(*lines: str) -> str:
+    """Return the label of a box with these lines."""
     # Mermaid has no escapes except character codes.
     escaped = ["".join(f"#{ord(char)};" if char in '"#&<>`\\' else char for char in printable(line)) for line in lines]
     return f'"{"<br/>".join(escaped)}"'

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import difflib
 from collections import defaultdict
-from typing import Final, Literal, TypeAlias
+from typing import Final, Literal, TypeAlias, TypeVar
 
 import attrs
 
@@ -13,6 +13,8 @@ from typedbus.graph._model import ChannelNode, ContainerNode, Picture
 
 Follow: TypeAlias = Literal["needs", "users", "both"]
 """Which lines lead away from a component: to what it needs, to what needs it, or both."""
+
+PictureT = TypeVar("PictureT", bound=Picture)
 
 _CLOSE: Final = 3
 
@@ -48,9 +50,9 @@ def found(picture: Picture, path: str) -> str:
         UnknownComponent: There is no such component, or there are several.
     """
     paths = [node.path for node in picture.nodes]
-    ends = [one for one in paths if one == path or one.endswith(f".{path}")]
     if path in paths:
         return path
+    ends = [one for one in paths if one.endswith(f".{path}")]
     if len(ends) == 1:
         return ends[0]
     names = {one.partition(".")[2]: one for one in paths} | {one: one for one in paths}
@@ -58,7 +60,7 @@ def found(picture: Picture, path: str) -> str:
     raise UnknownComponent(path, picture.container, tuple(dict.fromkeys(near)))
 
 
-def around(picture: Picture, path: str, depth: int, follow: Follow) -> Picture:
+def around(picture: PictureT, path: str, depth: int, follow: Follow) -> PictureT:
     """
     Return the part of *picture* with the component *path* and the components at most *depth* steps away.
 
@@ -83,7 +85,7 @@ def around(picture: Picture, path: str, depth: int, follow: Follow) -> Picture:
         if follow != "needs":
             steps[target].add(source)
     kept = reached = {centre}
-    for _ in range(depth):
+    for _ in range(min(depth, len(picture.nodes))):
         reached = {other for one in reached for other in steps[one]} - kept
         kept = kept | reached
     channels: list[ChannelNode] = []
@@ -110,12 +112,11 @@ def around(picture: Picture, path: str, depth: int, follow: Follow) -> Picture:
     )
 
 
-def by_package(picture: Picture) -> Picture:
+def by_package(picture: PictureT) -> PictureT:
     """Return *picture* with its components in frames of the packages of their classes, in place of their containers."""
     packages = {node.path: node.cls.rpartition(".")[0].rpartition(".")[0] for node in picture.nodes}
-    names = dict.fromkeys(package for package in packages.values() if package)
-    root = attrs.evolve(picture.containers[0], around="")
-    frames = [root, *(ContainerNode(package, root.path) for package in sorted(names))]
+    root = picture.containers[0]
+    frames = [root, *(ContainerNode(package, root.path) for package in sorted({*packages.values()} - {""}))]
     nodes = tuple(attrs.evolve(node, container=packages[node.path] or root.path) for node in picture.nodes)
     order = {frame.path: number for number, frame in enumerate(frames)}
     return attrs.evolve(

@@ -6,9 +6,8 @@ from collections import defaultdict
 from typing import Final
 
 from typedbus._base.run_records import RunRecord, RunState
-from typedbus._base.signatures import called_by, unparametrised
+from typedbus._base.signatures import builder_name
 from typedbus._base.states import State
-from typedbus._base.static import full_name_of, has_name
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.subscriptions import AnyBoundChannel
 from typedbus._container.component import Component
@@ -101,7 +100,10 @@ class Components:
         key = (self._journal.starts, *map(id, cores))
         if key != self._read_for:
             self._components = {component.path: component for core in cores for component in core.components}
-            self._classes = {path: _class_name(component) for path, component in self._components.items()}
+            self._classes = {
+                path: builder_name(class_of(component) or component.builds)
+                for path, component in self._components.items()
+            }
             self._read_for = key
         return self._classes
 
@@ -114,11 +116,6 @@ class Components:
                 if not subscription.is_idle and name not in listens[subscription.path]:
                     listens[subscription.path].append(name)
         return listens
-
-
-def _class_name(component: Component[object]) -> str:
-    builds = unparametrised(called_by(class_of(component) or component.builds))
-    return full_name_of(builds if has_name(builds) else type(builds))
 
 
 def _owner(path: str, classes: dict[str, str]) -> str:

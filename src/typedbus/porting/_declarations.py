@@ -61,7 +61,7 @@ class Types:
             return annotation
         text = f"{annotation.__module__}.{annotation.__qualname__}" if _is_class(annotation) else repr(annotation)
         # Longer module names first: a shorter one may be the beginning of a longer one.
-        for part in sorted(_classes_in(annotation), key=lambda part: -len(part.__module__)):
+        for part in sorted(classes_in(annotation), key=lambda part: -len(part.__module__)):
             module, name = part.__module__, part.__qualname__
             text, count = re.subn(rf"(?<![\w.]){re.escape(module)}\.(?={re.escape(name)}\b)", "", text)
             if count and module not in ("builtins", "__main__") and "<locals>" not in name:
@@ -103,14 +103,15 @@ def _public_module_of(part: type) -> str:
     return module
 
 
-def _classes_in(annotation: object) -> Iterable[type]:
+def classes_in(annotation: object) -> Iterable[type]:
+    """Yield the classes that *annotation* consists of; a class that has two places in it comes twice."""
     for part in (annotation, typing.get_origin(annotation)):
         if _is_class(part):
             yield part
     for argument in typing.get_args(annotation):
         # The parameters of a Callable are a list.
         for part in argument if isinstance(argument, list) else [argument]:
-            yield from _classes_in(part)
+            yield from classes_in(part)
 
 
 def known_signature(listener: Callable[..., object]) -> inspect.Signature | None:
