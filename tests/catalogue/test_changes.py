@@ -46,6 +46,11 @@ CHANGES = {
     "a wider number": (channel(A), channel(parameter("a", "float")), [LISTENERS]),
     "a narrower parameter": (channel(parameter("a", "int | None")), channel(A), [PUBLISHERS]),
     "another type": (channel(A), channel(parameter("a", "str")), [BOTH]),
+    "a wider union in a list": (
+        channel(parameter("a", "list[int | str]")),
+        channel(parameter("a", "list[int | None | str]")),
+        [BOTH],
+    ),
     "members in another order": (channel(parameter("a", "int | str")), channel(parameter("a", "str | int")), [NONE]),
     "a wider result": (channel(result="int"), channel(result="int | None"), [PUBLISHERS]),
     "a narrower result": (channel(result="int | None"), channel(result="int"), [LISTENERS]),
@@ -68,6 +73,18 @@ def test_each_change_names_whom_it_breaks(old: CatalogueChannel, new: CatalogueC
 
     assert [change.breaks for change in found] == expected
     assert all((change.key, change.file, change.line) == ("app:placed", "app.py", 3) for change in found)
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "direction"),
+    [("int", "int | None", " (wider)"), ("int | None", "int", " (narrower)"), ("int", "str", "")],
+)
+def test_a_change_of_a_type_has_its_direction(before: str, after: str, direction: str) -> None:
+    """With both types."""
+    old, new = (Catalogue((channel(parameter("a", one)),)) for one in (before, after))
+    [change] = changes(old, new)
+
+    assert change.text == f"the parameter a was of the type {before}, and is of {after}{direction}"
 
 
 def test_a_channel_that_is_gone_or_moved_breaks_both() -> None:
