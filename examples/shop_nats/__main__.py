@@ -193,7 +193,7 @@ def run(shop: Shop, kills: int, limit: float) -> list[str]:
     random.shuffle(victims)
     try:
         shop.start_all()
-        with Live(console=console, auto_refresh=False) as live:
+        with Live(console=console, auto_refresh=False, transient=True) as live:
             while (counts := shop.counts()).parcels < shop.orders or victims:
                 now = time.monotonic()
                 if now - began > limit:
@@ -207,7 +207,7 @@ def run(shop: Shop, kills: int, limit: float) -> list[str]:
                     last_kill = now
                     shop.kill(victims.pop())
                 time.sleep(_LOOK)
-            live.update(table_of(shop, counts, began), refresh=True)
+        console.print(table_of(shop, counts, began))
     except TimeoutError as error:
         return [str(error)]
     finally:
