@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 
@@ -17,3 +18,20 @@ def shown_file(file: str, folder: Path | None = None) -> str:
     except FileNotFoundError:
         return path.as_posix()
     return (path.relative_to(above) if path.is_relative_to(above) else path).as_posix()
+
+
+def shown_places(text: str) -> str:
+    """
+    Return *text* with the names of files inside the working directory relative to it.
+
+    If the working directory is a root or no longer exists, *text* stays as it is.
+    """
+    try:
+        above = Path.cwd()
+    except FileNotFoundError:
+        return text
+    if above == above.parent:
+        # Every slash in the text would look like the start of a file name.
+        return text
+    # In the middle of a longer name, the same characters belong to another directory.
+    return re.sub(rf"(?<![\w./\\-]){re.escape(str(above))}[/\\]", "", text)

@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Final
 
-from typedbus._base.shown_files import shown_file
+from typedbus._base.shown_files import shown_file, shown_places
 from typedbus._container.faults import Fault
 
 # Characters that are special in a message of GitHub's workflow commands, and those special in a property.
@@ -28,7 +28,7 @@ def _location(fault: Fault) -> str:
 
 def lines(fault: Fault) -> str:
     """Return *fault* in the format of compiler messages, from which editors can open the place."""
-    return f"{_location(fault)}: {fault.path}: {fault.problem}\n    {fault.remedy}\n"
+    return f"{_location(fault)}: {fault.path}: {shown_places(fault.problem)}\n    {shown_places(fault.remedy)}\n"
 
 
 def record(fault: Fault) -> dict[str, str | int | None]:
@@ -82,7 +82,7 @@ def show(verdict: str, faults: Sequence[Fault], notes: Sequence[str] = ()) -> No
         console.print()
         # A place that is wrapped at the end of a line cannot be clicked.
         console.print(Text.assemble((_location(fault), link), "  ", (fault.path, "bold")), soft_wrap=True)
-        console.print(Padding(Text(fault.problem), (0, 0, 0, 4)))
-        console.print(Padding(Text(fault.remedy, "green"), (0, 0, 0, 4)))
+        console.print(Padding(Text(shown_places(fault.problem)), (0, 0, 0, 4)))
+        console.print(Padding(Text(shown_places(fault.remedy), "green"), (0, 0, 0, 4)))
     for note in notes:
         console.print(Text(note))
