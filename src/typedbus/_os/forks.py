@@ -46,6 +46,15 @@ def notice() -> None:
         _begin()
 
 
+def current_pid() -> int:
+    """
+    Return the pid of this process without a system call.
+
+    In a child that was forked in C it is that of the parent until `notice` is called.
+    """
+    return _pid
+
+
 def _begin() -> None:
     global _pid  # noqa: PLW0603  # a process has one
     # Another thread of this process may call the functions at the same time, which is harmless.

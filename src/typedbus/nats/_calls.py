@@ -182,9 +182,9 @@ class Calls(Generic[T]):
         self, action: Literal["ask", "gather"], collector: Collector[T], data: bytes
     ) -> T | Disconnected | Denied:
         """Send *data*, and wait in this thread for the outcome; the errors are as for `awaited`."""
+        session = self._checked(data)
         if runs_loop():
             self._refuse(f"{action}_from_thread", f"an event loop runs in this thread; await {action}(...) instead")
-        session = self._checked(data)
         future: concurrent.futures.Future[T | Disconnected | Denied] = concurrent.futures.Future()
 
         def deliver(outcome: T | Disconnected | Denied) -> None:
@@ -222,6 +222,7 @@ class Calls(Generic[T]):
         session = self._session
         if session is None:
             raise LinkClosed(self.name)
+        session.check_process(self.name)
         size, limit = len(data) + self._header_size, session.connection.max_payload
         if size > limit:
             raise TooLarge(self.name, size, limit)

@@ -197,6 +197,24 @@ class LinkClosed(StructuredError, RuntimeError):
         )
 
 
+class LinkForked(LinkClosed):
+    """
+    Raised by a port in a process that was forked after the start of its `Link`. Nothing was sent.
+
+    Attributes:
+        name: The channel of the port; for `DeadLetters` the stream.
+        origin: The process with the link.
+    """
+
+    origin: str
+
+    def __str__(self) -> str:
+        return (
+            f"nothing was sent on {self.name!r}: this process was forked after the start of the link of {self.origin}, "
+            "and does not have its event loop; start the bus in this process, with a link and ports of its own"
+        )
+
+
 class WindowFull(StructuredError, RuntimeError):
     """
     Raised by an event port that has as many events in flight as its window allows. The event was not sent.

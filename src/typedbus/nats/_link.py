@@ -70,8 +70,8 @@ class Link:
     responders are given the link, so they start after it and stop before it. Its check on `READY` fails while there
     is no connection. A server that does not answer is left after 6 seconds.
 
-    A process that is forked after the start cannot use the link of its parent: nothing runs the event loop there. It makes
-    a link of its own.
+    A process that is forked after the start cannot use the link of its parent: nothing runs the event loop there, and
+    its ports raise `LinkForked`. It makes a link and ports of its own.
 
     A secret is read from its file for each connection, and is in no message, repr or log. An address may have a user and
     a password, or a token; they are used for further servers that a server names as well.
@@ -126,10 +126,13 @@ class Link:
 
         Raises:
             LinkClosed: The link has not started, or has stopped; it names *channel*.
+            LinkForked: This process was forked after the start.
         """
-        if self._session is None:
+        session = self._session
+        if session is None:
             raise LinkClosed(channel)
-        return self._session
+        session.check_process(channel)
+        return session
 
     async def start(self) -> None:
         """

@@ -88,13 +88,13 @@ class Sender:
 
     def publish_from_thread(self, data: bytes, message_id: str | None) -> Receipt:
         """Send an event, and wait in this thread for its receipt."""
+        loop = self._opened().session.loop
         if runs_loop():
             raise LoopError(
                 f"publish_from_thread() on the event port of {self.channel!r}",
                 "an event loop runs in this thread, and must not be blocked; use 'await port.publish(...)' on the loop "
                 "of the link, and 'await asyncio.wrap_future(port.submit(...))' on another loop",
             )
-        loop = self._opened().session.loop
         end = loop.time() + self.deadline + _LATE
         message_id, future = self.submit(data, message_id)
         try:
@@ -123,9 +123,12 @@ class Sender:
         return await future
 
     def _opened(self) -> Durable:
-        if self._durable is None:
+        durable = self._durable
+        if durable is None:
             raise LinkClosed(self.channel)
-        return self._durable
+        # First of all: a lock of the window may be held by a thread that exists only in the parent.
+        durable.session.check_process(self.channel)
+        return durable
 
     def _no_slot(self, durable: Durable) -> LinkClosed | WindowFull:
         return LinkClosed(self.channel) if durable.window.is_closed else WindowFull(self.channel, self.size)

@@ -12,8 +12,9 @@ import attrs
 from typedbus._base.failures import error_text
 from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import Bus
+from typedbus._os.forks import current_pid
 from typedbus.nats._connection import Connection
-from typedbus.nats._errors import NotConnected
+from typedbus.nats._errors import LinkForked, NotConnected
 from typedbus.nats._events import LINK, Connected, ConnectionLost, LinkEvent
 from typedbus.nats._handover import Handover
 from typedbus.nats._replies import Replies
@@ -31,7 +32,9 @@ def process_name(name: str) -> str:
 @attrs.define(eq=False)
 class Session:
     """
-    A connection with its replies and its watchers. All methods but `Handover.call` are called on the event loop.
+    A connection with its replies and its watchers.
+
+    All methods but `Handover.call` and `check_process` are called on the event loop.
 
     Args:
         bus: Receives the events of the connection on `LINK`.
@@ -54,6 +57,7 @@ class Session:
     replies: Replies = attrs.field(init=False, repr=False)
     handover: Handover = attrs.field(init=False, repr=False)
     tracing: Tracing | None = attrs.field(init=False, repr=False)
+    _pid: int = attrs.field(init=False, repr=False, factory=current_pid)
     _watchers: list[Watcher] = attrs.field(init=False, repr=False, factory=list)
 
     def __attrs_post_init__(self) -> None:
@@ -61,6 +65,16 @@ class Session:
         self.replies = Replies(self.connection.new_inbox())
         self.handover = Handover(self.loop)
         self.tracing = tracing_of(self.bus, self.origin)
+
+    def check_process(self, name: str) -> None:
+        """
+        Check that no fork has happened since the start; may be called in any thread.
+
+        Raises:
+            LinkForked: This process is a child of the process that has the event loop; the error names *name*.
+        """
+        if current_pid() != self._pid:
+            raise LinkForked(name, self.origin)
 
     async def open(self, within: float, *, required: bool) -> None:
         """

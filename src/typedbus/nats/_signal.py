@@ -88,6 +88,7 @@ class SignalPort(Generic[P]):
         session = self._session
         if session is None:
             raise LinkClosed(self.channel)
+        session.check_process(self.channel)
         if asyncio._get_running_loop() is not session.loop:  # noqa: SLF001  # public, but not documented
             raise LoopError(
                 f"publish() on the signal port of {self.channel!r}",
@@ -110,6 +111,7 @@ class SignalPort(Generic[P]):
         session = self._session
         if session is None:
             raise LinkClosed(self.channel)
+        session.check_process(self.channel)
         if (size := len(data) + self._header_size) > session.connection.max_payload:
             raise self._too_large(session, size)
         if len(self._handed) >= _MOST:
