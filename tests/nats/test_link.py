@@ -299,6 +299,8 @@ def test_a_server_that_must_offer_tls_learns_no_secret(tmp_path: Path) -> None:
         ({"servers": [b"nats://h"]}, "not a value of type bytes"),
         ({"servers": ["foo bar"]}, "'foo bar' has no valid host and port"),
         ({"servers": ["http://x"]}, "the scheme of 'http://x' must be nats or tls"),
+        ({"servers": ["ws://user:secret@x:80"]}, "the scheme of 'ws://x:80' must be nats or tls"),
+        ({"servers": ["wss://x"]}, "the scheme of 'wss://x' must be nats or tls"),
         ({"servers": ["nats://"]}, "'nats://' has no valid host and port"),
         ({"servers": ["h:99999"]}, "'h:99999' has no valid host and port"),
         ({"servers": ["nats://a:1,nats://b:2"]}, "has no valid host and port"),
