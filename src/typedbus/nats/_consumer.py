@@ -19,7 +19,8 @@ from typedbus.nats._dead_letters import dead_subject
 from typedbus.nats._errors import ConsumerFault
 from typedbus.nats._link import Link
 from typedbus.nats._redelivery import Redelivery
-from typedbus.nats._schema import MessageSchema, channel_of, event_schema_of
+from typedbus.nats._schema import MessageSchema, event_schema_of
+from typedbus.nats._served import channel_of
 from typedbus.nats._serving import name_of_run
 from typedbus.nats._streams import Stream, named
 from typedbus.plugins.health import READY, Check
@@ -65,6 +66,7 @@ class Consumer(Generic[P]):
             up the others until it is handled or is a dead letter.
 
     Raises:
+        OtherBus: The channel belongs to another bus than the link.
         SchemaFault: The arguments of the channel cannot be sent, or its result is not None.
         ConsumerFault: The group or a number cannot be used.
         StreamFault: *stream* is no name of a stream; at the start, if the stream or the consumer of the server does not fit.
@@ -86,7 +88,7 @@ class Consumer(Generic[P]):
     def __attrs_post_init__(self) -> None:
         if self.in_order and self.concurrency > 1:
             raise ConsumerFault("concurrency", self.concurrency, "in_order=True handles one event at a time")
-        self.schema = event_schema_of(channel_of(self.bound), self.link.codec)
+        self.schema = event_schema_of(channel_of(self.link, self.bound), self.link.codec)
         channel, stream = self.schema.name, named(self.stream).name
         name = durable_name(self.group, channel)
         self.position = Position(

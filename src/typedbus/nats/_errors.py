@@ -137,6 +137,29 @@ class PortFault(StructuredError, ValueError):
         return f"channel {self.channel!r}: {self.argument}={self.given!r} cannot be used: {self.remedy}"
 
 
+class OtherBus(StructuredError, ValueError):
+    """
+    Raised where a `Consumer`, a `Receiver` or a `Responder` is created with a link of one bus and a channel of another.
+
+    Attributes:
+        channel: The name of the channel.
+        channel_bus: Its bus, with the name of the container.
+        link: The process name of the link, `Link.origin`.
+        link_bus: The bus of the link, with the name of the container.
+    """
+
+    channel: str
+    channel_bus: str
+    link: str
+    link_bus: str
+
+    def __str__(self) -> str:
+        return (
+            f"the channel {self.channel!r} belongs to {self.channel_bus}, and the link {self.link} to {self.link_bus}; pass "
+            "a link and a channel of one bus, such as link.provided and bus.provided[channel] in one container"
+        )
+
+
 class DecodeFailed(StructuredError, ValueError):
     """
     Raised for a message that is not one of its channel: damaged, or of a sender with another declaration.

@@ -19,7 +19,8 @@ from typedbus.nats._errors import DecodeFailed, PortFault
 from typedbus.nats._headers import origin_in
 from typedbus.nats._link import Link
 from typedbus.nats._losses import Losses
-from typedbus.nats._schema import MessageSchema, channel_of, event_schema_of
+from typedbus.nats._schema import MessageSchema, event_schema_of
+from typedbus.nats._served import channel_of
 from typedbus.nats._serving import Serving, ends_process, is_new, name_of_run, report_mismatch, workers_for
 from typedbus.nats._session import Session
 from typedbus.nats._signal import signal_subject
@@ -50,6 +51,7 @@ class Receiver(Generic[P]):
         most: How many signals may wait for the listeners.
 
     Raises:
+        OtherBus: The channel belongs to another bus than the link.
         SchemaFault: The arguments of the channel cannot be sent, or its result is not None.
         PortFault: The group or the number cannot be used.
         Denied: From the run, if the server does not let this user subscribe to the signals.
@@ -63,7 +65,7 @@ class Receiver(Generic[P]):
     _losses: Losses = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = event_schema_of(channel_of(self.bound), self.link.codec)
+        self._schema = event_schema_of(channel_of(self.link, self.bound), self.link.codec)
         name = self._schema.name
         self._losses = Losses(name)
         if self.group is not None and not is_word(self.group):

@@ -17,7 +17,8 @@ from typedbus.nats._arguments import is_count, is_word
 from typedbus.nats._calls import question_subject
 from typedbus.nats._errors import PortFault
 from typedbus.nats._link import Link
-from typedbus.nats._schema import MessageSchema, channel_of, schema_of
+from typedbus.nats._schema import MessageSchema, schema_of
+from typedbus.nats._served import channel_of
 
 P = ParamSpec("P")
 R = TypeVar("R")
@@ -53,6 +54,7 @@ class Responder(Generic[P, R]):
         most: How many questions may wait for their turn; further ones are refused with `Busy`.
 
     Raises:
+        OtherBus: The channel belongs to another bus than the link.
         SchemaFault: The arguments or the result of the channel cannot be sent.
         PortFault: The group or a number cannot be used.
         Denied: From the run, if the server does not let this user subscribe to the questions.
@@ -66,7 +68,7 @@ class Responder(Generic[P, R]):
     _schema: MessageSchema[P, R] = attrs.field(init=False, repr=False)
 
     def __attrs_post_init__(self) -> None:
-        self._schema = schema_of(channel_of(self.bound), self.link.codec)
+        self._schema = schema_of(channel_of(self.link, self.bound), self.link.codec)
         name, group = self._schema.name, self.group
         if group is not None and not is_word(group):
             raise PortFault(name, "group", group, "pass printable ASCII characters without spaces, or None")

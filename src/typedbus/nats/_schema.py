@@ -16,9 +16,7 @@ import attrs
 import msgspec
 from typing_extensions import ParamSpec
 
-from typedbus._channels.async_bound import AsyncBoundChannel
 from typedbus._channels.async_channel import AsyncChannel
-from typedbus._channels.bound import BoundChannel
 from typedbus._channels.channel import AnyChannel, Channel
 from typedbus.nats._codec import Codec, Forms
 from typedbus.nats._compiled import decoder, encoder, result_decoder
@@ -115,20 +113,6 @@ def event_schema_of(channel: Channel[P, None] | AsyncChannel[P, None], codec: Co
             f"events and signals have no result, and it is {result}; declare -> None, or use ask",
         )
     return schema
-
-
-def channel_of(bound: BoundChannel[P, R] | AsyncBoundChannel[P, R]) -> Channel[P, R] | AsyncChannel[P, R]:
-    """
-    Return the channel of *bound*.
-
-    Raises:
-        SchemaFault: It is not the channel of a bus.
-    """
-    given: object = bound  # a program may have no type checker
-    if isinstance(given, BoundChannel | AsyncBoundChannel):
-        return bound.channel
-    name = given.name if isinstance(given, Channel | AsyncChannel) else repr(given)
-    raise SchemaFault(name, "", "it is no channel of a bus; pass bus[channel], or bus.provided[channel] in a container")
 
 
 def _made(channel: AnyChannel, codec: Codec | None) -> MessageSchema[..., Any]:
