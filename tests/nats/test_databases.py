@@ -14,7 +14,10 @@ import attrs
 import psycopg
 import pytest
 import sqlalchemy
+import sqlalchemy.orm
+from sqlalchemy import event
 from sqlalchemy.ext.asyncio import AsyncSession, create_async_engine
+from tests.nats.connections import Places, skip_without_driver
 from tests.nats.postgres import Database
 
 from typedbus.nats import Inbox, OutsideTransaction, UnsupportedConnection
@@ -91,12 +94,6 @@ def test_autocommit_is_refused_on_each_library(database: Database, tmp_path: Pat
         with connection.transaction():
             assert not INBOX.seen(connection, "1")
 
-    engine = sqlalchemy.create_engine(database.url("psycopg"))
-    with engine.connect().execution_options(isolation_level="AUTOCOMMIT") as alchemy:
-        with pytest.raises(OutsideTransaction, match=r"sqlalchemy\.Connection"):
-            INBOX.seen(alchemy, "2")
-    engine.dispose()
-
     async def main() -> None:
         async with await psycopg.AsyncConnection.connect(database.address, autocommit=True) as connection:
             with pytest.raises(OutsideTransaction, match=r"psycopg\.AsyncConnection"):
@@ -105,6 +102,84 @@ def test_autocommit_is_refused_on_each_library(database: Database, tmp_path: Pat
                 assert not await INBOX.seen_async(connection, "2")
 
     asyncio.run(main())
+
+
+@pytest.mark.parametrize("driver", ["pysqlite", "psycopg"])
+def test_each_way_to_autocommit_of_sqlalchemy_is_refused(places: Places, driver: str) -> None:
+    url = f"sqlite:///{places.file}" if driver == "pysqlite" else places.database().url(driver)
+    plain, autocommit = sqlalchemy.create_engine(url), sqlalchemy.create_engine(url, isolation_level="AUTOCOMMIT")
+    with sqlalchemy.orm.Session(plain) as session:
+        INBOX.create_table(session)
+        session.commit()
+
+    for engine in (autocommit, plain.execution_options(isolation_level="AUTOCOMMIT")):
+        with engine.connect() as connection, pytest.raises(OutsideTransaction, match=r"sqlalchemy\.Connection"):
+            INBOX.seen(connection, "1")
+        with sqlalchemy.orm.Session(engine) as session, pytest.raises(OutsideTransaction, match=r"orm\.Session"):
+            INBOX.seen(session, "1")
+    with plain.connect().execution_options(isolation_level="autocommit") as connection:
+        with pytest.raises(OutsideTransaction):
+            INBOX.seen(connection, "1")
+    # A connection whose own level is another one has a transaction, and the next one of the pool has none again.
+    with autocommit.connect().execution_options(isolation_level="SERIALIZABLE") as connection:
+        assert not INBOX.seen(connection, "1")
+        connection.rollback()
+        assert not INBOX.seen(connection, "1")
+    with autocommit.connect() as connection, pytest.raises(OutsideTransaction):
+        INBOX.seen(connection, "1")
+    for engine in (plain, autocommit):
+        engine.dispose()
+
+
+@pytest.mark.parametrize("driver", ["aiosqlite", "psycopg", "asyncpg"])
+def test_each_way_to_autocommit_of_an_async_engine_is_refused(places: Places, driver: str) -> None:
+    skip_without_driver(driver)
+    url = f"sqlite+aiosqlite:///{places.file}" if driver == "aiosqlite" else places.database().url(driver)
+
+    async def main() -> None:
+        plain, autocommit = create_async_engine(url), create_async_engine(url, isolation_level="AUTOCOMMIT")
+        for engine in (autocommit, plain.execution_options(isolation_level="AUTOCOMMIT")):
+            async with engine.connect() as connection:
+                with pytest.raises(OutsideTransaction, match=r"AsyncConnection"):
+                    await INBOX.seen_async(connection, "1")
+            async with AsyncSession(engine) as session:
+                with pytest.raises(OutsideTransaction, match=r"AsyncSession"):
+                    await INBOX.seen_async(session, "1")
+        async with AsyncSession(plain) as session:
+            await INBOX.create_table_async(session)
+            assert not await INBOX.seen_async(session, "1")
+        for engine in (plain, autocommit):
+            await engine.dispose()
+
+    asyncio.run(main())
+
+
+def test_autocommit_in_the_arguments_of_the_driver_is_refused(database: Database) -> None:
+    engine = sqlalchemy.create_engine(database.url("psycopg"), connect_args={"autocommit": True})
+    with engine.connect() as connection, pytest.raises(OutsideTransaction):
+        INBOX.seen(connection, "1")
+    engine.dispose()
+
+
+def test_the_recipe_of_sqlalchemy_for_savepoints_in_sqlite_has_a_transaction(tmp_path: Path) -> None:
+    engine = sqlalchemy.create_engine(f"sqlite:///{tmp_path / 'shop.db'}")
+
+    def connected(connection: Any, _record: object) -> None:
+        connection.isolation_level = None
+
+    def begun(connection: sqlalchemy.Connection) -> None:
+        connection.exec_driver_sql("BEGIN")
+
+    event.listen(engine, "connect", connected)
+    event.listen(engine, "begin", begun)
+
+    with engine.begin() as connection:
+        INBOX.create_table(connection)
+    for _ in range(2):
+        with engine.connect() as connection:
+            assert not INBOX.seen(connection, "1")
+            connection.rollback()
+    engine.dispose()
 
 
 @pytest.mark.skipif(sys.version_info < (3, 12), reason="sqlite3 has the attribute autocommit from Python 3.12 on")

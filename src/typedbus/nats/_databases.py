@@ -233,8 +233,14 @@ def _facts_of(name: str, connection: sqlalchemy.Connection | None) -> tuple[Dial
     dialect = connection.dialect.name
     if dialect not in ("sqlite", "postgresql"):
         raise UnsupportedConnection(f"{name} to {dialect}", "use SQLite or PostgreSQL")
-    has_transaction = connection.get_execution_options().get("isolation_level") != "AUTOCOMMIT"
-    return "sqlite" if dialect == "sqlite" else "postgresql", has_transaction
+    if dialect == "sqlite":
+        # The driver does not have the answer: in the recipe of SQLAlchemy for SAVEPOINT its mode is autocommit, and a
+        # listener begins each transaction. The level of create_engine(...) is in no public attribute.
+        level = connection.get_execution_options().get("isolation_level")
+        level = level or getattr(connection.dialect, "_on_connect_isolation_level", None)
+        return "sqlite", str(level).upper() != "AUTOCOMMIT"
+    driver = connection.connection.dbapi_connection
+    return "postgresql", not getattr(driver, "autocommit", False)
 
 
 # A connection may make rows of another type, or have cursors of another class, so each function makes its own cursor.
