@@ -127,7 +127,8 @@ class Answering(Generic[P, R]):
 
     def denied(self, subject: str) -> None:
         """Log that answers are lost, once in a run: the process that asks is not notified."""
-        if subject.lower().startswith("_inbox.") and not self._is_denied:
+        is_answer = subject.lower().startswith("_inbox.") and subject != self.session.replies.subject
+        if is_answer and not self._is_denied:
             self._is_denied = True
             self.session.bus.log(
                 f"the server denies this user to answer questions on {self.schema.name!r}: add allow_responses, or a "

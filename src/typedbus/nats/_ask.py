@@ -96,7 +96,13 @@ class AskPort(Generic[P, R]):
         return self._schema.name
 
     async def start(self) -> None:
-        """Begin to use the connection of the link."""
+        """
+        Begin to use the connection of the link.
+
+        Raises:
+            LinkClosed: The link has not started.
+            Denied: The server does not let this user subscribe to "_INBOX.>", where answers arrive.
+        """
         await self._calls.start()
 
     async def stop(self) -> None:

@@ -131,8 +131,15 @@ class Calls(Generic[T]):
                 raise PortFault(self.name, option, seconds, "give a number of seconds above 0")
 
     async def start(self) -> None:
-        """Begin to use the connection of the link."""
+        """
+        Begin to use the connection of the link.
+
+        Raises:
+            LinkClosed: The link has not started.
+            Denied: The server does not let this user receive answers.
+        """
         session = self.link.session(self.name)
+        session.check_replies(self.name)
         self._subject = question_subject(self.link.prefix, self.name)
         self._headers = {ORIGIN_HEADER: session.origin, **({ALL_HEADER: "1"} if self.wants_all else {})}
         self._first_headers = {**self._headers, SCHEMA_HEADER: self.fingerprint}
@@ -213,10 +220,15 @@ class Calls(Generic[T]):
             call.settle(Disconnected(self.name, was_sent=True, reason=reason))
 
     def denied(self, subject: str) -> None:
-        """End the calls that wait, if *subject* is the subject of the port."""
+        """End the calls that wait, if *subject* is the subject of the port, or that of the answers."""
+        failure: Denied | None = None
         if subject.lower() == self._subject.lower():
+            failure = Denied(self.name, self._subject)
+        elif self._session is not None and subject == self._session.replies.subject:
+            failure = self._session.replies_denied(self.name)
+        if failure is not None:
             for call in tuple(self.waiting):
-                call.settle(Denied(self.name, self._subject))
+                call.settle(failure)
 
     def _checked(self, data: bytes) -> Session:
         session = self._session
@@ -250,6 +262,9 @@ class Calls(Generic[T]):
         session = self._session
         if session is None:  # the port has stopped since the thread has called it
             call.deliver(Disconnected(self.name, was_sent=False, reason="the port has stopped"))
+            return
+        if (denied := session.replies_denied(self.name)) is not None:
+            call.deliver(denied)
             return
         call.replies = session.replies
         call.reply = session.replies.expect(call.receive)

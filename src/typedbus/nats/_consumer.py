@@ -114,8 +114,10 @@ class Consumer(Generic[P]):
 
         Raises:
             StreamFault: They do not fit.
+            Denied: The server does not let this user receive its answers.
         """
         session = self.link.session(self.schema.name)
+        session.check_replies(self.schema.name)
         if session.connection.is_connected:
             await self.position.ensure(session.connection, self.link.connect_within)
             self._is_checked = True

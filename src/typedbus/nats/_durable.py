@@ -83,7 +83,9 @@ class Durable:
 
         Raises:
             StreamFault: There is a connection, and the stream does not fit or cannot be created.
+            Denied: The server does not let this user receive acknowledgements.
         """
+        self.session.check_replies(self.channel)
         if self.session.connection.is_connected:
             await self._ensure(within)
             self._is_checked = True
@@ -141,7 +143,7 @@ class Durable:
         """Wait for the next connection."""
 
     def denied(self, subject: str) -> None:
-        """End all events if it is their subject."""
+        """End all events if it is their subject; without acknowledgements they end when they are sent again."""
         if subject.lower() == self.subject.lower():
             for pending in tuple(self._pending.values()):
                 self._end(pending, Denied(self.channel, self.subject))
@@ -150,6 +152,9 @@ class Durable:
         connection = self.session.connection
         if pending.size > connection.max_payload:
             self._end(pending, TooLarge(self.channel, pending.size, connection.max_payload))
+            return
+        if (denied := self.session.replies_denied(self.channel)) is not None:
+            self._end(pending, denied)
             return
         pending.attempts += 1
         pending.unanswered += 1

@@ -321,10 +321,12 @@ class Denied(_Failure, PermissionError):
     """
     The server does not let this user publish on the subject of a port, or subscribe to the subject of a responder.
 
-    A port that returns it has delivered nothing.
+    A port delivers nothing on a subject that is denied. Ports, consumers and `DeadLetters` also need to subscribe to
+    "_INBOX.>", where answers and acknowledgements arrive. Their start raises this error without that permission. If it is
+    withdrawn later, calls that wait end with this error, and their messages may have been delivered.
 
     Attributes:
-        channel: The channel of the port or the responder.
+        channel: The channel of the port or the responder; for `DeadLetters` the stream.
         subject: The subject.
         action: "publish on" or "subscribe to".
     """

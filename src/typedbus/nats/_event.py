@@ -156,6 +156,7 @@ class EventPort(Generic[P]):
             LinkClosed: The link has not started.
             StreamFault: The stream is missing, cannot be created, or does not fit. Without a connection it
                 is logged as soon as there is one.
+            Denied: The server does not let this user subscribe to "_INBOX.>", where acknowledgements arrive.
         """
         await self._sender.open()
 

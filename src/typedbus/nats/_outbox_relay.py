@@ -100,7 +100,7 @@ class Relay:
         """Send *rows*, and return the outcome of each; None for one that is stored."""
         loop = asyncio.get_running_loop()
         sent: list[tuple[Row, asyncio.Future[Receipt]]] = []
-        faults: dict[tuple[str, str], StreamFault] = {}
+        faults: dict[tuple[str, str], StreamFault | Denied] = {}
         try:
             for row in rows:
                 future: asyncio.Future[Receipt] = loop.create_future()
@@ -109,7 +109,7 @@ class Relay:
                 if key not in self._lanes and key not in faults:
                     try:
                         self._lanes[key] = await self._opened(*key)
-                    except StreamFault as fault:
+                    except (StreamFault, Denied) as fault:
                         faults[key] = fault
                 if key in faults:
                     future.set_exception(NotStored(row.channel, row.message_id, str(faults[key])))

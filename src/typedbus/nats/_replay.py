@@ -89,6 +89,7 @@ class DeadLetters:
 
         Raises:
             LinkClosed: The link has not started.
+            Denied: The server does not let this user receive its answers.
             StreamFault: The server has no such stream, or does not answer.
         """
         stream = named(self.stream).name
@@ -133,6 +134,7 @@ class DeadLetters:
 
         Raises:
             LinkClosed: The link has not started.
+            Denied: The server does not let this user receive its answers.
             NotStored: The stream has refused the event, or has not answered; or no consumer has stored the letter.
         """
         stream = named(self.stream).name
@@ -168,6 +170,7 @@ class DeadLetters:
 
         Raises:
             LinkClosed: The link has not started.
+            Denied: The server does not let this user receive its answers.
             StreamFault: The server has no such stream, or does not answer.
         """
         stream = named(self.stream).name
@@ -190,7 +193,10 @@ class DeadLetters:
         return False
 
     def _connection(self) -> Connection:
-        return self.link.session(named(self.stream).name).connection
+        name = named(self.stream).name
+        session = self.link.session(name)
+        session.check_replies(name)
+        return session.connection
 
 
 def _count(headers: Mapping[str, str], name: str) -> int:

@@ -27,6 +27,11 @@ class Replies:
     handlers: dict[str, Callable[[Message], None]] = attrs.field(init=False, factory=dict)
     _numbers: itertools.count[int] = attrs.field(init=False, factory=itertools.count)
 
+    @property
+    def subject(self) -> str:
+        """The subject of the subscription."""
+        return f"{self.prefix}.*"
+
     def expect(self, handler: Callable[[Message], None]) -> str:
         """Return a new subject; *handler* is called with each message on it until `forget`."""
         subject = f"{self.prefix}.{next(self._numbers):x}"

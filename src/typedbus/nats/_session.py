@@ -6,6 +6,7 @@ import asyncio
 import os
 import socket
 from collections.abc import Callable
+from typing import Final
 
 import attrs
 
@@ -14,13 +15,17 @@ from typedbus._bus.builtin import ERROR
 from typedbus._bus.bus import Bus
 from typedbus._os.forks import current_pid
 from typedbus.nats._connection import Connection
-from typedbus.nats._errors import LinkForked, NotConnected
+from typedbus.nats._errors import Denied, LinkForked, NotConnected
 from typedbus.nats._events import LINK, Connected, ConnectionLost, LinkEvent
 from typedbus.nats._handover import Handover
 from typedbus.nats._replies import Replies
 from typedbus.nats._security import Options
+from typedbus.nats._subscriptions import Subscription
 from typedbus.nats._tracing import Tracing, tracing_of
 from typedbus.nats._watcher import Watcher
+
+#: The subjects of all replies, as the permissions of a user name them.
+_INBOXES: Final = "_INBOX.>"
 
 
 def process_name(name: str) -> str:
@@ -57,6 +62,7 @@ class Session:
     replies: Replies = attrs.field(init=False, repr=False)
     handover: Handover = attrs.field(init=False, repr=False)
     tracing: Tracing | None = attrs.field(init=False, repr=False)
+    _inbox: Subscription | None = attrs.field(init=False, repr=False, default=None)
     _pid: int = attrs.field(init=False, repr=False, factory=current_pid)
     _watchers: list[Watcher] = attrs.field(init=False, repr=False, factory=list)
 
@@ -84,15 +90,36 @@ class Session:
             NotConnected: There is no connection after *within* seconds, and it is *required*.
             ServerTooOld: The server is older than 2.10.23.
         """
+        end = self.loop.time() + within
         try:
-            await self.connection.subscribe(f"{self.replies.prefix}.*", self.replies.receive)
+            self._inbox = await self.connection.subscribe(
+                self.replies.subject, self.replies.receive, refused=self._replies_refused
+            )
             is_connected = await self.connection.open(within)
+            # A refusal of the subscription is received before the answer, so the start of a port finds it.
+            await self.connection.flush(end - self.loop.time())
         except BaseException:
             await self.connection.close(0)
             raise
         if required and not is_connected:
             await self.connection.close(0)
             raise NotConnected(self.options.addresses, within, self.connection.last_error)
+
+    def replies_denied(self, channel: str) -> Denied | None:
+        """Return the failure of a message on *channel* if the server does not let this user receive replies, else None."""
+        if self._inbox is None or not self._inbox.is_denied:
+            return None
+        return Denied(channel, _INBOXES, "subscribe to")
+
+    def check_replies(self, channel: str) -> None:
+        """
+        Check that this user may receive replies.
+
+        Raises:
+            Denied: The server has refused the subscription to them; the error names *channel*.
+        """
+        if (denied := self.replies_denied(channel)) is not None:
+            raise denied
 
     async def close(self, within: float) -> None:
         """Send the queued messages, and close the connection, after *within* seconds at the latest."""
@@ -125,6 +152,13 @@ class Session:
     def denied(self, subject: str) -> None:
         """Notify the watchers."""
         self._notify(lambda watcher: watcher.denied(subject))
+
+    def _replies_refused(self) -> None:
+        self.failed(
+            f"the server denies this user to subscribe to the subject {_INBOXES!r}, so events and questions fail; allow it "
+            "in the permissions of the user"
+        )
+        self._notify(lambda watcher: watcher.denied(self.replies.subject))
 
     def failed(self, reason: str) -> None:
         """Log *reason*."""

@@ -26,6 +26,7 @@ class Subscription:
 
     Attributes:
         dropped: How many messages were lost because more than *limit* waited.
+        is_denied: Whether the server has refused it on the last connection.
     """
 
     subject: str
@@ -34,6 +35,7 @@ class Subscription:
     limit: int
     refused: Callable[[], object] | None
     dropped: int = attrs.field(init=False, default=0)
+    is_denied: bool = attrs.field(init=False, default=False)
     handle: Any = attrs.field(init=False, default=None)  # nats-py's object for the current connection
     line: Line | None = attrs.field(init=False, default=None)
 
@@ -67,6 +69,7 @@ class Subscriptions:
                 self.report(f"a message on {message.subject!r} was not received: {error_text(error)}")
 
         subscription.line = line
+        subscription.is_denied = False
         handle = await line.client.subscribe(
             subscription.subject, queue=subscription.group, cb=receive, pending_msgs_limit=subscription.limit
         )
@@ -77,11 +80,12 @@ class Subscriptions:
 
     def refused(self, subject: str) -> None:
         """Notify the subscriptions to *subject*, which the server has refused; it may be in lower case."""
-        concerned = [one.refused for one in self.all if one.subject.lower() == subject.lower()]
-        for refused in concerned:
-            if refused is not None:
-                refused()
-        if None in concerned or not concerned:
+        concerned = [one for one in self.all if one.subject.lower() == subject.lower()]
+        for one in concerned:
+            one.is_denied = True
+            if one.refused is not None:
+                one.refused()
+        if not concerned or any(one.refused is None for one in concerned):
             self.report(f"the server denies this user to subscribe to the subject {subject!r}")
 
     def failed(self, error: Exception) -> bool:

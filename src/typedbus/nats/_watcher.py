@@ -29,7 +29,11 @@ class Watcher(Protocol):
         """The connection is lost."""
 
     def denied(self, subject: str) -> None:
-        """The server has refused a message on *subject*, which may be in lower case."""
+        """
+        The server has refused a message on *subject*, which may be in lower case, or the subscription to the replies.
+
+        In the second case it is `Replies.subject`.
+        """
 
 
 class Owner(Watcher, Protocol):
