@@ -11,6 +11,7 @@ from typing import Any
 import pytest
 
 from typedbus import (
+    EXIT,
     SESSION,
     Bus,
     Component,
@@ -19,6 +20,7 @@ from typedbus import (
     Given,
     InvalidContainer,
     NotInContainer,
+    ScopeClosed,
     Scoped,
     running,
 )
@@ -108,6 +110,22 @@ def test_an_opener_opens_the_scope_of_the_nested_container() -> None:
         assert session.is_open
         assert session.engine is top.middle.deep.engine()
     assert not session.is_open
+
+
+def test_scopes_of_nested_containers_are_refused_as_well_while_the_bus_exits() -> None:
+    top = Top()
+    refused: list[str] = []
+
+    def exiting() -> None:
+        for container in (top, top.middle, top.middle.deep):
+            with pytest.raises(ScopeClosed, match="the bus is EXITING") as raised, container.scope():
+                pass
+            refused.append(raised.value.container)
+
+    top.bus().subscribe(EXIT, exiting)
+    with running(top), top.middle.deep.scope():
+        pass
+    assert refused == ["Top", "Middle", "Deep"]
 
 
 class Twice(Container):

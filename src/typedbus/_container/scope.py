@@ -257,7 +257,10 @@ class Scope:
     def __enter__(self) -> Self:
         """Open the scope; nothing is built."""
         home = self._home
-        if self._opened_at or ((bus := home.bus) is not None and parts_of(bus).machine.state is _EXITING):
+        bus = home.bus
+        if bus is None:  # a nested container has the bus of the outermost one
+            bus = home.whole.bus
+        if self._opened_at or (bus is not None and parts_of(bus).machine.state is _EXITING):
             self._refuse()
         plans = home.plans
         if plans is None:
