@@ -103,6 +103,22 @@ def test_threads_ask(server: NatsServer) -> None:
     asyncio.run(check())
 
 
+def test_each_question_has_its_own_deadline(server: NatsServer) -> None:
+    async def check() -> None:
+        async with raw(server) as client, linked(server) as link, asking(link, quote_wanted, 0.6) as port:
+            await unanswered(client)
+            first = asyncio.create_task(port.ask("first"))
+            await asyncio.wait({first}, timeout=0.3)
+            began = time.monotonic()
+            second = asyncio.create_task(port.ask("second"))
+            assert isinstance(await first, RemoteTimeout)
+            assert not second.done()
+            assert isinstance(await asyncio.wait_for(second, 0.6 + 0.3), RemoteTimeout)
+            assert time.monotonic() - began >= 0.6
+
+    asyncio.run(check())
+
+
 def test_a_question_ends_by_its_timeout_also_if_the_server_is_frozen(server: NatsServer) -> None:
     async def check() -> None:
         async with raw(server) as client, linked(server) as link, asking(link, quote_wanted, 0.3) as port:

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, Protocol, T
 import attrs
 
 from typedbus._base.errors import LoopError
+from typedbus._base.sync import new_lock
 from typedbus.nats._arguments import is_seconds
 from typedbus.nats._errors import Denied, Disconnected, LinkClosed, PortFault, TooLarge
 from typedbus.nats._handover import runs_loop
@@ -55,18 +56,19 @@ class _Call(Generic[T]):
     deliver: Callable[[T | Disconnected | Denied], object]
     reply: str = attrs.field(init=False, default="")
     replies: Replies | None = attrs.field(init=False, default=None)
-    timer: asyncio.TimerHandle | None = attrs.field(init=False, default=None)
     due: float = attrs.field(init=False, default=0.0)
+    #: The end of the wait for another answer.
+    stalled: asyncio.TimerHandle | None = attrs.field(init=False, default=None)
 
     def receive(self, message: Message) -> None:
         """Receive an answer."""
         outcome = self.collector.received(message)
         if outcome is not None:
             self.settle(outcome)
-        elif self.calls.stall is not None and self.timer is not None:
-            self.timer.cancel()
-            loop = asyncio.get_running_loop()
-            self.timer = loop.call_at(min(self.due, loop.time() + self.calls.stall), self.expire)
+        elif self.calls.stall is not None:
+            if self.stalled is not None:
+                self.stalled.cancel()
+            self.stalled = asyncio.get_running_loop().call_later(self.calls.stall, self.expire)
 
     def expire(self) -> None:
         """End at the end of the time."""
@@ -83,12 +85,13 @@ class _Call(Generic[T]):
 
     def forget(self, _: object = None) -> bool:
         """Ignore all further answers, and return whether it had not ended."""
-        if self.replies is None or self.timer is None:
+        if self.replies is None:
             return False
-        self.timer.cancel()
+        if self.stalled is not None:
+            self.stalled.cancel()
         self.replies.forget(self.reply)
         self.replies = None
-        self.calls.waiting.discard(self)
+        del self.calls.waiting[self]
         return True
 
 
@@ -115,7 +118,10 @@ class Calls(Generic[T]):
     timeout: float
     stall: float | None = None
     wants_all: bool = False
-    waiting: set[_Call[T]] = attrs.field(init=False, repr=False, factory=set)
+    #: In the order of their deadlines, which are equally long.
+    waiting: dict[_Call[T], None] = attrs.field(init=False, repr=False, factory=dict)
+    #: For the first deadline; a timer for each call would cost more than the hand-over to the connection.
+    _timer: asyncio.TimerHandle | None = attrs.field(init=False, repr=False, default=None)
     _subject: str = attrs.field(init=False, repr=False, default="")
     _headers: dict[str, str] = attrs.field(init=False, repr=False, factory=dict)
     #: The headers of one question a second: a responder needs the fingerprint only to report another declaration.
@@ -154,6 +160,9 @@ class Calls(Generic[T]):
             self._unwatch()
             self._unwatch = None
         self.disconnected("the port has stopped")
+        if self._timer is not None:
+            self._timer.cancel()
+            self._timer = None
 
     async def awaited(
         self, action: Literal["ask", "gather"], collector: Collector[T], data: bytes
@@ -192,24 +201,30 @@ class Calls(Generic[T]):
         session = self._checked(data)
         if runs_loop():
             self._refuse(f"{action}_from_thread", f"an event loop runs in this thread; await {action}(...) instead")
-        future: concurrent.futures.Future[T | Disconnected | Denied] = concurrent.futures.Future()
+        # A future costs a thread twice as much as a lock and a list, whose first item is the outcome.
+        outcomes: list[T | Disconnected | Denied] = []
+        woken = new_lock()
+        woken.acquire()
 
         def deliver(outcome: T | Disconnected | Denied) -> None:
-            with contextlib.suppress(concurrent.futures.InvalidStateError):  # it has expired below
-                future.set_result(outcome)
+            outcomes.append(outcome)
+            woken.release()
 
-        call = _Call(self, collector, data, self._traced(session, action, data, future), deliver)
+        span: AnyFuture | None = None if session.tracing is None else concurrent.futures.Future()
         try:
-            session.handover.call(self._begin, call)
-        except RuntimeError as error:  # the loop is closed
-            raise LinkClosed(self.name) from error
-        try:
-            return future.result(self.timeout + _LATE)
-        except concurrent.futures.TimeoutError:
-            deliver(collector.expired())
-            with contextlib.suppress(RuntimeError):
-                session.handover.call(call.forget, None)
-            return future.result()
+            call = _Call(self, collector, data, self._traced(session, action, data, span), deliver)
+            try:
+                session.handover.call(self._begin, call)
+            except RuntimeError as error:  # the loop is closed
+                raise LinkClosed(self.name) from error
+            if not woken.acquire(timeout=self.timeout + _LATE):
+                outcomes.append(collector.expired())
+                with contextlib.suppress(RuntimeError):
+                    session.handover.call(call.forget, None)
+            return outcomes[0]
+        finally:
+            if span is not None and not span.done():  # it is done if the headers are too large
+                span.set_result(outcomes[0]) if outcomes else span.cancel()
 
     def connected(self, server: str) -> None:
         """There is a connection again."""
@@ -241,7 +256,7 @@ class Calls(Generic[T]):
         return session
 
     def _traced(
-        self, session: Session, action: Literal["ask", "gather"], data: bytes, future: AnyFuture
+        self, session: Session, action: Literal["ask", "gather"], data: bytes, future: AnyFuture | None
     ) -> dict[str, str]:
         """Return the headers of a call, with the context of its span if there is one."""
         headers = self._headers
@@ -254,7 +269,8 @@ class Calls(Generic[T]):
         size, limit = len(data) + size_of(headers), session.connection.max_payload
         if size > limit:
             error = TooLarge(self.name, size, limit)
-            future.set_exception(error)
+            if future is not None:
+                future.set_exception(error)
             raise error
         return headers
 
@@ -269,9 +285,21 @@ class Calls(Generic[T]):
         call.replies = session.replies
         call.reply = session.replies.expect(call.receive)
         call.due = session.loop.time() + self.timeout
-        call.timer = session.loop.call_at(call.due, call.expire)
-        self.waiting.add(call)
+        self.waiting[call] = None
+        if self._timer is None:
+            self._timer = session.loop.call_at(call.due, self._expire)
         session.connection.send(self._subject, call.data, call.reply, call.headers, call.dropped)
+
+    def _expire(self) -> None:
+        """End the calls that are due, and set the timer for the next one."""
+        self._timer = None
+        loop = asyncio.get_running_loop()
+        now = loop.time()
+        for call in tuple(self.waiting):
+            if call.due > now:
+                self._timer = loop.call_at(call.due, self._expire)
+                return
+            loop.call_soon(call.expire)  # an error of one call must not keep the others
 
     def _refuse(self, action: str, reason: str) -> NoReturn:
         raise LoopError(f"{action}(...) on {self.name!r}", reason)
