@@ -2,22 +2,26 @@
 
 from __future__ import annotations
 
+import math
+from typing import cast
+
 import attrs
 
 from typedbus._base.errors import LimitError
+from typedbus._base.numbers import is_seconds
 from typedbus._base.record import Record
 
 
 def checked_limit(name: str, seconds: object) -> float:
     """
-    Return *seconds* if it is a valid time limit for *name*.
+    Return *seconds* if it is a valid time limit for *name*; infinity is one as well.
 
     Raises:
         LimitError: It is not a number above 0.
     """
-    if isinstance(seconds, bool) or not isinstance(seconds, (int, float)) or not seconds > 0:
-        raise LimitError(name, seconds)
-    return seconds
+    if seconds == math.inf or is_seconds(seconds):
+        return cast("float", seconds)
+    raise LimitError(name, seconds)
 
 
 @attrs.frozen(kw_only=True, eq=False, repr=False)

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import math
-import sys
-from typing import Final, Literal
+from typing import Literal
 
 import attrs
 
+from typedbus._base.numbers import is_number, is_seconds
 from typedbus._base.record import Record
 from typedbus._base.run_errors import RestartPolicyError
-
-#: The largest number of seconds: a larger int cannot be added to a time, which is a float.
-_LARGEST: Final = sys.float_info.max
 
 #: Doubling a pause more often than this would overflow a float.
 _MOST_DOUBLINGS = 64
@@ -74,7 +71,7 @@ class Restart(Record):
         if self.silent is not None:
             _check_seconds("silent", self.silent)
         jitter: object = self.jitter
-        if isinstance(jitter, bool) or not isinstance(jitter, (int, float)) or not 0 <= jitter <= _LARGEST:
+        if not is_number(jitter) or jitter < 0:
             raise RestartPolicyError(
                 f"jitter={jitter!r} is not a number from 0 up; 0.25 makes pauses up to a quarter longer"
             )
@@ -129,5 +126,5 @@ def _check_choice(name: str, given: object, choices: tuple[str, ...]) -> None:
 
 
 def _check_seconds(name: str, given: object) -> None:
-    if isinstance(given, bool) or not isinstance(given, (int, float)) or not 0 < given <= _LARGEST:
+    if not is_seconds(given):
         raise RestartPolicyError(f"{name}={given!r} is not a number of seconds above 0")

@@ -2,19 +2,7 @@
 
 from __future__ import annotations
 
-import sys
 from typing import TypeGuard
-
-
-def is_number(value: object) -> TypeGuard[int | float]:
-    """Return whether *value* is a number that a float can be, except infinities; a bool is no number."""
-    # An int may be larger than every float, which `math.isfinite` does not take.
-    return isinstance(value, int | float) and not isinstance(value, bool) and abs(value) <= sys.float_info.max
-
-
-def is_seconds(value: object) -> TypeGuard[int | float]:
-    """Return whether *value* is a finite number above 0."""
-    return is_number(value) and value > 0
 
 
 def is_count(value: object, least: int = 1) -> TypeGuard[int]:

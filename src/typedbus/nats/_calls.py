@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Final, Generic, Literal, NoReturn, Protocol, T
 import attrs
 
 from typedbus._base.errors import LoopError
+from typedbus._base.numbers import is_seconds
 from typedbus._base.sync import new_lock
-from typedbus.nats._arguments import is_seconds
 from typedbus.nats._errors import Denied, Disconnected, LinkClosed, PortFault, TooLarge
 from typedbus.nats._handover import runs_loop
 from typedbus.nats._headers import ALL_HEADER, ORIGIN_HEADER, SCHEMA_HEADER, size_of

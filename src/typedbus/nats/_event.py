@@ -8,9 +8,10 @@ from typing import Final, Generic
 import attrs
 from typing_extensions import ParamSpec
 
+from typedbus._base.numbers import is_seconds
 from typedbus._channels.async_channel import AsyncChannel
 from typedbus._channels.channel import Channel
-from typedbus.nats._arguments import is_count, is_seconds, is_word
+from typedbus.nats._arguments import is_count, is_word
 from typedbus.nats._delivery import is_received
 from typedbus.nats._errors import PortFault
 from typedbus.nats._headers import ORIGIN_HEADER, SCHEMA_HEADER

@@ -7,7 +7,7 @@ from typing import Final
 
 import attrs
 
-from typedbus.nats._arguments import is_number
+from typedbus._base.numbers import is_number
 from typedbus.nats._databases import (
     AsyncConnection,
     SyncConnection,

@@ -10,10 +10,10 @@ from typing import Final, Protocol
 
 import attrs
 
+from typedbus._base.numbers import is_seconds
 from typedbus._bus.bus import Bus
 from typedbus._channels.marks import on
 from typedbus.nats._addresses import Address, parse, parse_all
-from typedbus.nats._arguments import is_seconds
 from typedbus.nats._codec import Codec
 from typedbus.nats._errors import LinkClosed, LinkFault
 from typedbus.nats._security import TLS, Options, Secrets

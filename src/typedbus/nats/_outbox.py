@@ -14,11 +14,12 @@ import attrs
 from typing_extensions import ParamSpec
 
 from typedbus._base.failures import error_text
+from typedbus._base.numbers import is_seconds
 from typedbus._base.record import Record
 from typedbus._base.stopping import Stopping
 from typedbus._bus.builtin import ERROR, RUN, WARNING
 from typedbus._channels.marks import on
-from typedbus.nats._arguments import is_count, is_seconds
+from typedbus.nats._arguments import is_count
 from typedbus.nats._databases import (
     AsyncConnection,
     SyncConnection,

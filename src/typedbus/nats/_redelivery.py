@@ -6,7 +6,8 @@ from typing import Final
 
 import attrs
 
-from typedbus.nats._arguments import is_count, is_number
+from typedbus._base.numbers import is_number
+from typedbus.nats._arguments import is_count
 from typedbus.nats._errors import ConsumerFault
 
 #: 2 to this power is the largest factor of a delay; further doubling would overflow.

@@ -11,7 +11,8 @@ from nats.js.api import DiscardPolicy, StorageType, StreamConfig, StreamInfo
 from nats.js.errors import APIError, NotFoundError
 
 from typedbus._base.failures import error_text
-from typedbus.nats._arguments import is_count, is_seconds, is_word
+from typedbus._base.numbers import is_seconds
+from typedbus.nats._arguments import is_count, is_word
 from typedbus.nats._connection import Connection
 from typedbus.nats._errors import StreamFault
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Collection, Iterable, Mapping
 from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any, Final, Literal, TypeAlias
@@ -12,6 +11,7 @@ from opentelemetry.metrics import Meter, MeterProvider, get_meter
 from opentelemetry.trace import Tracer, TracerProvider, get_tracer
 from opentelemetry.util.types import AttributeValue
 
+from typedbus._base.numbers import is_number
 from typedbus._base.structured import StructuredError
 from typedbus._channels.channel import AnyChannel
 
@@ -54,7 +54,7 @@ def _check_listeners(_: Settings, field: attrs.Attribute[Any], value: object) ->
 
 
 def _check_slow(_: Settings, field: attrs.Attribute[Any], value: object) -> None:
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 <= value < math.inf:
+    if not is_number(value) or value < 0:
         raise TelemetryError(field.name, value, "a number of seconds from 0 up")
 
 

@@ -2,8 +2,7 @@
 
 from __future__ import annotations
 
-import math
-
+from typedbus._base.numbers import is_seconds
 from typedbus._base.structured import StructuredError
 
 
@@ -25,5 +24,5 @@ def check_seconds(name: str, field: str, value: object) -> None:
     Raises:
         PeriodError: It is not a number above 0.
     """
-    if isinstance(value, bool) or not isinstance(value, (int, float)) or not 0 < value < math.inf:
+    if not is_seconds(value):
         raise PeriodError(name, field, value)

@@ -9,6 +9,7 @@ from typing import Final
 import attrs
 
 from typedbus._base.errors import OperatorError
+from typedbus._base.numbers import is_number
 from typedbus._base.structured import StructuredError
 
 EXPECTED: Final = (
@@ -82,8 +83,7 @@ def check_mode(instance: object, attribute: attrs.Attribute[int | None], mode: i
 
 def check_seconds(instance: object, attribute: attrs.Attribute[float], seconds: float) -> None:
     """Refuse *seconds* unless it is a finite number of seconds, 0 or more."""
-    is_number = isinstance(seconds, int | float) and not isinstance(seconds, bool)
-    if not is_number or not 0 <= seconds <= threading.TIMEOUT_MAX / 2:
+    if not is_number(seconds) or not 0 <= seconds <= threading.TIMEOUT_MAX / 2:
         raise SettingError(attribute.name, seconds, "a number of seconds, 0 or more")
 
 
