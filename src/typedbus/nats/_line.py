@@ -13,7 +13,7 @@ import collections
 import re
 import ssl
 from collections.abc import Callable, Coroutine
-from typing import Any, Final, TypeAlias, cast
+from typing import Any, Final, TypeAlias
 
 import attrs
 from nats.aio.client import Client, RawCredentials
@@ -21,6 +21,7 @@ from nats.errors import StaleConnectionError, UnexpectedEOF
 
 from typedbus._base.structured import StructuredError
 from typedbus.nats._addresses import Address
+from typedbus.nats._client import new_client
 from typedbus.nats._errors import ServerTooOld
 from typedbus.nats._security import Options
 
@@ -39,22 +40,6 @@ _DENIED: Final = re.compile(r'permissions violation for (publish|subscription) t
 
 #: A message that waits: its subject, data, subject for replies and headers, and the function for a message that is dropped.
 Outgoing: TypeAlias = tuple[str, bytes, str, dict[str, str] | None, Callable[[str], object] | None]
-
-
-def _client() -> Client:
-    client: Any = Client()
-    # That of nats-py looks at each character of each name; without effect if another version has no such function.
-    client._parse_header_lines = _headers_of  # noqa: SLF001  # as above
-    return cast("Client", client)
-
-
-def _headers_of(lines: bytes) -> dict[str, str]:
-    headers = {}
-    for line in lines.decode("utf-8", "replace").split("\r\n"):
-        name, separator, value = line.partition(":")
-        if separator:
-            headers[name.strip()] = value.strip()
-    return headers
 
 
 @attrs.define(eq=False)
@@ -78,7 +63,7 @@ class Line:
     failed: Callable[[Exception], None]
     denied: Callable[[str], None]
     refused: Callable[[str], None]
-    client: Client = attrs.field(init=False, factory=_client)
+    client: Client = attrs.field(init=False, factory=new_client)
     outgoing: collections.deque[Outgoing] = attrs.field(init=False, factory=collections.deque)
     is_lost: asyncio.Future[str] = attrs.field(init=False, factory=lambda: asyncio.get_running_loop().create_future())
     _wakes: asyncio.Event = attrs.field(init=False, factory=asyncio.Event)
