@@ -45,6 +45,7 @@ def test_in_a_forked_child_every_port_refuses_its_calls(server: NatsServer, in_t
             first, origin = port.submit(1), link.origin
 
             def refused() -> None:
+                assert not link.is_connected
                 calls: list[Callable[[], object]] = [
                     lambda: port.submit(2),
                     lambda: port.publish_from_thread(2),

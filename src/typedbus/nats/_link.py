@@ -112,8 +112,9 @@ class Link:
 
     @property
     def is_connected(self) -> bool:
-        """Whether there is a connection; may be read in any thread."""
-        return self._session is not None and self._session.connection.is_connected
+        """Whether there is a connection, and no fork since the start; may be read in any thread."""
+        session = self._session
+        return session is not None and session.connection.is_connected and not session.is_forked
 
     @property
     def origin(self) -> str:

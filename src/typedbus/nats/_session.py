@@ -39,7 +39,7 @@ class Session:
     """
     A connection with its replies and its watchers.
 
-    All methods but `Handover.call` and `check_process` are called on the event loop.
+    All methods but `Handover.call`, `is_forked` and `check_process` are called on the event loop.
 
     Args:
         bus: Receives the events of the connection on `LINK`.
@@ -72,6 +72,11 @@ class Session:
         self.handover = Handover(self.loop)
         self.tracing = tracing_of(self.bus, self.origin)
 
+    @property
+    def is_forked(self) -> bool:
+        """Whether this process was forked after the start of the session; may be read in any thread."""
+        return current_pid() != self._pid
+
     def check_process(self, name: str) -> None:
         """
         Check that no fork has happened since the start; may be called in any thread.
@@ -79,7 +84,7 @@ class Session:
         Raises:
             LinkForked: This process is a child of the process that has the event loop; the error names *name*.
         """
-        if current_pid() != self._pid:
+        if self.is_forked:
             raise LinkForked(name, self.origin)
 
     async def open(self, within: float, *, required: bool) -> None:
