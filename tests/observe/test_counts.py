@@ -33,6 +33,7 @@ from typedbus import (
     running,
 )
 from typedbus._channels.codegen import HEAT, UNROLLED
+from typedbus._channels.observing.digests import Digests
 from typedbus.events import LIFECYCLE, MOVED
 from typedbus.observe import ChannelStats, Level, ObserveError
 
@@ -237,12 +238,16 @@ def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
 
         publishes: list[int] = []
         calls: list[int] = []
+        digests, at_once = Digests(observation), list[int]()
+        digest = digests.read()
 
         def read() -> None:
             while may_read.acquire() and not over.is_set():
                 stats = observation.stats()[channel]
                 publishes.append(stats.publishes)
                 calls.append(stats.listeners[name_of(echo)].calls)
+                digests.read()
+                at_once.append(digest[0].publishes)
 
         changing, reading = ThreadCall(change), ThreadCall(read)
         for thread in threads:
@@ -264,6 +269,9 @@ def test_no_count_is_lost_in_threads(channel: Any, level: Level) -> None:
     assert reading.error is None
     assert publishes == sorted(publishes)
     assert calls == sorted(calls)
+    assert at_once == sorted(at_once)
+    digests.read()
+    assert digest[0].publishes == 8000
 
 
 @at_each_level

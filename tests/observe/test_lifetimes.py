@@ -30,6 +30,7 @@ from tests.observe.test_counts import (
 from tests.processes import in_child
 
 from typedbus import LOG, AsyncChannel, Bus, ChannelError, ChannelFailures
+from typedbus._channels.observing.digests import Digests
 from typedbus._channels.observing.tallies import Totals
 from typedbus.observe import BUCKETS, Durations, Level
 from typedbus.testing import FakeClock
@@ -151,10 +152,10 @@ def test_threads_and_subscriptions_that_have_ended_leave_totals_only() -> None:
                 ThreadCall(lambda: bus[numbered].publish(2)).finished()
 
     stats = observation.stats()[numbered]
-    tallies = bus[numbered]._observer.counts._state[1]  # type: ignore[union-attr]
+    tallies = bus[numbered]._observer.counts.state[1]  # type: ignore[union-attr]
     assert stats.publishes == 60
     assert len(tallies) <= 2
-    assert max(len(tally._state[1]) for tally in tallies) <= 2
+    assert max(len(tally.state[1]) for tally in tallies) <= 2
 
 
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
@@ -167,6 +168,8 @@ def test_a_child_counts_its_own_publishes(channel: Any) -> None:
     for _ in range(HOT):
         call(bus[channel].publish, 2)
     during = bus.observe(level="time")
+    digests = Digests(before)
+    (digest,) = digests.read()
     over = threading.Event()
 
     def publish_in_parent() -> None:
@@ -179,6 +182,8 @@ def test_a_child_counts_its_own_publishes(channel: Any) -> None:
             call(bus[channel].publish, 2)
         for one in before, during:
             assert only(one.stats()[channel]) == (3, {name_of(echo): (3, {})})
+        assert digests.read() == [digest]
+        assert digest.publishes == 3
         before.close()
         assert only(before.stats()[channel]) == (3, {name_of(echo): (3, {})})
 
@@ -262,12 +267,17 @@ def test_publishes_of_signal_handlers_count(level: Level) -> None:
             bus[numbered].subscribe(double).cancel()
 
     publishes = 0
+    at_once: list[int] = []
+    digests = Digests(observation)
+    (digest,) = digests.read()
     before = signal.signal(signal.SIGALRM, handle)
     signal.setitimer(signal.ITIMER_REAL, 2e-4, 2e-4)
     try:
         while handled < 300:
             bus[numbered].publish(2)
             publishes += 1
+            digests.read()
+            at_once.append(digest.publishes)
     finally:
         signal.setitimer(signal.ITIMER_REAL, 0)
         signal.signal(signal.SIGALRM, before)
@@ -276,6 +286,9 @@ def test_publishes_of_signal_handlers_count(level: Level) -> None:
     assert stats.publishes == publishes + handled
     assert stats.listeners[name_of(echo)].calls == publishes + handled
     assert read == sorted(read)
+    digests.read()
+    assert at_once == sorted(at_once)
+    assert digest.publishes == stats.publishes
 
 
 @pytest.mark.parametrize("publishes", [1, HOT])

@@ -15,6 +15,7 @@ from tests.observe.test_tracing import Recorder, trace
 
 from typedbus import AsyncChannel, Bus, Channel, ChannelFailures, Subscription, Watch
 from typedbus._channels.codegen import HEAT
+from typedbus._channels.observing.digests import Digest, Digests
 from typedbus._channels.observing.tracing import Tracing
 from typedbus.observe import ChannelStats, Level, Observation
 
@@ -121,6 +122,8 @@ class Program:
         self.subscriptions: dict[int, Subscription] = {}
         self.watches: dict[int, Watch] = {}
         self.observations: dict[int, Observation] = {}
+        self.digests: dict[int, Digests] = {}
+        self.digest: dict[int, Digest] = {}
         self.tracer = Recorder()
         self.tracing: Tracing | None = None
 
@@ -180,6 +183,14 @@ def check(stats: ChannelStats, level: Level, figures: Figures, present: set[str]
             assert one.durations.seconds >= 0
 
 
+def check_digest(digest: Digest, stats: ChannelStats) -> None:
+    """Compare the figures that are read for all channels at once with *stats*."""
+    assert (digest.publishes, digest.failures) == (stats.publishes, stats.failures)
+    if stats.durations is not None:
+        assert (digest.timed, tuple(digest.buckets)) == (stats.durations.count, stats.durations.buckets)
+        assert digest.nanoseconds == round(stats.durations.seconds * 1e9)
+
+
 numbers = st.integers(0, 5)
 changes = st.builds(
     Change, st.sampled_from(["subscribe", "subscribe", "cancel", "watch", "end"]), numbers, st.sampled_from([10, 50])
@@ -217,6 +228,7 @@ def test_the_figures_are_those_of_the_model(channel: Any, steps: list[Any]) -> N
                 check(ended.stats()[channel], ended.level, figures, set())
             if step.level is not None:
                 program.observations[step.number] = program.bus.observe(level=step.level)
+                program.digests[step.number] = Digests(program.observations[step.number])
                 model.figures[step.number] = Figures()
         else:
             program.pending = step.changes
@@ -230,7 +242,13 @@ def test_the_figures_are_those_of_the_model(channel: Any, steps: list[Any]) -> N
             program.pending = ()
         present = {name_of(number) for number in model.listeners}
         for number, observation in program.observations.items():
-            check(observation.stats()[channel], observation.level, model.figures[number], present)
+            for digest in program.digests[number].read():
+                if digest.channel is channel:
+                    program.digest[number] = digest
+            assert program.digests[number].read() == []  # nothing has happened since
+            stats = observation.stats()[channel]
+            check(stats, observation.level, model.figures[number], present)
+            check_digest(program.digest[number], stats)
 
     for observation in program.observations.values():
         observation.close()

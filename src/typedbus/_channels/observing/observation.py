@@ -53,6 +53,13 @@ class Observation:
         state = "closed" if self._final is not None else f"level {self.level!r}"
         return f"<Observation of {len(self._since)} channel(s), {state}>"
 
+    # Used by `Digests`.
+
+    @property
+    def meters(self) -> Mapping[Meter, Since]:
+        """The meters of the channels, each with the begin of the observation; meters are only ever added."""
+        return self._since
+
     # Called by `Observations`, under the lock of the bus.
 
     def add(self, meter: Meter) -> None:

@@ -21,6 +21,9 @@ from typedbus._channels.observing.stats import BUCKETS, ChannelStats, Durations,
 Numbers: TypeAlias = list[Any]
 """Numbers of one thread: counts, and sums of seconds."""
 
+TallyState: TypeAlias = tuple[list[int], tuple[Numbers, ...]]
+"""Sums of the numbers of threads, with durations in nanoseconds, and the numbers of other threads."""
+
 HISTOGRAM: Final = len(BUCKETS) + 2
 """The numbers of a histogram: its buckets, one for longer durations, and the sum in seconds."""
 
@@ -109,17 +112,19 @@ class Tally:
     Attributes:
         layout: Their places.
         names: The name of each listener.
+        state: The sums of lists that are no longer used, and the lists in use. As long as it is the same object, these
+            lists have all further numbers.
     """
 
-    __slots__ = ("_cells", "_finished", "_lock", "_state", "layout", "names")
+    __slots__ = ("_cells", "_finished", "_lock", "layout", "names", "state")
 
     def __init__(self, layout: Layout, names: Sequence[str], lock: threading.RLock) -> None:
         self.layout: Final = layout
         self.names: Final = tuple(names)
         self._lock = lock
-        # The sums of lists that are no longer used, and the lists in use. They are replaced together, so that a signal
-        # handler that reads the numbers in the middle of a change finds each list in one of them.
-        self._state: tuple[list[int], tuple[Numbers, ...]] = layout.whole(layout.zeros()), ()
+        # Replaced together, so that a signal handler that reads the numbers in the middle of a change finds each list in
+        # one of them.
+        self.state: TallyState = layout.whole(layout.zeros()), ()
         # Lists of which the last reference outside has gone, for example because their thread has ended.
         self._finished: deque[Numbers] = deque()
         self._cells: weakref.ref[Cells] | None = None
@@ -136,7 +141,7 @@ class Tally:
         with self._lock:
             self._merge()
             while True:
-                state = self._state
+                state = self.state
                 if self._replace(state, (state[0], (*state[1], numbers))):
                     return numbers
 
@@ -144,18 +149,24 @@ class Tally:
         """Take back *numbers*, to which no thread writes any longer; finalisers call it at any point of any thread."""
         self._finished.append(numbers)
 
+    def merged(self) -> TallyState:
+        """Return `state`, with the lists of threads that have ended among the sums."""
+        with self._lock:
+            self._merge()
+            return self.state
+
     def sums(self) -> list[int]:
         """Return the sums over all threads."""
         with self._lock:
             self._merge()
-            ended, lists = self._state
+            ended, lists = self.state
             return [sum(column) for column in zip(ended, *map(self.layout.whole, lists), strict=True)]
 
     def numbers(self) -> tuple[list[int], list[Numbers]]:
         """Return the numbers of which `sums` is the sum: those of ended threads, and copies of those of each other thread."""
         with self._lock:
             self._merge()
-            ended, lists = self._state
+            ended, lists = self.state
             return ended, [[*numbers] for numbers in lists]
 
     @property
@@ -163,24 +174,22 @@ class Tally:
         """Whether the sums can no longer change."""
         with self._lock:
             self._merge()
-            return (self._cells is None or self._cells() is None) and not self._state[1]
+            return (self._cells is None or self._cells() is None) and not self.state[1]
 
     def _merge(self) -> None:
         while self._finished:
             numbers = self._finished.popleft()
             while True:
-                state = ended, lists = self._state
+                state = ended, lists = self.state
                 sums = [one + other for one, other in zip(ended, self.layout.whole(numbers), strict=True)]
                 if self._replace(state, (sums, tuple(each for each in lists if each is not numbers))):
                     break
 
-    def _replace(
-        self, state: tuple[list[int], tuple[Numbers, ...]], new: tuple[list[int], tuple[Numbers, ...]]
-    ) -> bool:
+    def _replace(self, state: TallyState, new: TallyState) -> bool:
         """Replace *state* by *new*, unless a signal handler or a finaliser has replaced it meanwhile."""
-        if self._state is not state:
+        if self.state is not state:
             return False
-        self._state = new
+        self.state = new
         return True
 
 
