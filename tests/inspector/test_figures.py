@@ -16,6 +16,7 @@ from typedbus.inspector import Inspector
 from typedbus.testing import FakeClock
 
 order_placed = Channel[[str], None]("order_placed")
+order_paid = Channel[[str], None]("order_paid")
 NAME = "inspector lease"
 
 
@@ -85,15 +86,16 @@ def test_publishes_are_counted_from_the_first_request_of_the_channels(
     with pytest.raises(ExceptionGroup):
         bus[order_placed].publish("bad")
     clock.advance(2.0)
-    second = row(client.snapshot("open=channels"))
+    snapshot = client.snapshot("open=channels")
+    second, seen = row(snapshot), snapshot["now"]
     clock.advance(3.0)
     third = row(client.snapshot("open=channels"))
 
     assert (first["publishes"], first["rate"], first["failures"], first["last"]) == (0, None, 0, None)
-    assert (second["publishes"], second["rate"], second["failures"], second["last"]) == (31, 15.5, 1, 0.0)
+    assert (second["publishes"], second["rate"], second["failures"], second["last"]) == (31, 15.5, 1, seen)
     assert second["mean"] >= 0
     assert second["p95"] >= 1e-6
-    assert (third["publishes"], third["last"]) == (31, 3.0)
+    assert (third["publishes"], third["last"]) == (31, seen)
     assert third["rate"] == pytest.approx(31 / 5)
 
 
@@ -107,6 +109,35 @@ def test_two_clients_get_the_same_rate(bus: Bus, client: Client, clock: FakeCloc
     rates = [row(client.snapshot("open=channels"))["rate"] for _ in range(3)]
 
     assert rates == [10.0, 10.0, 10.0]
+
+
+def test_a_rate_is_that_since_the_sample_before_the_last(bus: Bus, client: Client, clock: FakeClock) -> None:
+    """So two requests after the last publish it is zero, and remains that until the next one."""
+    rates: list[float] = []
+    client.snapshot("open=channels")
+    for publishes in (10, 20, 0, 0, 0, 6, 0):
+        for _ in range(publishes):
+            bus[order_placed].publish("A-1")
+        clock.advance(1.0)
+        rates.append(row(client.snapshot("open=channels"))["rate"])
+
+    assert rates == [10.0, 15.0, 10.0, 0.0, 0.0, 3.0, 3.0]
+
+
+def test_the_row_of_an_idle_channel_follows_its_listeners(bus: Bus, client: Client) -> None:
+    """And those of channels that the bus has later follow the others."""
+    before = row(client.snapshot("open=channels"))
+    bus[order_placed].subscribe(print)
+    bus[order_paid].publish("A-1")
+    bus[order_placed].publish("A-1")
+
+    rows = client.snapshot("open=channels")["channels"]
+
+    assert before["listeners"] == 2
+    assert [(one["id"], one["name"], one["listeners"], one["publishes"]) for one in rows] == [
+        (1, "order_placed", 3, 1),
+        (2, "order_paid", 0, 1),
+    ]
 
 
 def test_the_observation_ends_15_seconds_after_the_last_request(bus: Bus, client: Client, clock: FakeClock) -> None:

@@ -2,12 +2,10 @@
 
 from __future__ import annotations
 
-import itertools
 import json
 import linecache
 import re
 import sys
-import weakref
 from collections.abc import Collection, Iterable, Iterator, Mapping
 from typing import Final
 
@@ -17,76 +15,88 @@ from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.channel import AnyChannel
 from typedbus._channels.subscriptions import AnyBoundChannel, Subscription
 from typedbus.catalogue._declared import signature_text
-from typedbus.inspector._figures import Current
-from typedbus.observe import BUCKETS, Durations, ListenerStats
-
-_SHARE: Final = 0.95
+from typedbus.inspector._figures import UNKNOWN, Row
+from typedbus.observe import ListenerStats
 
 
 class Channels:
     """
     The rows of the channels of a bus, as JSON.
 
-    What does not change of a channel is written once: a page asks for all channels each second.
+    Of a row only what has changed is written: a page asks for all channels each second.
     """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._bound: Mapping[object, AnyBoundChannel] = parts_of(bus).registry.bound
-        self._numbers = itertools.count(1)
-        self._known: weakref.WeakKeyDictionary[AnyChannel, tuple[int, str]] = weakref.WeakKeyDictionary()
+        #: The known channels, and of how many the bus had when they became known; replaced together.
+        self._known: tuple[int, tuple[_Known, ...]] = 0, ()
 
     def bound(self) -> list[AnyChannel]:
         """Return the channels of the bus, without those on which it publishes itself."""
         return [channel for channel in self._bus.channels if channel not in LIFECYCLE_CHANNELS and channel is not RUN]
 
-    def rows(self, current: Current | None, unfolded: Collection[int] = ()) -> str:
-        """Return a row for each channel, with figures if there are *current* ones, and with the *unfolded* listeners."""
-        channels = self.bound()
-        self._learn(channels)
-        return f"[{','.join([self._row(channel, current, unfolded) for channel in channels])}]"
+    def rows(self, figures: Mapping[AnyChannel, Row], unfolded: Collection[int] = ()) -> str:
+        """Return a row for each channel, with *figures* if there are any, and with the *unfolded* listeners."""
+        count, known = self._known
+        if count != len(self._bound):
+            known = self._learn(known)
+        texts: list[str] = []
+        for channel in known:
+            row = figures.get(channel.channel)
+            text = UNKNOWN if row is None else row.text
+            listeners = channel.bound.listener_count
+            before = channel.written
+            if before[0] is not text or before[1] != listeners:
+                before = text, listeners, f'{channel.text},"listeners":{listeners},{text},"of":{_FOLDED}'
+                channel.written = before
+            texts.append(before[2])
+        for number in unfolded:
+            if 0 < number <= len(known):
+                row = figures.get(known[number - 1].channel)
+                by_name = {} if row is None else row.stats().listeners
+                subscriptions = known[number - 1].bound.subscriptions
+                of = json.dumps([_listener(one, by_name.get(one.name)) for one in subscriptions])
+                texts[number - 1] = f"{texts[number - 1].removesuffix(_FOLDED)}{of}}}"
+        return f"[{','.join(texts)}]"
 
-    def _row(self, channel: AnyChannel, current: Current | None, unfolded: Collection[int]) -> str:
-        (number, known), bound = self._known[channel], self._bound[channel]
-        stats = None if current is None else current.stats.get(channel)
-        figures = _UNKNOWN
-        if stats is not None and current is not None:
-            durations = stats.durations
-            has_any = durations is not None and durations.count > 0
-            figures = (
-                f'"publishes":{stats.publishes},"rate":{_text(current.rate(channel))},'
-                f'"mean":{_text(durations.mean if durations is not None and has_any else None)},'
-                f'"p95":{_text(None if durations is None else _at_share(durations))},'
-                f'"failures":{stats.failures},"last":{_text(current.last(channel))}'
-            )
-        of = "null"
-        if number in unfolded:
-            by_name = {} if stats is None else stats.listeners
-            of = json.dumps([_listener(one, by_name.get(one.name)) for one in bound.subscriptions])
-        return f'{known},"listeners":{bound.listener_count},{figures},"of":{of}}}'
-
-    def _learn(self, channels: Iterable[AnyChannel]) -> None:
-        new = [channel for channel in channels if channel not in self._known]
+    def _learn(self, known: tuple[_Known, ...]) -> tuple[_Known, ...]:
+        """Return *known* with the channels that the bus has since; a channel keeps its number."""
+        count = len(self._bound)
+        earlier = {one.channel for one in known}
+        new = [channel for channel in self.bound() if channel not in earlier]
         modules = _modules_of(new)
-        for channel in new:
-            number = next(self._numbers)
-            known = {
-                "id": number,
-                "name": channel.name,
-                "module": modules.get(channel, ""),
-                "signature": signature_text(channel),
-                "doc": channel.doc,
-                "is_async": channel.is_async,
-                "deprecated": channel.deprecated,
-            }
-            self._known[channel] = number, json.dumps(known)[:-1]
+        numbered = enumerate(new, len(known) + 1)
+        known += tuple(
+            _Known(channel, self._bound[channel], number, modules.get(channel, "")) for number, channel in numbered
+        )
+        self._known = count, known
+        return known
 
 
-_UNKNOWN: Final = ",".join(f'"{key}":null' for key in ("publishes", "rate", "mean", "p95", "failures", "last"))
+class _Known:
+    """A channel with the text of what does not change of it, and with its row as it was written last."""
+
+    __slots__ = ("bound", "channel", "text", "written")
+
+    def __init__(self, channel: AnyChannel, bound: AnyBoundChannel, number: int, module: str) -> None:
+        self.channel: Final = channel
+        self.bound: Final = bound
+        known = {
+            "id": number,
+            "name": channel.name,
+            "module": module,
+            "signature": signature_text(channel),
+            "doc": channel.doc,
+            "is_async": channel.is_async,
+            "deprecated": channel.deprecated,
+        }
+        self.text: Final = json.dumps(known)[:-1]
+        #: The text of the figures, the number of listeners, and the row; replaced together.
+        self.written: tuple[str, int, str] = "", 0, ""
 
 
-def _text(number: float | None) -> str:
-    return "null" if number is None else repr(number)
+_FOLDED: Final = "null}"
 
 
 def _listener(subscription: Subscription, stats: ListenerStats | None) -> dict[str, object]:
@@ -100,19 +110,6 @@ def _listener(subscription: Subscription, stats: ListenerStats | None) -> dict[s
         "mean": durations.mean if durations is not None and durations.count else None,
         "failures": None if stats is None else sum(stats.failures.values()),
     }
-
-
-def _at_share(durations: Durations) -> float | None:
-    """Return the bound of the bucket that has the 95th of 100 durations; above all bounds, the next power."""
-    count = durations.count
-    if not count:
-        return None
-    seen = 0
-    for bound, number in zip(BUCKETS, durations.buckets, strict=False):
-        seen += number
-        if seen >= _SHARE * count:
-            return bound
-    return BUCKETS[-1] * 4
 
 
 def _modules_of(channels: Iterable[AnyChannel]) -> dict[AnyChannel, str]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import threading
 from collections import deque
 from collections.abc import Mapping
@@ -11,13 +12,20 @@ from typedbus._base.clock import Inbox
 from typedbus._base.sync import new_lock, simple_queue
 from typedbus._bus.bus import Bus
 from typedbus._channels.channel import AnyChannel
+from typedbus._channels.observing.digests import Digest, Digests
 from typedbus._os.exhausted import start_thread
-from typedbus.observe import ChannelStats, Observation
+from typedbus.observe import BUCKETS, ChannelStats, Observation
 
 #: Seconds without a request after which nothing is observed any more.
 LEASE: Final = 15.0
 #: Rates are means over at least this time, in seconds, whatever the number of clients.
 _WINDOW: Final = 0.9
+_SHARE: Final = 0.95
+#: As JSON, the bound of each bucket; for durations above all bounds the next power.
+_BOUNDS: Final = tuple(repr(bound) for bound in (*BUCKETS, BUCKETS[-1] * 4))
+
+#: The text of a channel that is not counted.
+UNKNOWN: Final = ",".join(f'"{key}":null' for key in ("publishes", "rate", "mean", "p95", "failures", "last"))
 
 
 class Figures:
@@ -35,19 +43,20 @@ class Figures:
         self._until = 0.0
         self._thread: threading.Thread | None = None
         self._inbox: Inbox = simple_queue()
-        #: The publishes of each channel at two times: the latest, and at least `_WINDOW` before it if there was one.
-        self._samples: deque[tuple[float, dict[AnyChannel, int]]] = deque(maxlen=2)
-        #: When each channel was first seen with its present number of publishes.
-        self._changed: dict[AnyChannel, float] = {}
+        self._digests: Digests | None = None
+        self._rows: dict[AnyChannel, Row] = {}
+        #: The times of two samples: the latest, and at least `_WINDOW` before it if there was one.
+        self._samples: deque[float] = deque(maxlen=2)
+        self._has_rates = False
+        #: The rows whose text has another rate than 0.
+        self._moving: dict[Row, None] = {}
 
-    @property
-    def is_observing(self) -> bool:
-        """Whether publishes are counted at present."""
-        return self._observation is not None
-
-    def renew(self) -> Current:
+    def renew(self, at: str) -> Mapping[AnyChannel, Row]:
         """
-        Observe for `LEASE` seconds from now on, and return the figures since the observation began.
+        Observe for `LEASE` seconds from now on, and return the figures of each channel since the observation began.
+
+        Args:
+            at: The present time as text, for publishes that this call is the first to see.
 
         Raises:
             OutOfThreads: The system cannot start another thread.
@@ -55,23 +64,45 @@ class Figures:
         now = self._bus.clock.now()
         with self._lock:
             self._until = now + LEASE
-            if self._observation is None:
+            if self._digests is None:
                 self._inbox = simple_queue()
                 thread = threading.Thread(target=self._wait, args=[self._inbox], name="inspector lease", daemon=True)
                 start_thread(thread)
                 self._thread = thread
                 self._bus.own(thread)
                 self._observation = self._bus.observe(level="each")
-            stats = self._observation.stats()
-            counts = {channel: one.publishes for channel, one in stats.items()}
-            previous = self._samples[-1][1] if self._samples else {}
-            for channel, count in counts.items():
-                if count != previous.get(channel, 0):
-                    self._changed[channel] = now
-            current = Current(stats, now, self._samples[0] if self._samples else None, self._changed)
-            if not self._samples or now - self._samples[-1][0] >= _WINDOW:
-                self._samples.append((now, counts))
-            return current
+                self._digests = Digests(self._observation)
+            self._update(self._digests.read(), now, f'"{at}"')
+            return self._rows
+
+    def _update(self, changed: list[Digest], now: float, at: str) -> None:
+        """Write what is not as before: of an idle channel nothing is, and its rate remains 0."""
+        rows, moving, samples = self._rows, self._moving, self._samples
+        for digest in changed:
+            row = rows.get(digest.channel)
+            if row is None:
+                row = rows[digest.channel] = Row(digest)
+            if digest.publishes != row.publishes:
+                row.publishes = digest.publishes
+                row.last = at
+            moving[row] = None
+        seconds = now - samples[0] if samples else 0.0
+        has_rates = seconds > 0
+        for row in moving if has_rates == self._has_rates else rows.values():
+            row.write(seconds)
+        self._has_rates = has_rates
+        # A row with a rate other than 0 is written again, also if nothing more is published.
+        self._moving = {row: None for row in moving if row.earlier != row.publishes}
+        if not samples:
+            for row in rows.values():
+                row.earlier = row.sampled = row.publishes
+            samples.append(now)
+        elif now - samples[-1] >= _WINDOW:
+            for row in moving:
+                if len(samples) == samples.maxlen:
+                    row.earlier = row.sampled
+                row.sampled = row.publishes
+            samples.append(now)
 
     def end(self) -> None:
         """End the observation now, if there is one, and wait for its thread."""
@@ -88,8 +119,10 @@ class Figures:
 
     def _close(self) -> None:
         observation, self._observation = self._observation, None
+        # An answer may have the rows at present.
+        self._digests, self._rows, self._moving = None, {}, {}
         self._samples.clear()
-        self._changed.clear()
+        self._has_rates = False
         if observation is not None:
             observation.close()
             self._inbox.put(None)
@@ -106,28 +139,47 @@ class Figures:
             self._bus.clock.wait(inbox, left)
 
 
-class Current:
-    """The figures at one moment, with rates since an earlier one."""
+class Row:
+    """
+    The figures of a channel as JSON.
 
-    def __init__(
-        self,
-        stats: Mapping[AnyChannel, ChannelStats],
-        now: float,
-        earlier: tuple[float, dict[AnyChannel, int]] | None,
-        changed: Mapping[AnyChannel, float],
-    ) -> None:
-        self.stats: Final = stats
-        self._now = now
-        self._earlier = earlier
-        self._changed = changed
+    Attributes:
+        digest: The figures.
+        text: The text.
+        publishes: The publishes at the latest request.
+        earlier: Those at the first of two samples.
+        sampled: Those at the latest sample.
+        last: When a request first saw the latest of them.
+    """
 
-    def rate(self, channel: AnyChannel) -> float | None:
-        """Return the publishes in a second; None before the second sample."""
-        if self._earlier is None or (seconds := self._now - self._earlier[0]) <= 0:
-            return None
-        return (self.stats[channel].publishes - self._earlier[1].get(channel, 0)) / seconds
+    __slots__ = ("digest", "earlier", "last", "publishes", "sampled", "text")
 
-    def last(self, channel: AnyChannel) -> float | None:
-        """Return the seconds since a publish was first seen by a request; None if there was none."""
-        changed = self._changed.get(channel)
-        return None if changed is None else self._now - changed
+    def __init__(self, digest: Digest) -> None:
+        self.digest: Final = digest
+        self.text = UNKNOWN
+        self.publishes = self.earlier = self.sampled = 0
+        self.last = "null"
+
+    def write(self, seconds: float) -> None:
+        """Write the text, *seconds* after the first sample; without samples there is no rate."""
+        digest = self.digest
+        since = self.publishes - self.earlier
+        rate = "null" if seconds <= 0 else f"{since / seconds:.3f}" if since else "0.0"
+        mean = bound = "null"
+        if timed := digest.timed:
+            mean = f"{digest.nanoseconds // timed}e-9"
+            bound = _BOUNDS[0] if digest.buckets[0] >= _SHARE * timed else _bound_at_share(digest.buckets, timed)
+        self.text = (
+            f'"publishes":{self.publishes},"rate":{rate},"mean":{mean},"p95":{bound},'
+            f'"failures":{digest.failures},"last":{self.last}'
+        )
+
+    def stats(self) -> ChannelStats:
+        """Return the present figures with those of each listener."""
+        return self.digest.stats()
+
+
+def _bound_at_share(buckets: list[int], count: int) -> str:
+    """Return the bound of the bucket that has the 95th of 100 durations, of which there are *count*."""
+    seen = itertools.accumulate(buckets)
+    return next(bound for bound, number in zip(_BOUNDS, seen, strict=True) if number >= _SHARE * count)

@@ -88,8 +88,9 @@ class Snapshots:
         has_figures = "channels" in opened
         if since >= changed and not has_figures:
             return Response(NOT_MODIFIED)
+        now = _iso(time.time())
         try:
-            current = self._figures.renew() if has_figures else None
+            figures = self._figures.renew(now) if has_figures else {}
         except OutOfThreads as error:
             return refusal(503, str(error))
         events, lost_events = journal.events(since)
@@ -100,7 +101,7 @@ class Snapshots:
             {
                 "format": FORMAT,
                 "seq": seq,
-                "now": _iso(time.time()),
+                "now": now,
                 "bus": self._state(),
                 "process": _process(),
                 "events": [{"seq": number, **attrs.asdict(one), "at": _iso(one.at)} for number, one in events],
@@ -110,7 +111,7 @@ class Snapshots:
             }
         )
         components = self._component_rows(components_seq) if has_rows else "null"
-        channels = self._channels.rows(current, unfolded) if has_figures or since < events_seq else "null"
+        channels = self._channels.rows(figures, unfolded) if has_figures or since < events_seq else "null"
         return with_text_of_json(f'{rest[:-1]},"components":{components},"channels":{channels}}}')
 
     def failure(self, _query: Query, rest: str, /) -> Response:

@@ -29,7 +29,7 @@ export class Channels {
         { title: "Mean", class: "number", value: (row) => (row.kind === "about" ? "" : took(row.mean)), sort: (row) => row.mean },
         { title: "95 %", class: "c2 number", value: listener((row) => (row.p95 === null ? NONE : `≤ ${took(row.p95)}`), () => ""), sort: (row) => row.p95 },
         { title: "Failures", class: "c1 number", value: (row) => (row.kind === "about" ? "" : count(row.failures)), tone: (row) => (row.failures ? "bad" : "none"), sort: (row) => row.failures },
-        { title: "Last", class: "c3 number", value: listener((row) => (row.last === null ? NONE : row.last < 1 ? "now" : `${age(row.last)} ago`), () => ""), sort: (row) => row.last },
+        { title: "Last", class: "c3 number", value: listener((row) => (row.ago === null ? NONE : row.ago < 1 ? "now" : `${age(row.ago)} ago`), () => ""), sort: (row) => row.ago },
       ],
       isOpen: (row) => this.#open.has(row.id),
       children: (row) => this.#listeners(row),
@@ -51,8 +51,9 @@ export class Channels {
 
   update(snapshot, isUnfolded) {
     if (!snapshot.channels) return;
+    const now = Date.parse(snapshot.now);
     this.#rows = snapshot.channels.map((row) => ({
-      ...row, key: row.name + row.id, label: row.name, text: `${row.name} ${row.module} ${row.signature}`.toLowerCase(),
+      ...row, ago: row.last === null ? null : (now - Date.parse(row.last)) / 1000, key: row.name + row.id, label: row.name, text: `${row.name} ${row.module} ${row.signature}`.toLowerCase(),
     }));
     if (!isUnfolded) return;
     for (const row of this.#rows) {
