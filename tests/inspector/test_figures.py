@@ -140,6 +140,27 @@ def test_the_row_of_an_idle_channel_follows_its_listeners(bus: Bus, client: Clie
     ]
 
 
+def test_the_bound_of_95_durations_of_100_is_shown(bus: Bus, client: Client, clock: FakeClock) -> None:
+    """Above all bounds it is the next power; the mean is that of all durations."""
+    seconds = 0.0
+    bus[order_placed].subscribe(lambda sku: clock.advance(seconds, sleepers=0), priority=20)
+    found: list[tuple[object, object]] = []
+    client.snapshot("open=channels")
+    for count, seconds in (95, 0.0), (5, 0.5), (1, 0.5), (200, 5.0):
+        for _ in range(count):
+            bus[order_placed].publish("A-1")
+            client.snapshot("open=channels")
+        one = row(client.snapshot("open=channels"))
+        found.append((one["p95"], one["mean"]))
+
+    assert found == [
+        (pytest.approx(1e-6), 0.0),
+        (pytest.approx(1e-6), pytest.approx(2.5 / 100)),
+        (pytest.approx(4**10 * 1e-6), pytest.approx(3.0 / 101, abs=1e-9)),
+        (pytest.approx(4**12 * 1e-6), pytest.approx(1003.0 / 301, abs=1e-9)),
+    ]
+
+
 def test_the_observation_ends_15_seconds_after_the_last_request(bus: Bus, client: Client, clock: FakeClock) -> None:
     """Each request of the channels renews it; then the channel has the function of before, and there is no thread."""
     for _ in range(1000):
