@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 T_co = TypeVar("T_co", covariant=True)
 
-#: Seconds between two questions with the fingerprint: each header costs 2 us.
+#: Seconds between two questions with the fingerprint: each header costs time in both processes.
 _FIRST_EVERY: Final = 1.0
 #: How many seconds a thread waits for a blocked event loop longer than for an answer.
 _LATE: Final = 0.2

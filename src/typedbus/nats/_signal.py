@@ -24,7 +24,7 @@ P = ParamSpec("P")
 
 #: How many messages may wait for the connection; further signals are dropped.
 _MOST: Final = 8192
-#: Seconds between two signals with headers, which double the cost of a signal: a receiver needs them only to report a
+#: Seconds between two signals with headers, which cost time in both processes: a receiver needs them only to report a
 #: process with another declaration of the channel.
 _HEADERS_EVERY: Final = 1.0
 _TOO_MANY: Final = f"more than {_MOST} messages waited for the connection"
