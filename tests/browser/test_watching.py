@@ -83,3 +83,14 @@ def test_lines_that_were_dropped_between_two_requests_are_counted(bus: Bus, addr
     expect(page.locator("#log .lines li", has_text="line 9999")).to_be_attached()
     expect(page.locator("#log .lost")).to_have_text(re.compile(r"^\d,\d{3} lines were dropped between two requests\.$"))
     assert page.locator("#log .lines li").count() == 1_000
+
+
+def test_the_time_since_the_last_publish_is_shown(bus: Bus, address: str, visit: Visit) -> None:
+    """The row of an idle channel has the time of its last publish, from which the page computes the age."""
+    page = visit(address, "channels", viewport={"width": 1400, "height": 900})
+    last = page.locator(".channels .row", has_text="order_placed").locator(".cell").nth(8)
+    expect(last).to_have_text("–")
+
+    bus[order_placed].publish("tea")
+    expect(last).to_have_text("now")
+    expect(last).to_have_text(re.compile(r"^[1-9] s ago$"))
