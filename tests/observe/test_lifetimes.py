@@ -158,6 +158,32 @@ def test_threads_and_subscriptions_that_have_ended_leave_totals_only() -> None:
     assert max(len(tally.state[1]) for tally in tallies) <= 2
 
 
+def test_an_observation_of_no_channel_has_no_figures() -> None:
+    """Neither at once nor later."""
+    bus = Bus()
+    with bus.observe(()) as observation:
+        digests = Digests(observation)
+        assert (digests.read(), digests.read(), observation.stats()) == ([], [], {})
+
+
+@pytest.mark.parametrize("publishes", [1, HOT])
+def test_publishes_of_a_thread_that_is_new_since_the_last_read_are_read(publishes: int) -> None:
+    """The listeners are the same, and the thread brings numbers of its own; those of an ended thread remain."""
+    bus = Bus()
+    bus[numbered].subscribe(echo)
+    digests = Digests(bus.observe(numbered))
+    (digest,) = digests.read()
+    for _ in range(publishes):
+        bus[numbered].publish(2)
+    digests.read()
+
+    for count in 1, 2, 3:
+        ThreadCall(lambda: bus[numbered].publish(2)).finished()
+        assert digests.read() == [digest]
+        assert digest.publishes == publishes + count
+    assert digests.read() == []
+
+
 @pytest.mark.skipif(not hasattr(os, "fork"), reason="there are no forks")
 @pytest.mark.parametrize("channel", [numbered, awaited], ids=lambda channel: channel.name)
 def test_a_child_counts_its_own_publishes(channel: Any) -> None:
