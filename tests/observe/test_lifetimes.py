@@ -166,12 +166,13 @@ def test_an_observation_of_no_channel_has_no_figures() -> None:
         assert (digests.read(), digests.read(), observation.stats()) == ([], [], {})
 
 
-@pytest.mark.parametrize("publishes", [1, HOT])
-def test_publishes_of_a_thread_that_is_new_since_the_last_read_are_read(publishes: int) -> None:
+@at_each_level
+@pytest.mark.parametrize("publishes", [1, 2 * HOT])
+def test_publishes_of_a_thread_that_is_new_since_the_last_read_are_read(publishes: int, level: Level) -> None:
     """The listeners are the same, and the thread brings numbers of its own; those of an ended thread remain."""
     bus = Bus()
     bus[numbered].subscribe(echo)
-    digests = Digests(bus.observe(numbered))
+    digests = Digests(bus.observe(numbered, level=level))
     (digest,) = digests.read()
     for _ in range(publishes):
         bus[numbered].publish(2)
