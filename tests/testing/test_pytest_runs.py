@@ -253,8 +253,9 @@ def test_the_mark_allows_a_run_to_fail_when_it_must_end(run: Run) -> None:
     """The teardown raises the failures of other components in the same stop."""
     result = run("""
 class Careless:
-    @on(RUN)
+    @on(RUN, awaited=True)  # a run that a stop comes before does not begin
     def consume(self, stopping):
+        stopping.ready()
         stopping.wait()
         raise ValueError("no end")
 
