@@ -313,6 +313,8 @@ def test_denied_subjects_are_reported(tmp_path: Path) -> None:
         def denied(self, subject: str) -> None:
             self.refused.append(subject)
 
+        def replies_refused(self) -> None: ...
+
     async def check(server: NatsServer) -> None:
         async with recorded_link(server.url.replace("//", "//shop:x@")) as made:
             session, ward = made.link.session("x"), Ward()

@@ -127,14 +127,16 @@ class Answering(Generic[P, R]):
 
     def denied(self, subject: str) -> None:
         """Log that answers are lost, once in a run: the process that asks is not notified."""
-        is_answer = subject.lower().startswith("_inbox.") and subject != self.session.replies.subject
-        if is_answer and not self._is_denied:
+        if subject.lower().startswith("_inbox.") and not self._is_denied:
             self._is_denied = True
             self.session.bus.log(
                 f"the server denies this user to answer questions on {self.schema.name!r}: add allow_responses, or a "
                 f"permission to publish on '_INBOX.>', to the user; the first lost answer was for {subject!r}",
                 ERROR,
             )
+
+    def replies_refused(self) -> None:
+        """Do nothing: an answer needs no reply."""
 
     def _receive(self, message: Message) -> None:
         if not message.reply:

@@ -231,19 +231,21 @@ class Calls(Generic[T]):
 
     def disconnected(self, reason: str) -> None:
         """End the calls that wait: no answer arrives on the next connection."""
-        for call in tuple(self.waiting):
-            call.settle(Disconnected(self.name, was_sent=True, reason=reason))
+        self._end(Disconnected(self.name, was_sent=True, reason=reason))
 
     def denied(self, subject: str) -> None:
-        """End the calls that wait, if *subject* is the subject of the port, or that of the answers."""
-        failure: Denied | None = None
+        """End the calls that wait, if *subject* is the subject of the port."""
         if subject.lower() == self._subject.lower():
-            failure = Denied(self.name, self._subject)
-        elif self._session is not None and subject == self._session.replies.subject:
-            failure = self._session.replies_denied(self.name)
-        if failure is not None:
-            for call in tuple(self.waiting):
-                call.settle(failure)
+            self._end(Denied(self.name, self._subject))
+
+    def replies_refused(self) -> None:
+        """End the calls that wait."""
+        if self._session is not None and (failure := self._session.replies_denied(self.name)) is not None:
+            self._end(failure)
+
+    def _end(self, failure: Disconnected | Denied) -> None:
+        for call in tuple(self.waiting):
+            call.settle(failure)
 
     def _checked(self, data: bytes) -> Session:
         session = self._session

@@ -157,6 +157,9 @@ class Consuming(Generic[P]):
                 ERROR,
             )
 
+    def replies_refused(self) -> None:
+        """Do nothing: the session logs it, and the next start of the consumer raises it."""
+
     async def _adjust(self) -> None:
         """Check the consumer of the server, and begin or cease to take events, where that is due."""
         is_due = self.must_check or time.monotonic() > self._check_at

@@ -143,10 +143,13 @@ class Durable:
         """Wait for the next connection."""
 
     def denied(self, subject: str) -> None:
-        """End all events if it is their subject; without acknowledgements they end when they are sent again."""
+        """End all events if it is their subject."""
         if subject.lower() == self.subject.lower():
             for pending in tuple(self._pending.values()):
                 self._end(pending, Denied(self.channel, self.subject))
+
+    def replies_refused(self) -> None:
+        """Do nothing: each event ends when it would be sent again."""
 
     def _send(self, pending: Pending) -> None:
         connection = self.session.connection

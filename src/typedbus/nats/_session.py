@@ -98,7 +98,7 @@ class Session:
         end = self.loop.time() + within
         try:
             self._inbox = await self.connection.subscribe(
-                self.replies.subject, self.replies.receive, refused=self._replies_refused
+                self.replies.subject, self.replies.receive, refused=self.replies_refused
             )
             is_connected = await self.connection.open(within)
             # A refusal of the subscription is received before the answer, so the start of a port finds it.
@@ -158,12 +158,13 @@ class Session:
         """Notify the watchers."""
         self._notify(lambda watcher: watcher.denied(subject))
 
-    def _replies_refused(self) -> None:
+    def replies_refused(self) -> None:
+        """Log it, and notify the watchers."""
         self.failed(
             f"the server denies this user to subscribe to the subject {_INBOXES!r}, so events and questions fail; allow it "
             "in the permissions of the user"
         )
-        self._notify(lambda watcher: watcher.denied(self.replies.subject))
+        self._notify(lambda watcher: watcher.replies_refused())
 
     def failed(self, reason: str) -> None:
         """Log *reason*."""

@@ -85,10 +85,7 @@ class SignalPort(Generic[P]):
             LoopError: It was called on another event loop, or in a thread without one.
         """
         data = self._schema.encode(*args, **kwargs)
-        session = self._session
-        if session is None:
-            raise LinkClosed(self.channel)
-        session.check_process(self.channel)
+        session = self._opened()
         if asyncio._get_running_loop() is not session.loop:  # noqa: SLF001  # public, but not documented
             raise LoopError(
                 f"publish() on the signal port of {self.channel!r}",
@@ -108,10 +105,7 @@ class SignalPort(Generic[P]):
             LinkClosed: The port has not started, or has stopped.
         """
         data = self._schema.encode(*args, **kwargs)
-        session = self._session
-        if session is None:
-            raise LinkClosed(self.channel)
-        session.check_process(self.channel)
+        session = self._opened()
         if (size := len(data) + self._header_size) > session.connection.max_payload:
             raise self._too_large(session, size)
         if len(self._handed) >= _MOST:
@@ -158,6 +152,16 @@ class SignalPort(Generic[P]):
         """Count a signal that the server has refused."""
         if subject.lower() == self._subject.lower():
             self._losses.add(1, f"the server denies this user to publish on the subject {self._subject!r}")
+
+    def replies_refused(self) -> None:
+        """Do nothing: a signal has no reply."""
+
+    def _opened(self) -> Session:
+        session = self._session
+        if session is None:
+            raise LinkClosed(self.channel)
+        session.check_process(self.channel)
+        return session
 
     def _too_large(self, session: Session, size: int) -> TooLarge:
         return TooLarge(self.channel, size, session.connection.max_payload)

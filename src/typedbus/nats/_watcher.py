@@ -29,11 +29,10 @@ class Watcher(Protocol):
         """The connection is lost."""
 
     def denied(self, subject: str) -> None:
-        """
-        The server has refused a message on *subject*, which may be in lower case, or the subscription to the replies.
+        """The server has refused a message on *subject*, which may be in lower case."""
 
-        In the second case it is `Replies.subject`.
-        """
+    def replies_refused(self) -> None:
+        """The server has refused the subscription to the replies: none arrives on this connection."""
 
 
 class Owner(Watcher, Protocol):
