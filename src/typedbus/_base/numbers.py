@@ -9,8 +9,8 @@ _LARGEST: Final = sys.float_info.max
 
 
 def is_number(value: object) -> TypeGuard[int | float]:
-    """Return whether *value* is a number that a float can be, except infinities and NaN; a bool is no number."""
-    # An int may be larger than every float: it cannot be added to a time, and `math.isfinite` does not take it.
+    """Return whether *value* is a finite number within the range of floats; a bool is no number."""
+    # An int above that range cannot be added to a time, and `math.isfinite` raises OverflowError for it.
     return isinstance(value, (int, float)) and not isinstance(value, bool) and abs(value) <= _LARGEST
 
 

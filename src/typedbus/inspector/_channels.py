@@ -23,13 +23,13 @@ class Channels:
     """
     The rows of the channels of a bus, as JSON.
 
-    Of a row only what has changed is written: a page asks for all channels each second.
+    A row is written again only if it has changed: a page asks for all channels each second.
     """
 
     def __init__(self, bus: Bus) -> None:
         self._bus = bus
         self._bound: Mapping[object, AnyBoundChannel] = parts_of(bus).registry.bound
-        #: The known channels, and of how many the bus had when they became known; replaced together.
+        #: How many channels the bus had at the last look, and the known ones; replaced together.
         self._known: tuple[int, tuple[_Known, ...]] = 0, ()
 
     def bound(self) -> list[AnyChannel]:
@@ -75,7 +75,7 @@ class Channels:
 
 
 class _Known:
-    """A channel with the text of what does not change of it, and with its row as it was written last."""
+    """A channel with the constant part of its row, and with the row as it was written last."""
 
     __slots__ = ("bound", "channel", "text", "written")
 

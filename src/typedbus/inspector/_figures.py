@@ -76,7 +76,7 @@ class Figures:
             return self._rows
 
     def _update(self, changed: list[Digest], now: float, at: str) -> None:
-        """Write what is not as before: of an idle channel nothing is, and its rate remains 0."""
+        """Write the rows that changed. The row of an idle channel stays as it is, since its rate remains 0."""
         rows, moving, samples = self._rows, self._moving, self._samples
         for digest in changed:
             row = rows.get(digest.channel)

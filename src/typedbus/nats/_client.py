@@ -13,14 +13,14 @@ _Send: TypeAlias = Callable[[str, str, bytes, int, dict[str, str] | None], Await
 
 #: The headers whose names need no check.
 _OWN: Final = frozenset({ALL_HEADER, ID_HEADER, ORIGIN_HEADER, REPLY_HEADER, SCHEMA_HEADER})
-#: What `_sender_of` uses of nats-py besides its public functions.
+#: The attributes of nats-py's client that `_sender_of` uses; all but the last are private.
 _USED: Final = ("_send_publish", "_send_command", "_flush_queue", "_flush_pending", "stats")
 
 
 def new_client() -> Client:
     """Return a client that is not connected."""
     client: Any = Client()
-    # Those of nats-py look at each character of each header; without effect if another version has no such functions.
+    # The functions of nats-py look at each character of each header. A version without them ignores these.
     client._parse_header_lines = headers_of  # noqa: SLF001  # as above
     if all(hasattr(client, name) for name in _USED):
         client._send_publish = _sender_of(client, client._send_publish)  # noqa: SLF001  # as above
