@@ -578,7 +578,8 @@ def test_every_async_stop_is_called_within_twice_the_limit(workers: int) -> None
     over.set()
     assert sorted(called) == [0, 1, 2, 3, 4]
     assert failures(raised.value) == [HookTimeout] * 5
-    assert seconds < 1.0
+    # One after the other they would take 2 s.
+    assert seconds < 1.9
     bus.exit()
 
 

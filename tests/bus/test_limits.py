@@ -425,7 +425,7 @@ def test_a_hook_that_returns_after_it_was_given_up_is_logged(parts: Parts) -> No
     parts.clock._now = 12.5
     parts.hang.is_over.set()
 
-    assert is_logged.wait(5)
+    assert is_logged.wait(60)
     assert messages == [
         ("Shop.a.start returned after 12.50 s; it had been given up; now it is undone by Shop.a.stop", 30)
     ]
@@ -547,7 +547,7 @@ def test_a_constructor_that_hangs_is_named_and_no_other_component_is_built(parts
 
     (error,) = timeouts(failed)
     assert (error.path, error.hook, error.place) == ("Shop.it", "assemble", it.place)
-    assert late.wait(5)
+    assert late.wait(60)
     assert parts.notes == []
 
 

@@ -23,7 +23,7 @@ def test_a_function_in_a_thread_does_not_block_the_loop() -> None:
     bound = Bus()[AsyncChannel[[threading.Event], tuple[int, str]]("block")]
 
     def block(event: threading.Event, /) -> tuple[int, str]:
-        assert event.wait(5)
+        assert event.wait(60)
         return threading.get_ident(), variable.get()
 
     bound.subscribe(in_thread(block))
@@ -45,7 +45,7 @@ def test_a_sync_publish_in_a_thread_does_not_block_the_loop() -> None:
 
     @bound.subscribe
     def block(event: threading.Event, /) -> tuple[int, str]:
-        assert event.wait(5)
+        assert event.wait(60)
         return threading.get_ident(), variable.get()
 
     async def main() -> list[tuple[int, str]]:

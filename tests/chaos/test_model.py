@@ -277,7 +277,7 @@ class RunsAndModel(RuleBasedStateMachine):
             return [text for model in self.models for text in model.differences(records.get(model.path))]
 
         # A record, and the number of the calls, may change a moment after the step.
-        until(lambda: not differences(), lambda: "\n".join(differences()), limit=5)
+        until(lambda: not differences(), lambda: "\n".join(differences()), limit=20)
 
     def teardown(self) -> None:
         if self.models:

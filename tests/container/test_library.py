@@ -589,13 +589,13 @@ def test_an_override_forgets_thread_local_instances_of_all_threads() -> None:
     def ask() -> None:
         urls.append(site.local().database.url)
         asked.set()
-        done.wait(5)
+        done.wait(60)
         urls.append(site.local().database.url)
 
     thread = threading.Thread(target=ask)
     with site.override(Site.database).by(Database("fake")):
         thread.start()
-        asked.wait(5)
+        asked.wait(60)
         assert {one().database.url for one in (site.local, site.context, site.safe, site.plain)} == {"fake"}
     done.set()
     thread.join()

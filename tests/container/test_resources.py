@@ -341,7 +341,7 @@ def test_the_hook_limit_applies_to_the_shutdown_of_a_resource() -> None:
 
     def hangs() -> Iterator[int]:
         yield 1
-        released.wait(5)
+        released.wait(60)
 
     class Own(Container):
         bus = Component(Bus)

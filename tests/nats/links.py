@@ -90,6 +90,10 @@ def noted(link: Link) -> list[LinkEvent]:
     return events
 
 
+#: What a call may take longer than its deadline, in seconds, on a machine that runs other tests as well.
+LATE = 3.0
+
+
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
     """Fail if the block takes longer."""

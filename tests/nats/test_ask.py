@@ -10,7 +10,7 @@ from typing import Any
 
 import pytest
 from nats.aio.msg import Msg
-from tests.nats.links import linked, within
+from tests.nats.links import LATE, linked, within
 from tests.nats.questions import SUBJECT, answered, answering, asking, length, price_wanted, quote_wanted, unanswered
 from tests.nats.servers import NatsServer, raw
 
@@ -69,7 +69,7 @@ def test_a_result_of_none_is_an_answer(server: NatsServer) -> None:
 def test_without_a_responder_there_is_no_listener_at_once(server: NatsServer) -> None:
     async def check() -> None:
         async with linked(server) as link, asking(link, quote_wanted) as port:
-            with within(1):
+            with within(LATE):
                 failures = [await port.ask("mug") for _ in range(10)]
             assert {type(failure) for failure in failures} == {NoListener}
             with pytest.raises(NoListener, match="no process listens to 'quote_wanted'"):
@@ -126,7 +126,7 @@ def test_a_question_ends_by_its_timeout_also_if_the_server_is_frozen(server: Nat
             for disturb in str, server.freeze:
                 disturb()
                 began = time.monotonic()
-                with within(0.3 + 0.3):
+                with within(0.3 + LATE):
                     failures = await asyncio.gather(port.ask("mug"), asyncio.to_thread(port.ask_from_thread, "mug"))
                 assert time.monotonic() - began >= 0.3
                 assert [type(failure) for failure in failures] == [RemoteTimeout, RemoteTimeout]

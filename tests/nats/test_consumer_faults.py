@@ -77,8 +77,8 @@ def test_a_consumer_resumes_when_the_server_is_back_and_nothing_grows(server: Na
             # The server may have lost the acknowledgement of the event before; that is delivered again.
             while seen.next() != number:
                 pass
-            # It is well below 1 s on an idle machine.
-            assert time.monotonic() - ready_at < 3
+            # It is well below 1 s on an idle machine; the event of a lost subscription would come after 30 s.
+            assert time.monotonic() - ready_at < 20
         until(lambda: sizes() <= before, lambda: f"{before} -> {sizes()}")
 
 
@@ -98,10 +98,11 @@ def test_an_event_that_ends_while_the_server_is_down_is_acknowledged_later(serve
             lost.set()
 
     call = listener if channel is placed else listener_async
-    with running(consumer_site(server, channel, call, redelivery=Redelivery(ack_wait=5), events=note)) as site:
+    with running(consumer_site(server, channel, call, redelivery=Redelivery(ack_wait=60), events=note)) as site:
         site.port().publish_from_thread(1)
         assert seen.next() == (1, 1)
-        server.kill9()
+        # A killed server may have lost that it has delivered the event, and would deliver it again.
+        server.stop()
         assert lost.wait(60)
         release.set()
         until(lambda: site.consumer().held == 0)
@@ -119,8 +120,8 @@ def test_a_stop_with_a_frozen_server_ends_in_time(server: NatsServer) -> None:
         server.freeze()
         began = time.monotonic()
         site.bus().stop()
-        # The run may take 5 s, the link 2 s.
-        assert time.monotonic() - began < 9
+        # The run may take 5 s, the link 2 s; without a limit it would not end.
+        assert time.monotonic() - began < 20
         server.thaw()
 
 
@@ -151,7 +152,7 @@ def test_a_stop_returns_what_has_not_begun_and_waits_for_what_has(server: NatsSe
             # Each is delivered twice: a third delivery, to the process that stops, would bring it closer to a dead letter.
             assert sorted(there.take(49)) == [(number, 2) for number in range(1, 50)]
             # Without the return they would come after 30 s; 1 s is usual.
-            assert time.monotonic() - began < 4
+            assert time.monotonic() - began < 20
             assert stopping.is_alive()
             release.set()
             stopping.join(60)

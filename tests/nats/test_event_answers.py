@@ -9,14 +9,13 @@ from collections import defaultdict
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tests.nats.links import holds, linked, opened, run, within
+from tests.nats.links import LATE, holds, linked, opened, run, within
 from tests.nats.scripted import NO_RESPONDERS, Sent, refused, scripted, stored_at
 
 from typedbus.nats import NotStored, OutcomeUnknown, Receipt, WindowFull
 
 ELECTION = refused(503, 10008, "JetStream system temporarily unavailable")
 FULL = refused(503, 10077, "maximum messages exceeded")
-LATE = 0.3
 
 
 @pytest.mark.parametrize(
@@ -80,7 +79,7 @@ def test_an_event_without_an_answer_is_sent_again_after_a_pause() -> None:
         async with scripted(answers) as server, linked(server) as link, opened(link) as port:
             assert (await port.keyed("a").publish(1)).is_duplicate
             first, second = server.sent["a"]
-            assert 0.9 < second.at - first.at < 2.0
+            assert 0.9 < second.at - first.at < 1.0 + LATE
 
     run(check())
 
@@ -94,10 +93,14 @@ def test_an_event_without_an_answer_is_sent_again_at_once_on_a_new_connection() 
                 sent.answer(stored_at(1))
 
         async with scripted(answers) as server, linked(server) as link, opened(link) as port:
-            await port.keyed("a").publish(1)
-            first, second = server.sent["a"]
-            # Before the pause that follows without a new connection.
-            assert second.at - first.at < 0.9
+            gaps: list[float] = []
+            # Before the pause of 1 s that follows without a new connection; a busy machine may need a second attempt.
+            while not gaps or (gaps[-1] >= 0.9 and len(gaps) < 5):
+                key = str(len(gaps))
+                await port.keyed(key).publish(1)
+                first, second = server.sent[key]
+                gaps.append(second.at - first.at)
+            assert gaps[-1] < 0.9
 
     run(check())
 

@@ -10,7 +10,8 @@ from pathlib import Path
 
 import pytest
 from nats.js.api import StreamConfig
-from tests.nats.links import body, holds, linked, noted, opened, placed, run, stored, within
+from tests.nats.links import LATE, body, holds, linked, noted, opened, placed, run, stored, within
+from tests.nats.questions import asking, gathering, quote_wanted
 from tests.nats.servers import NatsServer, raw
 from tests.processes import LIMIT, until
 
@@ -30,8 +31,6 @@ from typedbus.nats import (
 )
 from typedbus.nats._durable import Durable
 
-#: What an event may take longer than its deadline, in seconds.
-LATE = 0.3
 noted_text = Channel[[str], None]("noted")
 
 
@@ -88,20 +87,46 @@ def test_a_frozen_server_leaves_the_outcome_unknown_at_the_deadline(server: Nats
     run(check())
 
 
+@pytest.mark.exhaustive
+def test_calls_end_300_ms_after_their_deadline_at_the_latest(server: NatsServer) -> None:
+    """The other tests leave a busy machine more time."""
+
+    async def check() -> None:
+        async with (
+            linked(server) as link,
+            opened(link, deadline=0.5) as port,
+            asking(link, quote_wanted, 0.5) as asked,
+            gathering(link, quote_wanted, 0.5) as gathered,
+        ):
+            server.freeze()
+            for call in (
+                port.publish(1),
+                asyncio.to_thread(port.publish_from_thread, 2),
+                asked.ask("mug"),
+                asyncio.to_thread(asked.ask_from_thread, "mug"),
+                gathered.gather("mug"),
+            ):
+                with within(0.5 + 0.3):
+                    await asyncio.gather(call, return_exceptions=True)
+            server.thaw()
+
+    run(check())
+
+
 def test_a_connection_that_blocks_delays_no_deadline_and_no_stop(server: NatsServer) -> None:
     async def check() -> None:
         async with linked(server) as link:
             port = event(link, noted_text, stream=Stream("ORDERS"), deadline=1.0)
             await port.start()
             server.freeze()
-            with within(1.0 + LATE + 1.0):  # 100 MB are encoded meanwhile
+            with within(1.0 + LATE + 5.0):  # 100 MB are encoded meanwhile
                 outcomes = await asyncio.gather(
                     *(port.publish("x" * 900_000) for _ in range(100)), return_exceptions=True
                 )
             assert {type(one) for one in outcomes} == {OutcomeUnknown}
             with within(1.0 + LATE):
                 await port.stop()
-            with within(5.0):
+            with within(10.0):
                 await link.stop()
         server.thaw()
 
@@ -141,7 +166,7 @@ def test_a_stream_that_was_deleted_stores_nothing(server: NatsServer) -> None:
                 messages: list[object] = []
                 link.bus[LOG].subscribe(lambda message, _: messages.append(message))
                 for number in range(2, 5):
-                    with within(1.0), pytest.raises(NotStored, match="no such stream"):
+                    with within(LATE), pytest.raises(NotStored, match="no such stream"):
                         await port.publish(number)
                 (message,) = messages
                 assert str(message).startswith("events on 'order_placed' cannot be stored: stream 'ORDERS': the server")
@@ -172,7 +197,7 @@ def test_a_full_stream_refuses_events_at_once(server: NatsServer, stream: Stream
         async with linked(server) as link, opened(link, stream=stream) as port:
             await port.publish(1)
             await port.publish(2)
-            with within(1.0), pytest.raises(NotStored, match=reason):
+            with within(LATE), pytest.raises(NotStored, match=reason):
                 await port.publish(3)
             assert await stored(server) == [body(1), body(2)]
 
@@ -202,12 +227,12 @@ def test_the_largest_message_is_stored_and_a_larger_one_refused(tmp_path: Path) 
 
 def test_a_full_window_blocks_threads_until_the_deadline_and_the_loop_not_at_all(server: NatsServer) -> None:
     async def check() -> None:
-        async with linked(server) as link, opened(link, deadline=0.5, window=1) as port:
+        async with linked(server) as link, opened(link, deadline=1.5, window=1) as port:
             server.freeze()
             first = port.submit(0)
-            with within(LATE), pytest.raises(WindowFull, match="1 events on 'order_placed'"):
+            with within(1.2), pytest.raises(WindowFull, match="1 events on 'order_placed'"):
                 port.submit(1)
-            with within(0.5 + LATE):
+            with within(1.5 + LATE):
                 outcomes = await asyncio.gather(
                     *(asyncio.to_thread(port.publish_from_thread, number) for number in range(2, 6)),
                     *(port.publish(number) for number in range(6, 10)),
@@ -307,7 +332,7 @@ def test_a_slot_that_is_never_given_back_does_not_hold_up_a_stop(server: NatsSer
             durable = Durable(link.session("order_placed"), "order_placed", Stream("ORDERS"), 0.5, 2)
             await durable.open(LIMIT)
             assert durable.window.take()  # as a thread that is interrupted before it hands its event over
-            with within(0.5 + LATE + 0.2):
+            with within(0.5 + LATE):
                 await durable.close()
 
     run(check())

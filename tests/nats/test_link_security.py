@@ -45,7 +45,7 @@ def check_refused(server: NatsServer, **options: Any) -> str:
         began = time.monotonic()
         with pytest.raises(NotConnected) as raised:
             await RecordedLink(server.url, **{"connect_within": seconds, **options}).link.start()
-        assert time.monotonic() - began < seconds + 5
+        assert time.monotonic() - began < seconds + 20
         assert asyncio.all_tasks() == {asyncio.current_task()}
         return str(raised.value)
 

@@ -349,7 +349,7 @@ def test_a_database_that_hangs_blocks_neither_the_loop_nor_the_stop(places: Plac
         shop.noted().publish_from_thread("the loop is free")
         started = time.monotonic()
         shop.bus().stop()
-        assert time.monotonic() - started < 8.0
+        assert time.monotonic() - started < 30.0
         assert "the database of the outbox 'typedbus_outbox' has not answered; its rows are sent later" in logged
 
 

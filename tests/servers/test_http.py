@@ -20,6 +20,7 @@ from wsgiref.types import StartResponse, WSGIEnvironment
 import attrs
 import pytest
 import uvicorn
+from tests.processes import shortest
 
 from typedbus import Bus, TransitionFailures
 from typedbus._bus.builtin import EXIT, LOG, MOVED, START, STOP
@@ -239,12 +240,16 @@ def test_http_is_served_on_a_given_socket(serve: Serve, kind: Kind) -> None:
 def test_an_idle_server_stops_at_once(serve: Serve, kind: Kind) -> None:
     """A stop does not poll, and waits for nothing if no request is under way."""
     served = serve(kind)
-    began = time.monotonic()
 
-    served.bus.stop()
+    def stop_time() -> float:
+        began = time.monotonic()
+        served.bus.stop()
+        took = time.monotonic() - began
+        served.bus.start()
+        return took
 
     # It takes some milliseconds; half a second is what cheroot and uvicorn wait by themselves at the least.
-    assert time.monotonic() - began < 0.5
+    assert shortest(stop_time, 0.5) < 0.5
 
 
 @pytest.mark.slow
@@ -412,7 +417,7 @@ def test_a_stop_ends_idle_connections_soon(serve: Serve, kind: Kind) -> None:
 
     served.bus.stop()
 
-    assert time.monotonic() - began < 4
+    assert time.monotonic() - began < 8
     assert connection.sock.recv(1) == b""
     connection.close()
 
@@ -806,16 +811,22 @@ def test_a_wsgi_application_gets_the_addresses_of_server_and_client(serve: Serve
 def test_a_client_that_does_not_end_its_connection_is_disconnected(serve: Serve) -> None:
     """The server ends its side at once, and waits a second for the client, not the whole drain."""
     served = serve("wsgi", drain=60.0)
-    with socket.create_connection(served.server.address.rsplit(":", 1), timeout=30) as client:  # type: ignore[arg-type]
-        client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+    with contextlib.ExitStack() as clients:
+
+        def end_time() -> float:
+            address = served.server.address.rsplit(":", 1)
+            client = clients.enter_context(socket.create_connection(address, timeout=30))  # type: ignore[arg-type]
+            client.sendall(b"GET / HTTP/1.0\r\n\r\n")
+            began = time.monotonic()
+            while client.recv(1 << 16):
+                pass
+            return time.monotonic() - began
+
+        assert shortest(end_time, 0.9) < 0.9
         began = time.monotonic()
-        while client.recv(1 << 16):
-            pass
-        ended_at = time.monotonic()
         served.bus.stop()
 
-    assert ended_at - began < 0.9
-    assert time.monotonic() - ended_at < 20
+    assert time.monotonic() - began < 20
 
 
 def test_a_client_that_sends_half_a_request_is_disconnected(serve: Serve) -> None:

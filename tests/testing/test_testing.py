@@ -100,7 +100,7 @@ class Ticking:
 
     def next(self) -> float:
         """Return when the next tick came."""
-        return self.times.get(timeout=5)
+        return self.times.get(timeout=60)
 
 
 @pytest.fixture
@@ -111,7 +111,7 @@ def ticking() -> Iterator[Ticking]:
     ticking.thread.start()
     yield ticking
     ticking.bus.request_exit()
-    ticking.thread.join(timeout=5)
+    ticking.thread.join(timeout=60)
     assert not ticking.thread.is_alive()
 
 
@@ -360,9 +360,9 @@ def test_the_clock_wakes_who_is_due_alone() -> None:
         threads.submit(sleep, "long", 5.0)
         threads.submit(sleep, "short", 1.0)
         clock.advance(1.0, sleepers=2)
-        first = woken.get(timeout=5)
+        first = woken.get(timeout=60)
         clock.advance(4.0)
-        second = woken.get(timeout=5)
+        second = woken.get(timeout=60)
 
     assert (first, second) == ("short", "long")
 
@@ -392,7 +392,7 @@ def test_the_clock_waits_for_a_sleeper_to_come() -> None:
             return int(self) <= other
 
     clock.advance(2.0, sleepers=One(1), patience=60.0)
-    sleeper.join(timeout=5)
+    sleeper.join(timeout=60)
 
     assert (clock.now(), sleeper.is_alive()) == (2.0, False)
 
@@ -404,7 +404,7 @@ def test_who_was_woken_sleeps_no_more() -> None:
     class Slow(SimpleQueue[None]):
         def get(self, block: bool = True, timeout: float | None = None) -> None:
             super().get(block, timeout)
-            go_on.wait(timeout=5)
+            go_on.wait(timeout=60)
 
     sleeper = threading.Thread(target=clock.wait, args=(Slow(), 2.0), daemon=True)
     sleeper.start()
@@ -412,7 +412,7 @@ def test_who_was_woken_sleeps_no_more() -> None:
     with pytest.raises(TimeoutError):
         clock.advance(2.0, patience=0.0)
     go_on.set()
-    sleeper.join(timeout=5)
+    sleeper.join(timeout=60)
 
     assert clock.now() == 2.0
 
