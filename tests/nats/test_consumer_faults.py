@@ -180,7 +180,7 @@ def test_an_async_listener_that_outlasts_the_stop_is_cancelled_and_its_event_ret
         site.bus().stop()
         assert cancelled.is_set()
         with running(consumer_alone(server, placed_async, handle)):
-            assert there.next(5) == (1, 2)
+            assert there.next(20) == (1, 2)
 
 
 def test_a_thread_that_outlasts_the_stop_is_named_with_its_stack(server: NatsServer) -> None:

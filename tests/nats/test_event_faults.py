@@ -119,7 +119,7 @@ def test_a_connection_that_blocks_delays_no_deadline_and_no_stop(server: NatsSer
             port = event(link, noted_text, stream=Stream("ORDERS"), deadline=1.0)
             await port.start()
             server.freeze()
-            with within(1.0 + LATE + 5.0):  # 100 MB are encoded meanwhile
+            with within(20.0):  # 100 MB are encoded meanwhile
                 outcomes = await asyncio.gather(
                     *(port.publish("x" * 900_000) for _ in range(100)), return_exceptions=True
                 )

@@ -72,7 +72,7 @@ def test_a_failing_event_is_delivered_as_often_and_as_late_as_the_redelivery_dem
         assert attempts == (1, 2, 3, 4)
         pauses = [later - earlier for earlier, later in itertools.pairwise(times)]
         for pause, expected in zip(pauses, (0.2, 0.4, 0.4), strict=True):
-            assert expected <= pause < expected + 1
+            assert expected <= pause < expected + 10
         found = events.take(4)
         reason = found[0].reason
         assert "ValueError('out of stock\\nand \N{SNOWMAN}')" in reason
@@ -300,10 +300,10 @@ def test_a_listener_that_runs_longer_than_ack_wait_is_called_once(server: NatsSe
 
     def listener(number: int) -> None:
         seen.put(number)
-        threading.Event().wait(2.0)
+        threading.Event().wait(3.0)
         over.put(number)
 
-    with running(consumer_site(server, placed, listener, redelivery=Redelivery(ack_wait=0.5))) as site:
+    with running(consumer_site(server, placed, listener, redelivery=Redelivery(ack_wait=1.5))) as site:
         # The second waits for the first, and is not delivered again either.
         for number in (1, 2):
             site.port().publish_from_thread(number)
@@ -331,7 +331,7 @@ def test_an_event_whose_listener_hangs_is_handled_by_another_process(server: Nat
         if "have not returned" in message or "takes no events" in message:
             lines.put((message, level))
 
-    redelivery = Redelivery(attempts=2, ack_wait=0.5)
+    redelivery = Redelivery(attempts=4, ack_wait=0.5)
     listener = hang if channel is placed else hang_async
     with running(consumer_site(server, channel, listener, redelivery=redelivery, log=log)) as site:
         for number in (1, 2):
@@ -340,7 +340,7 @@ def test_an_event_whose_listener_hangs_is_handled_by_another_process(server: Nat
         with running(consumer_alone(server, channel, handled.put, redelivery=redelivery)):
             message, level = lines.next()
             assert level == 40
-            assert "have not returned from the event order-1 for 1 s; the server will deliver it again" in message
+            assert "have not returned from the event order-1 for 2 s; the server will deliver it again" in message
             assert "release.wait(60)" in message or "await asyncio.to_thread" in message
             assert lines.next() == (
                 "Site.consumer takes no events: the listeners of channel 'order_placed' hang",
