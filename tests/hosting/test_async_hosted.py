@@ -10,9 +10,9 @@ from typing import Any
 
 import pytest
 from tests.hosting.test_hosted import WELL, App, Message, Server, ask, drive
-from tests.processes import Begin, programs
+from tests.processes import Begin, programs, until
 
-from typedbus import GRACEFUL, LOG, Bus, Component, Container, Limits, State, running
+from typedbus import GRACEFUL, LOG, Bus, Component, Container, Limits, State, TransitionFailures, running
 from typedbus._bus.builtin import WARNING
 from typedbus.hosting import asgi
 
@@ -169,8 +169,8 @@ def test_a_start_that_overruns_fails_the_startup_with_its_stack() -> None:
     assert shop.feed().notes == ["start", "stop", "exit"]
 
 
-def test_a_start_that_the_server_cancels_is_rolled_back_on_the_loop() -> None:
-    """The lifespan ends with the cancellation, when all async hooks have been called."""
+def test_a_start_that_the_server_cancels_is_rolled_back_on_the_loop(capfd: pytest.CaptureFixture[str]) -> None:
+    """The lifespan ends with the cancellation, when all async hooks have been called. It is no failure to report."""
     shop = SlowShop()
 
     async def scenario() -> None:
@@ -185,6 +185,8 @@ def test_a_start_that_the_server_cancels_is_rolled_back_on_the_loop() -> None:
         assert shop.feed().notes == ["start", "stop", "exit"]
         assert set(shop.feed().loops) == {asyncio.get_running_loop()}
         assert server.messages == []
+        await asyncio.to_thread(until, lambda: "lifespan start" not in thread_names())
+        assert capfd.readouterr().err == ""
 
     drive(scenario)
 
@@ -264,6 +266,112 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
                 assert capfd.readouterr().err.count("OSError: no stop") == 1
 
     drive(scenario)
+
+
+class Unstoppable:
+    """A component whose stop fails when the test lets it continue."""
+
+    def __init__(self) -> None:
+        self.entered, self.release = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        self.entered.set()
+        self.release.wait(PATIENCE)
+        raise OSError("no stop")
+
+
+class UnstoppableShop(Container):
+    bus = Component(Bus)
+    unstoppable = Component(Unstoppable)
+
+
+def test_a_failure_of_an_exit_that_no_call_waits_for_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    """Without async hooks, a lifespan that is cancelled does not wait for the exit."""
+
+    async def scenario() -> None:
+        shop = UnstoppableShop()
+        shop.unstoppable().release.set()
+        server = Server(asgi.Hosted(App([]), shop))
+        await server.startup()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        await asyncio.to_thread(until_served, shop)
+        assert capfd.readouterr().err.count("OSError: no stop") == 1
+
+    drive(scenario)
+
+
+def test_a_failure_of_an_exit_that_ends_before_the_cancellation_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    """The event loop has not received the outcome of the exit yet."""
+
+    async def scenario() -> None:
+        shop = UnstoppableShop()
+        server = Server(asgi.Hosted(App([]), shop))
+        await server.startup()
+        server.shutting_down.set()
+        assert await asyncio.to_thread(shop.unstoppable().entered.wait, PATIENCE)
+        shop.unstoppable().release.set()
+        until_served(shop)  # it blocks the event loop
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        assert server.kinds == ["startup.complete"]
+        assert capfd.readouterr().err.count("OSError: no stop") == 1
+
+    drive(scenario)
+
+
+def test_a_failure_of_the_exit_that_the_server_receives_is_not_reported_as_well(
+    capfd: pytest.CaptureFixture[str],
+) -> None:
+    async def scenario() -> None:
+        shop = UnstoppableShop()
+        shop.unstoppable().release.set()
+        server = Server(asgi.Hosted(App([]), shop))
+        await server.startup()
+        assert isinstance(await server.failure(), TransitionFailures)
+        assert "OSError: no stop" in server.messages[1]["message"]
+        await asyncio.to_thread(until_served, shop)
+        assert capfd.readouterr().err == ""
+
+    drive(scenario)
+
+
+def test_a_start_that_fails_after_its_lifespan_was_cancelled_is_reported(capfd: pytest.CaptureFixture[str]) -> None:
+    entered, release = threading.Event(), threading.Event()
+
+    class Unstartable:
+        def start(self) -> None:
+            entered.set()
+            release.wait(PATIENCE)
+            raise OSError("no start")
+
+    class UnstartableShop(Container):
+        bus = Component(Bus)
+        unstartable = Component(Unstartable)
+
+    async def scenario() -> None:
+        server = Server(asgi.Hosted(App([]), UnstartableShop()))
+        assert await asyncio.to_thread(entered.wait, PATIENCE)
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        release.set()
+        await asyncio.to_thread(until, lambda: "lifespan start" not in thread_names())
+        assert server.kinds == []
+        assert capfd.readouterr().err.count("OSError: no start") == 1
+
+    drive(scenario)
+
+
+def thread_names() -> set[str]:
+    return {thread.name for thread in threading.enumerate()}
+
+
+def until_served(shop: Container) -> None:
+    """Return when no thread serves *shop* any longer, and no lifespan waits for that."""
+    until(lambda: not thread_names() & {"lifespan exit", f"{type(shop).__name__} is hosted"})
 
 
 def test_async_hooks_of_a_bus_that_exits_by_itself_run_on_the_loop_of_the_server() -> None:

@@ -28,3 +28,8 @@ def simple_queue() -> queue.SimpleQueue[Any]:
 def new_lock() -> threading.Lock:
     """Return a lock for the threads of this process."""
     return threading.Lock()
+
+
+def new_reentrant_lock() -> threading.RLock:
+    """Return a lock for the threads of this process that its owner may take again, as a signal handler does."""
+    return threading.RLock()

@@ -30,7 +30,7 @@ import attrs
 from typedbus._base.errors import StartCancelled, TransitionError
 from typedbus._base.limits import Limits
 from typedbus._base.states import State
-from typedbus._base.sync import new_lock
+from typedbus._base.sync import new_reentrant_lock
 from typedbus._bus.builtin import EXIT, STOP, WARNING
 from typedbus._bus.bus import Bus, parts_of
 from typedbus._channels.subscriptions import has_async_listeners
@@ -77,14 +77,16 @@ class Host:
     bus: Bus | None = attrs.field(init=False, default=None)
     #: Whether the last start succeeded: then a request must not start the bus again after its exit.
     has_started: bool = attrs.field(init=False, default=False)
-    _lock: threading.Lock = attrs.field(init=False, factory=new_lock)
+    _lock: threading.RLock = attrs.field(init=False, factory=new_reentrant_lock)
     #: The current start, or the start by which this host owns the bus; otherwise None. Its result is the thread
     #: that serves the bus, or None if other code does.
     current_start: futures.Future[threading.Thread | None] | None = attrs.field(init=False, default=None)
     _is_leaving: bool = attrs.field(init=False, default=False)
     #: The failure of the last exit, for each caller of `exit` that waited for it.
     _error: BaseException | None = attrs.field(init=False, default=None)
-    #: The failure that `end` has reported.
+    #: The calls of `exit` that wait for the exit, and receive its failure.
+    _waiting: int = attrs.field(init=False, default=0)
+    #: The failure that was reported because no caller received it.
     _reported: BaseException | None = attrs.field(init=False, default=None)
     #: The registrations of `end`, and the function that detaches the other containers from the bus of the first.
     _end_hooks: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
@@ -279,14 +281,20 @@ class Host:
             BaseException: The exception of `Bus.block`: the failure of the exit, and earlier failures.
         """
         notice()
-        start = self.current_start
-        if start is None:
-            return
-        self.leave()
-        # The exception of the start goes to its caller.
-        thread = start.result() if start.exception() is None else None
-        if thread is not None:
-            thread.join()
+        with self._lock:
+            start = self.current_start
+            if start is None:
+                return
+            self._waiting += 1
+        try:
+            self.leave()
+            # The exception of the start goes to its caller.
+            thread = start.result() if start.exception() is None else None
+            if thread is not None:
+                thread.join()
+        finally:
+            with self._lock:
+                self._waiting -= 1
         if self._error is not None:
             raise self._error
 
@@ -299,10 +307,21 @@ class Host:
         try:
             self.exit()
         except BaseException as error:
-            with self._lock:
-                # An earlier call may still wait, in the lifespan of a server whose event loop was interrupted.
-                is_reported, self._reported = error is self._reported, error
-            if not is_reported:
+            self.report_unreceived(error)
+
+    def report_unreceived(self, error: BaseException | None) -> None:
+        """
+        Report the failure of a start or an exit whose caller no longer waits, unless it was reported before.
+
+        A start that an exit of this host has cancelled is no failure.
+        """
+        if error is None or (self._is_leaving and isinstance(error, StartCancelled)):
+            return
+        with self._lock:
+            # A second call may have waited for the same exit: in a lifespan that was cancelled, or by `end`.
+            # The lock is held until the error is written: the process may end when this returns.
+            if error is not self._reported:
+                self._reported = error
                 report(error)
 
     def _serve(self) -> None:
@@ -318,20 +337,24 @@ class Host:
         if was_requested:
             self._error = problem
         else:
-            if problem is not None:
-                report(problem)
+            self.report_unreceived(problem)
             message = f"{self.name}: the bus has exited by itself; from now on every request is answered with 503"
             print(message, file=sys.stderr, flush=True)
         with self._lock:
             self.current_start = None
+            is_received = self._waiting > 0
+        if was_requested and not is_received:
+            # The server has cancelled the lifespan and does not wait for the exit.
+            self.report_unreceived(problem)
         if not was_requested and self.ended is not None:
             self.ended()
 
     def reset_in_child(self) -> None:
         """Reset this host in a child process: the started bus belongs to the parent."""
-        self._lock = threading.Lock()
+        self._lock = new_reentrant_lock()
         self.current_start = self._error = self._reported = None
         self.has_started = self._is_leaving = False
+        self._waiting = 0
         self._end_hooks, self._detach = contextlib.ExitStack(), bool
 
 

@@ -65,11 +65,14 @@ class ServerLoop(Protocol):
     def doubt_about(self, bus: Bus, /) -> str | None:
         """Return why requests on this loop may fail if they use the async components of *bus*, which is started."""
 
-    async def call(self, function: Callable[[], None], /) -> BaseException | None:
+    async def call(
+        self, function: Callable[[], None], /, unreceived: Callable[[BaseException | None], object]
+    ) -> BaseException | None:
         """
         Call *function* in a daemon thread, and return the exception that it raises, or None.
 
-        If the caller is cancelled, the function goes on, and the cancellation is raised at once.
+        If the caller is cancelled, the function goes on, and the cancellation is raised at once. In place of the
+        caller, *unreceived* gets the exception, or None, in any thread.
         """
         ...
 
@@ -97,7 +100,9 @@ class _Asyncio:
         other = parts_of(bus).event_loop.used_instead_of(self._loop)
         return None if other is None else _doubt(other, self._loop.name)
 
-    async def call(self, function: Callable[[], None], /) -> BaseException | None:
+    async def call(
+        self, function: Callable[[], None], /, unreceived: Callable[[BaseException | None], object]
+    ) -> BaseException | None:
         outcome: futures.Future[BaseException | None] = futures.Future()
         # A running call cannot be cancelled, even if the server no longer waits for it.
         outcome.set_running_or_notify_cancel()
@@ -108,7 +113,11 @@ class _Asyncio:
             start_thread(thread)
         except OutOfThreads as error:
             return error
-        return await asyncio.wrap_future(outcome)
+        try:
+            return await asyncio.wrap_future(outcome)
+        except asyncio.CancelledError:
+            outcome.add_done_callback(lambda done: unreceived(done.result()))
+            raise
 
 
 class _Trio:
@@ -129,10 +138,17 @@ class _Trio:
         other = parts_of(bus).event_loop.used_instead_of(None)
         return None if other is None else _doubt(other, "trio")
 
-    async def call(self, function: Callable[[], None], /) -> BaseException | None:
+    async def call(
+        self, function: Callable[[], None], /, unreceived: Callable[[BaseException | None], object]
+    ) -> BaseException | None:
         trio: Any = importlib.import_module("trio")
-        error: BaseException | None = await trio.to_thread.run_sync(raised_by, function, abandon_on_cancel=True)
-        return error
+        outcome: futures.Future[BaseException | None] = futures.Future()
+        try:
+            await trio.to_thread.run_sync(lambda: outcome.set_result(raised_by(function)), abandon_on_cancel=True)
+        except trio.Cancelled:
+            outcome.add_done_callback(lambda done: unreceived(done.result()))
+            raise
+        return outcome.result()
 
 
 def _doubt(used: AsyncioLoop, name: str) -> str:

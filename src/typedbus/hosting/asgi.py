@@ -47,7 +47,8 @@ class Hosted:
 
     Async hooks run on the event loop of the server, from the start to the exit. If
     the server cancels the lifespan, the bus exits; the cancellation is raised when
-    the async hooks have been called. If the server ends without the end of the
+    the async hooks have been called, and a failure of the start or the exit goes to
+    stderr. If the server ends without the end of the
     lifespan, the bus exits at the end of the interpreter. If the event loop has
     ended by then, the sync hooks are called and the async hooks are reported on
     stderr. On trio a container with async hooks is refused with an
@@ -96,14 +97,14 @@ class Hosted:
         host = self._host
         if scope["type"] == "lifespan":
             loop = running_loop()
-            lifespan = _Lifespan(loop, host.exit, await receive(), receive, send)
+            lifespan = _Lifespan(loop, host, await receive(), receive, send)
             try:
                 await self._run_lifespan(loop, lifespan, scope)
                 lifespan.raise_failure()
             except asyncio.CancelledError:
                 if host.has_async_exit:
                     # The server may end the event loop when this ends.
-                    await loop.call(host.end)
+                    await loop.call(host.end, host.report_unreceived)
                 raise
             finally:
                 # For a server that has cancelled this; otherwise the bus has already exited.
@@ -126,7 +127,7 @@ class Hosted:
         def start() -> None:
             self._host.start(loop)
 
-        error = await loop.call(start)
+        error = await loop.call(start, self._host.report_unreceived)
         if error is not None:
             await lifespan.end("startup", error)
             return
@@ -155,11 +156,9 @@ class Hosted:
 class _Lifespan:
     """Passes lifespan messages between server and application, and exits the bus before the last message."""
 
-    def __init__(
-        self, loop: ServerLoop, exit_bus: Callable[[], None], startup: Message, receive: Receive, send: Send
-    ) -> None:
+    def __init__(self, loop: ServerLoop, host: Host, startup: Message, receive: Receive, send: Send) -> None:
         self._loop = loop
-        self._exit_bus = exit_bus
+        self._host = host
         self._receive = receive
         self._send = send
         #: The startup message of the server, until the application receives it.
@@ -187,7 +186,7 @@ class _Lifespan:
             self.is_up = True
         else:
             self.is_over = True
-            error = await self._loop.call(self._exit_bus)
+            error = await self._loop.call(self._host.exit, self._host.report_unreceived)
             if error is not None:
                 self._failure = self._failure or error
                 kind = message["type"].replace("complete", "failed")

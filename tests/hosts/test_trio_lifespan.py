@@ -1,0 +1,73 @@
+"""A lifespan that a server on trio cancels."""
+
+from __future__ import annotations
+
+import threading
+from typing import Any
+
+import pytest
+import trio
+from host_process import wait_for
+
+from typedbus import Bus, Component, Container
+from typedbus.hosting import asgi
+
+PATIENCE = 30.0
+
+
+class Unstoppable:
+    """A component whose stop fails when the test lets it continue."""
+
+    def __init__(self) -> None:
+        self.entered, self.release = threading.Event(), threading.Event()
+
+    def stop(self) -> None:
+        self.entered.set()
+        self.release.wait(PATIENCE)
+        raise OSError("no stop")
+
+
+class Shop(Container):
+    bus = Component(Bus)
+    unstoppable = Component(Unstoppable)
+
+
+async def no_lifespan(scope: Any, receive: Any, send: Any) -> None:
+    raise NotImplementedError
+
+
+@pytest.mark.parametrize("is_exiting", [False, True])
+def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
+    capfd: pytest.CaptureFixture[str], *, is_exiting: bool
+) -> None:
+    """It goes to stderr, once, whether the cancellation comes before or in the exit."""
+    shop = Shop()
+
+    async def main() -> None:
+        to_app, messages = trio.open_memory_channel[dict[str, str]](2)
+        answers, from_app = trio.open_memory_channel[Any](2)
+        async with trio.open_nursery() as lifespan:
+            lifespan.start_soon(asgi.Hosted(no_lifespan, shop), {"type": "lifespan"}, messages.receive, answers.send)
+            await to_app.send({"type": "lifespan.startup"})
+            assert (await from_app.receive())["type"] == "lifespan.startup.complete"
+            if is_exiting:
+                await to_app.send({"type": "lifespan.shutdown"})
+                assert await trio.to_thread.run_sync(shop.unstoppable().entered.wait, PATIENCE)
+            lifespan.cancel_scope.cancel()
+        assert shop.unstoppable().entered.wait(PATIENCE)
+        assert "OSError" not in capfd.readouterr().err
+        shop.unstoppable().release.set()
+
+    trio.run(main)
+    texts: list[str] = []
+
+    def is_reported() -> bool:
+        texts.append(capfd.readouterr().err)
+        return "OSError: no stop" in "".join(texts)
+
+    def is_served() -> bool:
+        return any(thread.name == "Shop is hosted" for thread in threading.enumerate())
+
+    wait_for(is_reported, lambda: "".join(texts))
+    wait_for(lambda: not is_served(), lambda: "a thread serves the bus")
+    assert "".join([*texts, capfd.readouterr().err]).count("OSError: no stop") == 1
