@@ -709,7 +709,7 @@ def test_a_hook_that_is_cancelled_by_its_limit_is_not_stopped() -> None:
     class Shop(Container):
         bus = Component(Bus)
         connection = Component(Connection, notes)
-        slow = Component(Slow, connection.provided).within(0.05)
+        slow = Component(Slow, connection.provided).within(0.5)
 
     with pytest.raises(TransitionFailures) as raised, running(Shop()):
         pass

@@ -609,7 +609,7 @@ class HangingStop(Shop):
 
 
 class Hasty(HangingStart):
-    bus = Component(Bus, limits=Limits(start=0.1))
+    bus = Component(Bus, limits=Limits(start=1.0))
 
 
 class Bad(Container):
@@ -655,16 +655,16 @@ def test_workers_start_components_in_parallel(program: Command) -> None:
 @pytest.mark.parametrize(
     ("name", "limit", "status", "output"),
     [
-        ("HangingStart", "--start-limit", 1, "the limit of the whole start is 0.1 s"),
-        ("HangingStart", "--hook-limit", 1, "its limit is 0.1 s"),
-        ("HangingStop", "--stop-limit", 70, "the limit of the whole stop is 0.1 s"),
+        ("HangingStart", "--start-limit", 1, "the limit of the whole start is 1 s"),
+        ("HangingStart", "--hook-limit", 1, "its limit is 1 s"),
+        ("HangingStop", "--stop-limit", 70, "the limit of the whole stop is 1 s"),
     ],
 )
 def test_a_hook_that_exceeds_its_limit_is_abandoned(
     program: Command, name: str, limit: str, status: int, output: str
 ) -> None:
     """The program reports where it hangs, and ends."""
-    done = program(name, limit, "0.1")
+    done = program(name, limit, "1")
 
     assert done.returncode == status
     assert output in done.stderr
@@ -676,7 +676,7 @@ def test_an_omitted_limit_keeps_the_value_of_the_bus(program: Command) -> None:
     done = program("Hasty", "--stop-limit", "50")
 
     assert done.returncode == 1
-    assert "the limit of the whole start is 0.1 s" in done.stderr
+    assert "the limit of the whole start is 1 s" in done.stderr
 
 
 @pytest.mark.slow

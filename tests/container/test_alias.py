@@ -292,7 +292,7 @@ def test_the_time_limit_is_that_of_the_component_that_built_the_object() -> None
 
     class App(Container):
         bus = Component(Bus)
-        hangs = Component(Hangs, leave).within(0.02)
+        hangs = Component(Hangs, leave).within(0.5)
         alias = Component(same_again, hangs.provided)
 
     with pytest.raises(TransitionFailures) as raised, running(App(), limits=Limits(start=10)):

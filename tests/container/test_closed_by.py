@@ -171,7 +171,7 @@ def test_the_closing_is_bounded_by_the_limit_of_the_component() -> None:
     def hang(engine: Engine) -> None:
         released.wait(LIMIT)
 
-    shop = with_part(Component(Engine, []).closed_by(hang).within(0.05))
+    shop = with_part(Component(Engine, []).closed_by(hang).within(0.5))
     shop.bus().start()
     try:
         with pytest.raises(TransitionFailures) as caught:

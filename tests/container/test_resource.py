@@ -842,7 +842,7 @@ def test_a_resource_that_opens_too_late_is_closed_at_once() -> None:
         notes.append("close")
         closed.set()
 
-    shop = shop_of(resource=Resource(late).within(0.05))
+    shop = shop_of(resource=Resource(late).within(0.5))
     shop.bus()[LOG].subscribe(lambda message, level: messages.append(message))
     try:
         (error,) = failures_of_start(shop)
@@ -873,7 +873,7 @@ def test_a_component_that_starts_too_late_is_stopped_and_dropped_in_its_thread()
             ended.set()
 
     resource = Resource(generated, notes)
-    shop = shop_of(resource=resource, late=Component(Late, notes, "late", resource.provided).within(0.05))
+    shop = shop_of(resource=resource, late=Component(Late, notes, "late", resource.provided).within(0.5))
     try:
         (error,) = failures_of_start(shop)
         assert isinstance(error, HookTimeout)

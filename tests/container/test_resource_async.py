@@ -393,7 +393,7 @@ def test_a_resource_that_overruns_while_it_is_opened_is_cancelled() -> None:
             raise
         yield
 
-    (error,) = failures_of_start(shop_of(resource=Resource(late).within(0.05)))
+    (error,) = failures_of_start(shop_of(resource=Resource(late).within(0.5)))
 
     assert isinstance(error, HookTimeout)
     assert (error.path, error.outcome) == ("Shop.resource", "cancelled")
@@ -415,7 +415,7 @@ def test_a_resource_that_is_opened_in_spite_of_its_cancellation_is_closed_at_onc
         notes.append("close")
         closed.set()
 
-    shop = shop_of(resource=Resource(stubborn).within(0.05))
+    shop = shop_of(resource=Resource(stubborn).within(0.5))
     shop.bus()[LOG].subscribe(lambda message, level: messages.append(message))
 
     (error,) = failures_of_start(shop)
@@ -465,7 +465,7 @@ def test_a_resource_that_overruns_while_it_is_closed_is_cancelled() -> None:
             notes.append("cancelled")
 
     first = Resource(generated, notes, "first")
-    shop = shop_of(first=first, slow=Resource(slow, first.provided).within(0.2))
+    shop = shop_of(first=first, slow=Resource(slow, first.provided).within(0.5))
     bus = shop.attach()
     bus.start()
     with pytest.raises(TransitionFailures) as caught:

@@ -349,6 +349,6 @@ def test_the_hook_limit_applies_to_the_shutdown_of_a_resource() -> None:
         user = Component(Part, [], "user", provided(resource))
 
     with pytest.raises(TransitionFailures, match=r"Own\.resource\.shutdown"):
-        with running(Own(), limits=Limits(hook=0.05)):
+        with running(Own(), limits=Limits(hook=0.5)):
             pass
     released.set()

@@ -157,7 +157,7 @@ def test_a_start_that_overruns_fails_the_startup_with_its_stack() -> None:
     shop = SlowShop()
 
     async def scenario() -> None:
-        server = Server(asgi.Hosted(App([]), shop, limits=Limits(hook=0.05)))
+        server = Server(asgi.Hosted(App([]), shop, limits=Limits(hook=0.5)))
         await server.startup()
         assert server.kinds == ["startup.failed"]
         text = server.messages[0]["message"]

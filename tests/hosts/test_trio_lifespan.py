@@ -6,11 +6,12 @@ import threading
 from typing import Any
 
 import pytest
-import trio
 from host_process import wait_for
 
 from typedbus import Bus, Component, Container
 from typedbus.hosting import asgi
+
+trio: Any = pytest.importorskip("trio")
 
 PATIENCE = 30.0
 
@@ -44,8 +45,8 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
     shop = Shop()
 
     async def main() -> None:
-        to_app, messages = trio.open_memory_channel[dict[str, str]](2)
-        answers, from_app = trio.open_memory_channel[Any](2)
+        to_app, messages = trio.open_memory_channel(2)
+        answers, from_app = trio.open_memory_channel(2)
         async with trio.open_nursery() as lifespan:
             lifespan.start_soon(asgi.Hosted(no_lifespan, shop), {"type": "lifespan"}, messages.receive, answers.send)
             await to_app.send({"type": "lifespan.startup"})

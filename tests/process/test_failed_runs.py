@@ -109,6 +109,7 @@ def test_a_forced_end_shows_the_stack_of_an_async_run(begin: Begin) -> None:
 
 def test_a_run_that_delays_a_stop_is_named_in_plain_lines() -> None:
     """The line has the path of the run, and is written once, after a second."""
+    begun = threading.Event()
     reading, writing = os.pipe()
     with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:
         lines: list[str] = []
@@ -116,6 +117,7 @@ def test_a_run_that_delays_a_stop_is_named_in_plain_lines() -> None:
         class Consumer:
             @on(RUN)
             def consume(self, stopping: Stopping) -> None:
+                begun.set()
                 stopping.wait()
                 lines.extend(iter(log.readline, "stopping Shop.consumer.consume ...\n"))
 
@@ -129,7 +131,7 @@ def test_a_run_that_delays_a_stop_is_named_in_plain_lines() -> None:
 
         shop = Shop()
         with console(stream, shop.attach()), running(shop):
-            pass
+            begun.wait(60)  # a run that a stop comes before does not begin
         stream.close()
         lines.extend(log)
 
@@ -140,13 +142,14 @@ def test_a_run_that_delays_a_stop_is_named_in_plain_lines() -> None:
 def test_a_run_that_was_left_behind_is_not_named_any_longer() -> None:
     """The stop then waits for the next hook, which is named."""
     reading, writing = os.pipe()
-    released = threading.Event()
+    begun, released = threading.Event(), threading.Event()
     with os.fdopen(reading) as log, os.fdopen(writing, "w") as stream:
         lines: list[str] = []
 
         class Hung:
             @on(RUN, limit=0.01)
             def hang(self, stopping: Stopping) -> None:
+                begun.set()
                 released.wait()
 
         class Slow:
@@ -160,7 +163,7 @@ def test_a_run_that_was_left_behind_is_not_named_any_longer() -> None:
 
         shop = Shop()
         with console(stream, shop.attach()), pytest.raises(TransitionFailures), running(shop):
-            pass
+            begun.wait(60)  # a run that a stop comes before does not begin
         released.set()
 
     assert [line for line in lines if "..." in line] == []

@@ -66,7 +66,7 @@ def test_a_start_that_hangs_ends_the_process_with_1(begin: Begin) -> None:
             part = Component(Part)
             broken = Component(HangsInStart)
 
-        raise SystemExit(run(Shop, limits=Limits(hook=0.2)))
+        raise SystemExit(run(Shop, limits=Limits(hook=1.0)))
     """)
 
     status = program.end()
@@ -89,7 +89,7 @@ def test_a_stop_that_hangs_ends_the_process_with_70(begin: Begin) -> None:
             last = Component(lambda bus: bus, bus.provided).on(MAIN.calls(Bus.request_exit))
 
         atexit.register(say, "interpreter ends")
-        raise SystemExit(run(Shop, limits=Limits(stop=0.2)))
+        raise SystemExit(run(Shop, limits=Limits(stop=1.0)))
     """)
 
     status = program.end()

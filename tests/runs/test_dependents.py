@@ -672,7 +672,7 @@ def test_a_user_of_a_resource_keeps_its_failures_although_it_is_built_again() ->
 def test_a_run_that_does_not_end_is_left_behind_and_called_once_at_a_time() -> None:
     """The restart continues without the run, whose next call begins when the earlier one has ended."""
     opened, entered = threading.Event(), threading.Event()
-    scene, bus = Scene(), Bus(limits=Limits(hook=0.05))
+    scene, bus = Scene(), Bus(limits=Limits(hook=0.5))
 
     class Hanging(Part):
         @on(RUN)

@@ -234,7 +234,7 @@ def test_an_awaited_run_that_is_never_ready_is_reported_with_its_own_stack() -> 
     """The `HookTimeout` has the stack of the run and the place of its method."""
 
     class Server:
-        @on(RUN, awaited=True, limit=0.05)
+        @on(RUN, awaited=True, limit=0.5)
         def serve(self, stopping: Stopping) -> None:
             stopping.wait()  # for a client
 

@@ -446,7 +446,7 @@ def test_a_run_that_is_never_ready_overruns_the_limit_of_the_start() -> None:
     ended = threading.Event()
 
     class Server:
-        @on(RUN, awaited=True, limit=0.05)
+        @on(RUN, awaited=True, limit=0.5)
         def serve(self, stopping: Stopping) -> None:
             stopping.wait()
             ended.set()
@@ -664,8 +664,9 @@ def test_an_error_after_a_run_was_asked_to_end_fails_the_stop() -> None:
     """The `TransitionFailures` of the stop has the error, even under ``Restart("always")``."""
 
     class Rude:
-        @on(RUN, restart=Restart("always"))
+        @on(RUN, awaited=True, restart=Restart("always"))
         def leave(self, stopping: Stopping) -> None:
+            stopping.ready()
             stopping.wait()
             raise OSError("connection reset")
 

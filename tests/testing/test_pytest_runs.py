@@ -356,11 +356,15 @@ from typedbus import TransitionFailures, running
 class Hung:
     @on(RUN, limit=0.01)
     def first(self, stopping):
+        begun.set()
         held()
 
     @on(RUN)
     def second(self, stopping):
         stopping.wait()
+
+
+begun = threading.Event()  # a run that a stop comes before does not begin
 
 
 def held():
@@ -377,7 +381,7 @@ before = set(threading.enumerate())
 
 def test_it_hangs(typedbus_leaks):
     with pytest.raises(TransitionFailures), running(Inn()):
-        pass
+        begun.wait(60)
 
 
 def test_it_goes_on():
@@ -403,9 +407,13 @@ import asyncio
 from typedbus import TransitionFailures, running
 
 
+begun = threading.Event()
+
+
 class Hung:
     @on(RUN, limit=0.01)
     async def follow(self, stopping):
+        begun.set()
         while not released.is_set():
             try:
                 await asyncio.sleep(3600)
@@ -422,7 +430,7 @@ def test_it_hangs(typedbus_leaks):
     async def main():
         with pytest.raises(TransitionFailures):
             async with running(Inn()):
-                pass
+                await asyncio.to_thread(begun.wait, 60)
         released.set()
 
     asyncio.run(main())
