@@ -58,14 +58,17 @@ def output(program: str, *, status: int = 0) -> str:
 def hanging(bus: Bus, *names: str) -> Iterator[None]:
     """Let *bus* own threads with these names that hang until the end."""
     released = threading.Event()
+    hung = threading.Semaphore(0)
 
     def hang_here() -> None:
+        hung.release()
         released.wait(10)
 
     threads = [threading.Thread(target=hang_here, name=name) for name in names]
     for thread in threads:
         bus.own(thread)
         thread.start()
+        hung.acquire()
     try:
         yield
     finally:

@@ -273,15 +273,20 @@ needs_interpreters = pytest.mark.skipif(
 def test_the_end_of_a_program_ends_its_runs(tmp_path: Path) -> None:
     """The interpreter does not wait for their threads before it exits the bus."""
     program = """
+        import threading
         from typedbus.plugins.monitor import BackgroundTask
+
+        begun = threading.Semaphore(0)  # a run that the end comes before does not begin
 
         class Feed:
             @on(RUN)
             def follow(self, stopping):
+                begun.release()
                 stopping.wait()
                 say("the feed ends")
 
         def work(stopping):
+            begun.release()
             stopping.wait()
             say("the task ends")
 
@@ -293,6 +298,8 @@ def test_the_end_of_a_program_ends_its_runs(tmp_path: Path) -> None:
         environ = {}
         setup_testing_defaults(environ)
         Hosted(lambda environ, start_response: [b"mugs"], Site)(environ, lambda status, headers, error=None: None)
+        begun.acquire()
+        begun.acquire()
     """
 
     assert lines_of(tmp_path, program) == ["the feed ends", "the task ends"]

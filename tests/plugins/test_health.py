@@ -233,10 +233,13 @@ def test_a_check_that_hangs_is_not_called_again_until_it_returns(bus: Bus, hangi
     bus[READY].subscribe(hanging.check)
     health = Health(bus, limit=0.01)
 
-    probes = [health.ready() for _ in range(5)]
+    probes = [health.ready()]
+    assert hanging.entered.wait(LONG)
+    probes += [health.ready() for _ in range(4)]
     during = (hanging.calls, len(hanging.threads))
     hanging.end()
     after = Health(bus, limit=LONG).ready()
+    health.limit = LONG
     again = health.ready()
 
     assert [probe.is_ok for probe in probes] == [False] * 5

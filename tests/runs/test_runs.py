@@ -100,15 +100,17 @@ def test_runs_begin_when_the_bus_has_started_and_end_before_any_component_stops(
         database = Component(Waiter, notes, "database")
         page = Component(Waiter, notes, "page", database.provided)
 
-    with running(Shop) as shop:
-        bus = shop.bus()
-        events = Events(bus)
+    shop = Shop()
+    bus = shop.attach()
+    events = Events(bus)
+    with running(shop):
         assert list(bus.runs) == ["Shop.database", "Shop.page"]
         assert [record.state for record in bus.runs.values()] == [RunState.RUNNING] * 2
+        events.until(RunBegan, 2)
     assert notes[:2] == ["start database", "start page"]
     assert sorted(notes[2:4]) == ["run database", "run page"]
     assert notes[4:] == ["end page", "end database", "stop page", "stop database"]
-    assert [event.path for event in events.all] == ["Shop.page", "Shop.database"]
+    assert [event.path for event in events.all[2:]] == ["Shop.page", "Shop.database"]
 
 
 def test_a_run_has_a_thread_of_its_own_with_its_path() -> None:
@@ -309,14 +311,15 @@ def test_the_failure_of_one_run_of_a_component_does_not_affect_the_others() -> N
         bus = Component(Bus, clock=clock)
         trio = Component(Trio)
 
-    with running(Shop) as shop:
-        bus, workers = shop.bus(), shop.trio().workers
-        events = Events(bus)
+    shop = Shop()
+    bus, workers = shop.attach(), shop.trio().workers
+    events = Events(bus)
+    with running(shop):
         assert list(bus.runs) == ["Shop.trio.read", "Shop.trio.sort", "Shop.trio.write"]
         workers[1].fail(OSError())
         events.until(RunBroke)
         clock.advance(0.5)
-        events.until(RunBegan)
+        events.until(RunBegan, 4)
         assert [record.attempt for record in bus.runs.values()] == [1, 2, 1]
         for worker in workers:
             worker.end()
@@ -569,13 +572,17 @@ def test_a_start_after_a_stop_or_an_exit_calls_the_runs_again() -> None:
         consumer = Component(Waiter, [], "consumer")
 
     shop = Shop()
-    bus = shop.bus()
+    bus = shop.attach()
+    events = Events(bus)
     bus.start()
+    events.until(RunBegan)
     first = shop.consumer()
     bus.stop()
     bus.start()
+    events.until(RunBegan, 2)
     bus.exit()
     bus.start()
+    events.until(RunBegan, 3)
     assert shop.consumer() is not first
     record = bus.runs["Shop.consumer"]
     assert (record.state, record.attempt) == (RunState.RUNNING, 1)
@@ -592,8 +599,10 @@ def test_runs_end_in_reverse_start_order_with_several_workers() -> None:
         one = Component(Waiter, notes, "one")
         two = Component(Waiter, notes, "two", one.provided)
 
-    with running(Shop):
-        pass
+    shop = Shop()
+    events = Events(shop.attach())
+    with running(shop):
+        events.until(RunBegan, 2)
 
     assert notes.index("end two") < notes.index("end one") < notes.index("stop two")
 
