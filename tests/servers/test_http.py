@@ -22,7 +22,7 @@ import pytest
 import uvicorn
 from tests.processes import shortest
 
-from typedbus import Bus, TransitionFailures
+from typedbus import Bus, StartCancelled, TransitionFailures
 from typedbus._bus.builtin import EXIT, LOG, MOVED, START, STOP
 from typedbus._bus.bus import parts_of
 from typedbus.servers.asgi import ASGIServer, LifespanError
@@ -675,6 +675,65 @@ def test_a_lifespan_that_fails_at_the_end_is_a_failure_of_the_stop(
 
     assert str(failure).startswith("the application failed in its lifespan shutdown: ")
     assert "not saved" in str(failure)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("loop", LOOPS)
+def test_the_error_of_a_lifespan_that_is_cancelled_is_the_cause_of_the_failure(loop: Literal["own", "shared"]) -> None:
+    """The application does not end in time, and its cleanup fails."""
+
+    async def lifespan(receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("not saved")
+
+    bus, server, _ = spanning(lifespan, loop)
+    server.drain = 0.0
+    bus.start()
+    failure = raised_by(bus.stop)
+
+    assert isinstance(failure, LifespanError)
+    assert "it did not end within" in str(failure)
+    assert repr(failure.__cause__) == "OSError('not saved')"
+
+
+@pytest.mark.parametrize("loop", LOOPS)
+def test_the_error_of_a_lifespan_that_is_cancelled_in_its_startup_is_logged(loop: Literal["own", "shared"]) -> None:
+    """The start itself was cancelled."""
+    starting = threading.Event()
+    lines: list[str] = []
+
+    async def lifespan(receive: Any, send: Any) -> None:
+        starting.set()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise OSError("not saved")
+
+    bus, _, _ = spanning(lifespan, loop)
+    bus[LOG].subscribe(lambda message, level: lines.append(message))
+    failures: list[BaseException] = []
+
+    def start() -> None:
+        try:
+            bus.start()
+        except StartCancelled as error:
+            failures.append(error)
+
+    starter = threading.Thread(target=start)
+    starter.start()
+    assert starting.wait(30)
+    bus.request_exit()
+    starter.join(30)
+
+    assert len(failures) == 1
+    (line,) = [line for line in lines if "failed after its start was given up:\nTraceback" in line]
+    assert "OSError: not saved" in line
+    bus.block()
 
 
 @pytest.mark.parametrize("loop", LOOPS)

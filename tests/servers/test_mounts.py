@@ -728,6 +728,22 @@ def test_an_application_whose_lifespan_ended_early_is_named_at_the_stop(server: 
     )
 
 
+@pytest.mark.parametrize("server", SERVERS)
+def test_an_application_that_raises_after_its_shutdown_is_named_at_the_stop(server: ServerKind) -> None:
+    async def careless(scope: Any, receive: Any, send: Any) -> None:
+        for phase in ("startup", "shutdown"):
+            await receive()
+            await send({"type": f"lifespan.{phase}.complete"})
+        raise LookupError("not saved")
+
+    with pytest.raises(TransitionFailures) as failures, running(site_of(server, ASGIMount("/", careless))):
+        pass
+
+    assert "the application mounted at / failed in its lifespan shutdown: LookupError('not saved')" in str(
+        failures.value.exceptions[0]
+    )
+
+
 @pytest.mark.slow
 def test_a_start_that_is_given_up_cancels_the_lifespan_that_hangs() -> None:
     """An application under WSGI that never starts leaves neither its task nor a thread behind."""

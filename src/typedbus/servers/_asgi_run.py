@@ -46,7 +46,12 @@ class ASGIRun:
                 for _ in range(2):
                     for side in socket.socketpair():
                         pairs.enter_context(side)
-            server.run()
+            try:
+                server.run()
+            except asyncio.CancelledError:
+                # A stop cancels the startup.
+                if server.started or self._seconds is None:
+                    raise
             return server.cut_off
 
         async def serve() -> None:

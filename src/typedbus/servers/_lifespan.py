@@ -88,17 +88,24 @@ class Lifespan:
         await asyncio.wait([ending], timeout=seconds)
         if ending.done():
             return ending.result()
-        await self.cancel(unwinding)
+        failure = await self.cancel(unwinding)
         ending.cancel()
-        raise LifespanError("shutdown", f"it did not end within {seconds:.1f} s, and was cancelled")
+        raise LifespanError("shutdown", f"it did not end within {seconds:.1f} s, and was cancelled") from failure
 
-    async def cancel(self, unwinding: float) -> None:
-        """Cancel the application, unless it has ended or was cancelled; it has *unwinding* seconds to clean up."""
+    async def cancel(self, unwinding: float) -> BaseException | None:
+        """
+        Cancel the application, unless it has ended or was cancelled; it has *unwinding* seconds to clean up.
+
+        Returns:
+            The exception that it raised in place of the cancellation, or None.
+        """
         import asyncio  # as above
 
-        if self.task is not None and not self.task.done() and not self.task.cancelling():
-            self.task.cancel()
-            await asyncio.wait([self.task], timeout=unwinding)
+        if self.task is None or self.task.done() or self.task.cancelling():
+            return None
+        self.task.cancel()
+        await asyncio.wait([self.task], timeout=unwinding)
+        return None if isinstance(self.error, asyncio.CancelledError) else self.error
 
     def failure(self, phase: str) -> LifespanError:
         """Return the error to raise, with the exception of the application as its cause."""

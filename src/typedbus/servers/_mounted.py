@@ -55,14 +55,17 @@ class _Lifespan:
         if self._is_up:
             self._is_up = False
             try:
-                try:
-                    await asyncio.wait_for(self._request("shutdown"), _SHUTDOWN)
-                except TimeoutError:
-                    message = f"it did not end within {_SHUTDOWN:g} s, and was cancelled"
-                    raise MountFailed(self._path, "shutdown", message) from None
+                await asyncio.wait_for(self._request("shutdown"), _SHUTDOWN)
                 await asyncio.wait([self._task], timeout=_UNWINDING)
+            except TimeoutError:
+                await self.cancel()
+                message = f"it did not end within {_SHUTDOWN:g} s, and was cancelled"
+                raise MountFailed(self._path, "shutdown", message) from self._error()
             finally:
                 await self.cancel()
+            error = self._error()
+            if error is not None:
+                raise MountFailed(self._path, "shutdown", repr(error)) from error
 
     async def cancel(self) -> None:
         """Cancel the task, and wait up to a second for its end."""
@@ -70,13 +73,17 @@ class _Lifespan:
             self._task.cancel()
             await asyncio.wait([self._task], timeout=_UNWINDING)
 
+    def _error(self) -> BaseException | None:
+        """Return the exception of the application, unless it runs or was cancelled."""
+        return self._task.exception() if self._task.done() and not self._task.cancelled() else None
+
     async def _request(self, phase: str) -> bool:
         """Send the message of *phase*, and return whether the application has confirmed it."""
         reply = self._reply = asyncio.get_running_loop().create_future()
         self._inbox.put_nowait({"type": f"lifespan.{phase}"})
         await asyncio.wait([self._task, reply], return_when=asyncio.FIRST_COMPLETED)
         cancelled = self._task.done() and self._task.cancelled()
-        error = self._task.exception() if self._task.done() and not cancelled else None
+        error = self._error()
         message = reply.result() if reply.done() else None
         if message is not None and message["type"] == f"lifespan.{phase}.complete":
             return True

@@ -22,11 +22,13 @@ class StartOutcome:
         self._waking = parts_of(bus).requests.wakeup.waking
         self._inbox: queue.SimpleQueue[None] = queue.SimpleQueue()
         self._results: collections.deque[BaseException | None] = collections.deque()
+        self._receive: Callable[[BaseException], object] | None = None
 
     def put(self, error: BaseException | None) -> None:
         """Report *error*, or None for success; safe from a signal handler."""
         self._results.append(error)
         self._waking.wake(self._inbox)
+        self._pass_on()
 
     def get(self, cancel: Callable[[], object]) -> BaseException | None:
         """
@@ -40,3 +42,18 @@ class StartOutcome:
             while not self._results:
                 self._waking.inbox(self._inbox).get()
             return self._results.popleft()
+
+    def pass_on(self, receive: Callable[[BaseException], object]) -> None:
+        """Call *receive*, in any thread, with each exception that is put after the result that `get` has returned."""
+        self._receive = receive
+        self._pass_on()
+
+    def _pass_on(self) -> None:
+        # `put` and `pass_on` may meet here; each takes a result only once.
+        while self._receive is not None:
+            try:
+                error = self._results.popleft()
+            except IndexError:
+                return
+            if error is not None:
+                self._receive(error)

@@ -96,9 +96,13 @@ class Uvicorn(uvicorn.Server):
             if self.started and not self._has_begun_shutdown:
                 with contextlib.suppress(LifespanError):
                     await self.shutdown()
-            await self._lifespan.cancel(_UNWINDING)
+            await self._cancel_lifespan()
             raise
-        await self._lifespan.cancel(_UNWINDING)
+        await self._cancel_lifespan()
+
+    async def _cancel_lifespan(self) -> None:
+        if await self._lifespan.cancel(_UNWINDING) is not None:
+            raise self._lifespan.failure("shutdown" if self._lifespan.is_up else "startup")
 
     async def startup(self, sockets: list[socket.socket] | None = None) -> None:
         self.loop = asyncio.get_running_loop()

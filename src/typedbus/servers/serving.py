@@ -25,6 +25,7 @@ import attrs
 from typedbus._base.errors import StartCancelled
 from typedbus._base.events import Moved
 from typedbus._base.exports import export
+from typedbus._base.failures import traceback_of
 from typedbus._base.states import State
 from typedbus._bus.builtin import MOVED, START
 from typedbus._bus.bus import Bus
@@ -158,6 +159,7 @@ class Serving(ABC):
             problem = interrupt
         self._outcome = None
         if problem is not None:
+            outcome.pass_on(lambda error: self._log_late(run, error))
             self._run = None
             run.is_stopping = True
             self._keep(run)
@@ -171,6 +173,14 @@ class Serving(ABC):
             finally:
                 del problem
         self.bus.log(f"serving on {run.listening.where}")
+
+    def _log_late(self, run: _Run, error: BaseException) -> None:
+        """Log the failure of a server for which the start no longer waits, unless the end of the start has caused it."""
+        if not isinstance(error, (StartCancelled, NotServing, ServerCancelled)):
+            self.bus.log(
+                f"the server on {run.listening.where} failed after its start was given up:\n{traceback_of(error)}",
+                logging.ERROR,
+            )
 
     @on(MOVED)
     def give_up(self, moved: Moved) -> None:
