@@ -415,13 +415,17 @@ def test_a_resource_that_is_opened_in_spite_of_its_cancellation_is_closed_at_onc
         notes.append("close")
         closed.set()
 
-    shop = shop_of(resource=Resource(stubborn).within(0.5))
-    shop.bus()[LOG].subscribe(lambda message, level: messages.append(message))
+    bus = shop_of(resource=Resource(stubborn).within(0.5)).attach()
+    bus[LOG].subscribe(lambda message, level: messages.append(message))
 
-    (error,) = failures_of_start(shop)
+    with pytest.raises(TransitionFailures) as caught:
+        bus.start()
 
+    (error,) = caught.value.exceptions
     assert isinstance(error, HookTimeout)
     assert closed.wait(LIMIT)
+    # An exit would not wait for the resource, and would end its event loop.
+    bus.exit()
     assert notes == ["open", "close"]
     assert any("Shop.resource.close" in message for message in messages)
 

@@ -314,9 +314,11 @@ def test_sys_exit_in_a_task_exits_the_bus_with_its_status(bus: Bus) -> None:
 def test_a_task_starts_again_after_a_stop(bus: Bus) -> None:
     """With another event, and without the last error; a second start in between has no effect."""
     events: list[threading.Event] = []
+    called = threading.Semaphore(0)
 
     def work(stopping: threading.Event) -> None:
         events.append(stopping)
+        called.release()
         if len(events) == 1:
             raise ValueError("first")
         stopping.wait(30)
@@ -325,9 +327,11 @@ def test_a_task_starts_again_after_a_stop(bus: Bus) -> None:
     task.stop()
     task.start()
     task.start()
+    called.acquire()
     task.stop()
     errors: list[object] = [task.last_error]
     task.start()
+    called.acquire()
     errors.append(task.last_error)
     task.stop()
 

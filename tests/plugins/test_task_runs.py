@@ -380,15 +380,18 @@ def test_an_async_function_that_fails_exits_the_bus(bus: Bus) -> None:
 def test_an_error_after_the_stop_exits_the_bus(bus: Bus, stops: str) -> None:
     """The error is the cause of the exit, and not a failure of the stop."""
     error = OSError("not flushed")
+    called = threading.Event()
 
     def work(stopping: Stopping) -> None:
         bus.wait(State.STARTED)
+        called.set()
         if stops == "itself":
             bus.stop()
         stopping.wait()
         raise error
 
     begun(bus, BackgroundTask(bus, work))
+    assert called.wait(10)
     if stops == "another thread":
         bus.stop()
 
@@ -400,12 +403,15 @@ def test_an_error_after_the_stop_exits_the_bus(bus: Bus, stops: str) -> None:
 
 def test_an_error_after_the_stop_does_not_exit_a_site_that_does_without_the_task(bus: Bus, events: RunRecorder) -> None:
     """The error is logged, with its traceback."""
+    called = threading.Event()
 
     def work(stopping: Stopping) -> None:
+        called.set()
         stopping.wait()
         raise OSError("not flushed")
 
     begun(bus, BackgroundTask(bus, work, name="flushing", restart=Restart("never", then="unready")))
+    assert called.wait(10)
     with Recorder(bus[LOG]) as messages:
         bus.stop()
         events.wait(RunGaveUp)
@@ -453,12 +459,13 @@ def test_a_task_may_fail_with_an_error_without_a_text(bus: Bus) -> None:
 
 def test_a_task_restarts_with_the_component_that_it_needs() -> None:
     """A run of that component takes its dependents along; the task is the same object, and is called again."""
-    may_fail = threading.Event()
+    called, may_fail = threading.Event(), threading.Event()
 
     class Pool:
         @on(RUN)
         def watch(self, stopping: Stopping) -> None:
-            if not may_fail.is_set():
+            if not called.is_set():
+                called.set()
                 may_fail.wait(10)
                 raise OSError("no database")
             stopping.wait()

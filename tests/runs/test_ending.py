@@ -40,14 +40,17 @@ class Consumer(Worker):
 def test_a_run_that_is_unsubscribed_goes_on_until_the_stop() -> None:
     """The stop ends it, and the next start does not begin it."""
     bus = Bus()
+    begun = threading.Event()
     ended: list[bool] = []
 
     def consume(stopping: Stopping) -> None:
+        begun.set()
         stopping.wait()
         ended.append(True)
 
     with bus[RUN].subscribe(consume):
         bus.start()
+    assert begun.wait(LIMIT)
     assert [record.state for record in bus.runs.values()] == [RunState.RUNNING]
 
     bus.stop()

@@ -144,9 +144,10 @@ def test_a_run_that_breaks_is_called_again_until_its_limit() -> None:
         consumer = Component(Consumer).supervised(POLICY)
 
     errors = [OSError(f"broker gone {number}") for number in range(4)]
-    with pytest.raises(RunFailed) as failed, running(Shop) as shop:
-        bus, consumer = shop.bus(), shop.consumer()
-        events = Events(bus)
+    shop = Shop()
+    bus, consumer = shop.attach(), shop.consumer()
+    events = Events(bus)
+    with pytest.raises(RunFailed) as failed, running(shop):
         for number, error in enumerate(errors):
             consumer.until_called()
             consumer.fail(error)
@@ -166,6 +167,7 @@ def test_a_run_that_breaks_is_called_again_until_its_limit() -> None:
     assert consumer.calls == 4
     path = "Shop.consumer"
     assert events.all == [
+        RunBegan(path, 1),
         RunBroke(path, 0.0, errors[0], 1, 1.0),
         RunBegan(path, 2),
         RunBroke(path, 0.0, errors[1], 2, 2.0),

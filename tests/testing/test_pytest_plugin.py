@@ -355,9 +355,10 @@ def test_a_failed_background_task_is_an_error_of_the_teardown(run: Run, when: st
     result = run(f"""
 from typedbus.plugins.monitor import BackgroundTask
 
-may_fail, failed = threading.Event(), threading.Event()
+begun, may_fail, failed = threading.Event(), threading.Event(), threading.Event()
 
 def consume(stopping):
+    begun.set()
     (stopping if "{when}" == "is to end" else may_fail).wait()
     failed.set()
     raise OSError("broker gone")
@@ -368,6 +369,7 @@ class Consuming(Container):
 
 def test_it_runs(typedbus_running):
     typedbus_running(Consuming())
+    assert begun.wait(10)
     if "{when}" == "runs":
         may_fail.set()
         assert failed.wait(10)

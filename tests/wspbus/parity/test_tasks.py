@@ -150,11 +150,12 @@ def test_a_monitor_continues_after_a_failure(run_both: RunBoth) -> None:
     """D23: with the original its thread ends."""
     original, ours = run_both(
         """
-        again = threading.Event()
+        started, again = threading.Event(), threading.Event()
         threading.excepthook = lambda args: None
         calls = []
 
         def callback():
+            started.wait()
             calls.append(1)
             if len(calls) == 1:
                 raise ValueError("broken")
@@ -163,6 +164,7 @@ def test_a_monitor_continues_after_a_failure(run_both: RunBoth) -> None:
         monitor = plugins.Monitor(bus, callback, 0.01, name="watch")
         monitor.subscribe()
         bus.start()
+        started.set()
         while not again.wait(0.05) and any(thread.name == "watch" for thread in threading.enumerate()):
             pass
         show("called again", again.is_set())
