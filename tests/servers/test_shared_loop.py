@@ -267,6 +267,34 @@ def test_a_server_whose_task_is_cancelled_exits_the_bus(news: News) -> None:
         get(address)
 
 
+def test_a_failed_shutdown_of_a_server_whose_task_is_cancelled_is_a_note_of_the_cancellation() -> None:
+    """The cancellation is the cause of the exit."""
+
+    async def app(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        raise OSError("not saved")
+
+    bus = Bus()
+    attach(bus, ASGIServer(bus, app, bind="127.0.0.1:0"))
+
+    async def main() -> None:
+        await bus.start_async()
+        (task,) = [task for task in asyncio.all_tasks() if task.get_name().startswith("server ")]
+        task.cancel()
+        await asyncio.wait([task])
+
+    asyncio.run(main())
+    with pytest.raises(ServerCancelled) as cancelled:
+        bus.block()
+
+    assert cancelled.value.__cause__ is not None
+    assert cancelled.value.__cause__.__notes__ == [
+        "the application failed in its lifespan shutdown: OSError('not saved')"
+    ]
+
+
 @pytest.mark.slow
 def test_a_server_whose_loop_stands_still_for_a_second_exits_the_bus() -> None:
     """The loop has ended without cancelling its tasks, which end without an error when they are collected."""

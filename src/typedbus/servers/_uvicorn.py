@@ -91,12 +91,16 @@ class Uvicorn(uvicorn.Server):
         """Serve until a stop, and leave neither a connection nor a task on the loop, which may be shared."""
         try:
             await super().serve(sockets)
-        except (Exception, asyncio.CancelledError):
-            # Other code has cancelled this task, or a callback of the `Config` has raised.
-            if self.started and not self._has_begun_shutdown:
-                with contextlib.suppress(LifespanError):
+        except (Exception, asyncio.CancelledError) as error:
+            # A stop during the startup or other code has cancelled this task, or a callback of the `Config` has raised.
+            try:
+                if self.started and not self._has_begun_shutdown:
                     await self.shutdown()
-            await self._cancel_lifespan()
+                await self._cancel_lifespan()
+            except LifespanError as failure:
+                if self._stop_seconds() is not None:
+                    raise
+                error.add_note(str(failure))
             raise
         await self._cancel_lifespan()
 
