@@ -11,7 +11,7 @@ from collections.abc import Callable
 from pathlib import Path
 
 import pytest
-from tests.doubles import HookRecorder
+from tests.doubles import HookRecorder, until_waiting
 from tests.hosting.wsgi_client import Reply, page
 from tests.processes import in_child
 
@@ -42,7 +42,11 @@ def notes() -> None:
 def fork_in_c() -> int:
     """Fork as a C library does, while this thread holds the lock of the interpreter."""
     # Had another thread asked for that lock before the fork, the child would pass it on, to a thread that it does not
-    # have. With this interval no thread asks; those that have asked already get the lock during the pause.
+    # have. So the other threads have come to a wait, and with this interval no thread asks; those that have asked
+    # already get the lock during the pause.
+    for thread in threading.enumerate():
+        if thread is not threading.current_thread():
+            until_waiting(thread)
     interval = sys.getswitchinterval()
     sys.setswitchinterval(60)
     try:

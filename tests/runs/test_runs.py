@@ -785,10 +785,17 @@ def test_a_run_is_silent_when_its_last_beat_is_older_than_its_policy_allows() ->
 def test_a_failing_listener_of_runs_is_reported_on_stderr(capfd: pytest.CaptureFixture[str]) -> None:
     """The bus starts and exits nevertheless."""
     bus = Bus()
-    bus[RUN].subscribe(wait_until_stopped)
+    begun = threading.Event()
+
+    @bus[RUN].subscribe
+    def consume(stopping: Stopping) -> None:
+        begun.set()
+        stopping.wait()
+
     bus[RUNS].subscribe(lambda event: raising(OSError("listener"))())
 
     bus.start()
+    assert begun.wait(LIMIT)
     bus.exit()
 
     assert "failed: OSError('listener')" in capfd.readouterr().err
