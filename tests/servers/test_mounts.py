@@ -744,6 +744,28 @@ def test_an_application_that_raises_after_its_shutdown_is_named_at_the_stop(serv
     )
 
 
+@pytest.mark.exhaustive
+def test_an_application_that_hangs_in_its_shutdown_is_cancelled_after_10_s() -> None:
+    """The error of its cleanup is the cause of the failure."""
+
+    async def hanging(scope: Any, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        await receive()
+        try:
+            await asyncio.Event().wait()
+        finally:
+            raise LookupError("not saved")
+
+    with pytest.raises(TransitionFailures) as failures, running(site_of("wsgi", ASGIMount("/", hanging))):
+        pass
+
+    (failure,) = failures.value.exceptions
+    assert isinstance(failure, MountFailed)
+    assert "it did not end within 10 s, and was cancelled" in str(failure)
+    assert repr(failure.__cause__) == "LookupError('not saved')"
+
+
 @pytest.mark.slow
 def test_a_start_that_is_given_up_cancels_the_lifespan_that_hangs() -> None:
     """An application under WSGI that never starts leaves neither its task nor a thread behind."""

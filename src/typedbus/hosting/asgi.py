@@ -48,11 +48,10 @@ class Hosted:
     Async hooks run on the event loop of the server, from the start to the exit. If
     the server cancels the lifespan, the bus exits; the cancellation is raised when
     the async hooks have been called, and a failure of the start or the exit goes to
-    stderr. If the server ends without the end of the
-    lifespan, the bus exits at the end of the interpreter. If the event loop has
-    ended by then, the sync hooks are called and the async hooks are reported on
-    stderr. On trio a container with async hooks is refused with an
-    `AsyncHookFault`.
+    stderr. If the server ends without the end of the lifespan, the bus exits at the
+    end of the interpreter. If the event loop has ended by then, the sync hooks are
+    called and the async hooks are reported on stderr. On trio a container with
+    async hooks is refused with an `AsyncHookFault`.
 
     If other code has started the bus of the containers, another `Hosted`,
     `running`, `run` or `Bus.start`, this one shares the bus: it answers while the
