@@ -5,12 +5,14 @@ from __future__ import annotations
 import asyncio
 import contextvars
 import gc
+import re
 import signal
 import threading
 import weakref
 from typing import Any
 
 import pytest
+from tests.doubles import until_waiting
 
 from typedbus import START, AsyncChannel, Bus, Channel, ChannelFailures, LoopError, in_thread
 
@@ -76,6 +78,51 @@ def test_a_thread_publishes_on_the_loop_of_another_thread() -> None:
         return await asyncio.to_thread(publish)
 
     assert asyncio.run(main()) == [(3, threading.get_ident())]
+
+
+@pytest.mark.parametrize("way", ["in_thread", "publish_in_thread"])
+@pytest.mark.parametrize("has_ended", [False, True], ids=["runs", "has ended"])
+def test_an_exception_after_a_cancellation_goes_to_the_handler_of_the_loop(way: str, *, has_ended: bool) -> None:
+    """Also if the function had raised, and the loop had not received that yet."""
+    entered, release = threading.Event(), threading.Event()
+    workers: list[threading.Thread] = []
+    contexts: list[dict[str, Any]] = []
+
+    def charge(number: int, /) -> None:
+        workers.append(threading.current_thread())
+        entered.set()
+        release.wait(60)
+        raise OSError(f"no money for {number}")
+
+    sync, loose = Bus()[Channel[[int], None]("numbers")], Bus()[AsyncChannel[[int], None]("numbers")]
+    sync.subscribe(charge)
+    loose.subscribe(in_thread(charge))
+
+    async def main() -> None:
+        loop, is_reported = asyncio.get_running_loop(), asyncio.Event()
+
+        def handle(_: object, context: dict[str, Any]) -> None:
+            contexts.append(context)
+            is_reported.set()
+
+        loop.set_exception_handler(handle)
+        call = loose.publish(3) if way == "in_thread" else sync.publish_in_thread(3)
+        publishing = asyncio.create_task(call)
+        await asyncio.to_thread(entered.wait, 60)
+        if has_ended:
+            release.set()
+            until_waiting(workers[0], re.compile(r"work_queue\.get\("))  # it blocks the loop
+        publishing.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await publishing
+        release.set()
+        await asyncio.wait_for(is_reported.wait(), 60)
+
+    asyncio.run(main())
+
+    (context,) = contexts
+    assert context["message"].endswith(" failed after its caller was cancelled")
+    assert "no money for 3" in repr(context["exception"])
 
 
 def test_a_function_in_a_thread_keeps_its_name() -> None:

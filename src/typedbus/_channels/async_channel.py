@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any, ClassVar, Concatenate, Final, Generic, Pr
 
 from typing_extensions import TypeVar
 
+from typedbus._base.thread_calls import call_in_thread
 from typedbus._channels.channel import Args, Binds, Hook, Owner, P, R, Result, Result_co, Takes, declared
 from typedbus._channels.declaring import checked_declaration
 
@@ -189,13 +190,12 @@ def in_thread(function: Callable[P, R]) -> Callable[P, Coroutine[Any, Any, R]]:
     Return an async function that calls *function* in a worker thread of the event loop, and awaits its result.
 
     For a function that blocks: ``bus[order_placed].subscribe(in_thread(charge))``. It is called in a copy of the
-    context. A cancellation ends the await; the thread cannot be interrupted, and runs to its end.
+    context. A cancellation ends the await; the thread cannot be interrupted, and runs to its end. If *function* raises
+    then, the exception handler of the loop gets the exception; by default it logs it.
     """
 
     @functools.wraps(function)
     async def call(*args: P.args, **kwargs: P.kwargs) -> R:
-        import asyncio  # only a program that awaits this loads it
-
-        return await asyncio.to_thread(function, *args, **kwargs)
+        return await call_in_thread(function, *args, **kwargs)
 
     return call

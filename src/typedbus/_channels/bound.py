@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any, Concatenate, Final, Generic, overload
 from typedbus._base.channel_errors import ListenerError
 from typedbus._base.coroutines import CO_COROUTINE, is_async_callable
 from typedbus._base.failures import Blame
+from typedbus._base.thread_calls import call_in_thread
 from typedbus._channels.channel import DEFAULT_PRIORITY, Args, Channel, Listener, Listens, P, Result  # noqa: F401  # Channel: in a string below
 from typedbus._channels.codegen import generated, unrolled
 from typedbus._channels.faces import Publishes, Subscribes, T
@@ -239,14 +240,13 @@ class BoundChannel(
         Publish in a worker thread of the running event loop, and await the end: for listeners that block.
 
         The thread runs in a copy of the context. A cancellation ends the await; the thread cannot be interrupted, and
-        calls the remaining listeners.
+        calls the remaining listeners. If they fail then, the exception handler of the loop gets the `ChannelFailures`;
+        by default it logs them.
 
         Raises:
             ChannelFailures: As for `publish`.
         """
-        import asyncio  # a program that does not call this needs no asyncio
-
-        return await asyncio.to_thread(self.publish, *args, **kwargs)
+        return await call_in_thread(self.publish, *args, **kwargs)
 
     def unsubscribe(self, listener: Callable[Args, Result], /) -> None:
         """End the subscription of *listener*, if there is one."""
