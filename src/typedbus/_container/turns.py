@@ -21,6 +21,7 @@ import attrs
 from typedbus._base.coroutines import is_async_callable
 from typedbus._base.failures import place_of
 from typedbus._base.limits import StartNode
+from typedbus._base.thread_calls import call_in_thread
 from typedbus._bus.builtin import EXIT, RUN, START, STOP, HookResult
 from typedbus._bus.bus import Bus
 from typedbus._bus.listeners import Listeners
@@ -192,9 +193,7 @@ class Turn:
             undoing.pop_all()
 
     async def _open_async(self) -> None:
-        import asyncio  # the caller has imported it
-
-        from typedbus._container.resource_task import ResourceTask
+        from typedbus._container.resource_task import ResourceTask  # the caller has imported asyncio
 
         self._opening = ResourceTask(self._resource, self.bus)
         try:
@@ -206,9 +205,9 @@ class Turn:
             undoing.push_async_callback(self._close_async)
             starts, exits = self._take(instance)
             for hook in exits:
-                undoing.push_async_callback(asyncio.to_thread, self._call, hook)
+                undoing.push_async_callback(call_in_thread, self._call, hook)
             for hook in starts:
-                await asyncio.to_thread(self._call, hook)
+                await call_in_thread(self._call, hook)
             undoing.pop_all()
 
     @property
