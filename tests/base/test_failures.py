@@ -13,6 +13,7 @@ from typing import Any, Final
 import attrs
 import pytest
 from dependency_injector import providers
+from tests.doubles import until_waiting
 
 import typedbus
 import typedbus.faults
@@ -812,6 +813,7 @@ def a_thread_that_does_not_end() -> BaseException:
     pump = threading.Thread(target=end.wait, name="pump")
     bus.own(pump)
     pump.start()
+    until_waiting(pump)
     bus.request_exit()
     try:
         return met_in(lambda: bus.block(patience=0.01))

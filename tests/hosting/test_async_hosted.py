@@ -240,13 +240,13 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
     """It goes to stderr, once, whether the cancellation comes before or in the exit."""
-    is_stopping = threading.Event()
+    is_stopping, may_fail = threading.Event(), asyncio.Event()
 
     class Failing(Feed):
         async def stop(self) -> None:
             await super().stop()
             is_stopping.set()
-            await asyncio.sleep(0.01)
+            await may_fail.wait()
             raise OSError("no stop")
 
     async def scenario() -> None:
@@ -256,10 +256,12 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
                 server = Server(asgi.Hosted(App([]), shop))
                 await server.startup()
                 is_stopping.clear()
+                may_fail.clear()
                 if cancels_exit:
                     server.shutting_down.set()
                     await asyncio.to_thread(is_stopping.wait, PATIENCE)
                 server.task.cancel()
+                may_fail.set()
                 with pytest.raises(asyncio.CancelledError):
                     await server.task
                 assert server.kinds == ["startup.complete"]
