@@ -10,6 +10,7 @@ from typing import Any
 
 import pytest
 from tests.hosting.test_hosted import WELL, App, Message, Server, ask, drive
+from tests.hosting.unstoppable import UnstoppableShop
 from tests.processes import Begin, programs, until
 
 from typedbus import GRACEFUL, LOG, Bus, Component, Container, Limits, State, TransitionFailures, running
@@ -268,23 +269,6 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
                 assert capfd.readouterr().err.count("OSError: no stop") == 1
 
     drive(scenario)
-
-
-class Unstoppable:
-    """A component whose stop fails when the test lets it continue."""
-
-    def __init__(self) -> None:
-        self.entered, self.release = threading.Event(), threading.Event()
-
-    def stop(self) -> None:
-        self.entered.set()
-        self.release.wait(PATIENCE)
-        raise OSError("no stop")
-
-
-class UnstoppableShop(Container):
-    bus = Component(Bus)
-    unstoppable = Component(Unstoppable)
 
 
 def test_a_failure_of_an_exit_that_no_call_waits_for_is_reported(capfd: pytest.CaptureFixture[str]) -> None:

@@ -7,30 +7,11 @@ from typing import Any
 
 import pytest
 from host_process import wait_for
+from tests.hosting.unstoppable import PATIENCE, UnstoppableShop
 
-from typedbus import Bus, Component, Container
 from typedbus.hosting import asgi
 
 trio: Any = pytest.importorskip("trio")
-
-PATIENCE = 30.0
-
-
-class Unstoppable:
-    """A component whose stop fails when the test lets it continue."""
-
-    def __init__(self) -> None:
-        self.entered, self.release = threading.Event(), threading.Event()
-
-    def stop(self) -> None:
-        self.entered.set()
-        self.release.wait(PATIENCE)
-        raise OSError("no stop")
-
-
-class Shop(Container):
-    bus = Component(Bus)
-    unstoppable = Component(Unstoppable)
 
 
 async def no_lifespan(scope: Any, receive: Any, send: Any) -> None:
@@ -42,7 +23,7 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
     capfd: pytest.CaptureFixture[str], *, is_exiting: bool
 ) -> None:
     """It goes to stderr, once, whether the cancellation comes before or in the exit."""
-    shop = Shop()
+    shop = UnstoppableShop()
 
     async def main() -> None:
         to_app, messages = trio.open_memory_channel(2)
@@ -67,7 +48,7 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
         return "OSError: no stop" in "".join(texts)
 
     def is_served() -> bool:
-        return any(thread.name == "Shop is hosted" for thread in threading.enumerate())
+        return any(thread.name == "UnstoppableShop is hosted" for thread in threading.enumerate())
 
     wait_for(is_reported, lambda: "".join(texts))
     wait_for(lambda: not is_served(), lambda: "a thread serves the bus")
