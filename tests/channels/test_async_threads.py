@@ -125,6 +125,34 @@ def test_an_exception_after_a_cancellation_goes_to_the_handler_of_the_loop(way: 
     assert "no money for 3" in repr(context["exception"])
 
 
+def test_an_exception_in_a_thread_is_freed_with_its_last_reference() -> None:
+    """Nothing that the worker thread keeps refers to it."""
+
+    class NoMoney(Exception):
+        """It can be referred to weakly."""
+
+    failures: list[weakref.ref[NoMoney]] = []
+
+    def charge() -> None:
+        failure = NoMoney()
+        failures.append(weakref.ref(failure))
+        try:
+            raise failure
+        finally:
+            del failure
+
+    async def main() -> None:
+        with pytest.raises(NoMoney):
+            await in_thread(charge)()
+
+    gc.disable()
+    try:
+        asyncio.run(main())
+        assert failures[0]() is None
+    finally:
+        gc.enable()
+
+
 def test_a_function_in_a_thread_keeps_its_name() -> None:
     """So a failure names the function."""
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 from collections.abc import Callable
 from typing import ParamSpec, TypeVar
 
@@ -22,29 +21,34 @@ async def call_in_thread(function: Callable[P, R], /, *args: P.args, **kwargs: P
 
     loop = asyncio.get_running_loop()
     outcome: futures.Future[R] = futures.Future()
+    # The frames of the worker thread, which the traceback of an exception holds, must not hold the future in turn.
+    handed_over = [outcome]
 
-    def call(outcome: futures.Future[R]) -> None:
+    def call() -> None:
+        outcome = handed_over.pop()
         try:
             outcome.set_result(function(*args, **kwargs))
         except BaseException as error:
             outcome.set_exception(error)
         finally:
-            del outcome  # the traceback of the exception holds this frame
+            del outcome
 
     def report(done: futures.Future[R]) -> None:
         error = done.exception()
         if error is not None:
             name = getattr(function, "__qualname__", repr(function))
             context = {"message": f"{name} failed after its caller was cancelled", "exception": error}
-            with contextlib.suppress(RuntimeError):  # the loop is closed
+            try:
                 loop.call_soon_threadsafe(loop.call_exception_handler, context)
+            except RuntimeError:  # the loop is closed
+                loop.call_exception_handler(context)
 
     try:
         try:
-            await asyncio.to_thread(call, outcome)
+            await asyncio.to_thread(call)
         except asyncio.CancelledError:
             outcome.add_done_callback(report)
             raise
         return outcome.result()
     finally:
-        del outcome  # as above
+        del outcome
