@@ -83,10 +83,21 @@ def shop(request: pytest.FixtureRequest, tmp_path: Path, typedbus_running: Runni
 
 
 def opened(site: Site | AsyncSite, folder: Path, typedbus_running: RunningFixture) -> Shop:
-    """Run *site* for the duration of a test."""
+    """Run *site* for the duration of a test; its runs have begun."""
     settings = Settings(folder / "books", (TEA, CUP), bind="127.0.0.1:0")
     typedbus_running.enter(site.override(Hall.settings).by(settings))
-    return Shop(typedbus_running(site), folder)
+    begun = threading.Semaphore(0)
+
+    def note(message: str, level: int) -> None:
+        if message.startswith("run ") and message.endswith(" begins"):
+            begun.release()
+
+    # After the listener of the site, whose lines the page shows.
+    site.bus()[LOG].subscribe(note, priority=100)
+    shop = Shop(typedbus_running(site), folder)
+    for _ in site.bus().runs:
+        assert begun.acquire(timeout=60)
+    return shop
 
 
 def order(number: int, /, *pieces: tuple[str, int], **changed: object) -> bytes:

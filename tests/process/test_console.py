@@ -289,10 +289,12 @@ def test_a_slow_start_has_a_status_line(plug: Callable[..., Terminal]) -> None:
 def test_a_run_that_delays_a_stop_is_in_the_status_line(plug: Callable[..., Terminal]) -> None:
     """The status line has the run before the first hook of the stop is called."""
     terminal = plug()
+    begun = threading.Event()
 
     class Consumer:
         @on(RUN)
         def consume(self, stopping: Stopping) -> None:
+            begun.set()
             stopping.wait()
             terminal.reach("stopping 0 of 1: 1.")
             shown.append(terminal.screen())
@@ -300,7 +302,7 @@ def test_a_run_that_delays_a_stop_is_in_the_status_line(plug: Callable[..., Term
     shown: list[Screen] = []
     shop = shop_of(Component(Consumer))
     with looking_at(terminal, shop), running(shop):
-        pass
+        assert begun.wait(60)
 
     assert re.fullmatch(r"stopping 0 of 1: 1\.\d s Shop\.part0", shown[0].text_lines[-1])
 

@@ -690,6 +690,7 @@ def test_a_run_that_does_not_end_is_left_behind_and_called_once_at_a_time() -> N
     Site().attach(bus)
     events = Events(bus)
     bus.start()
+    scene.until("pool", "worker")
     scene.fail("pool")
     assert entered.wait(LIMIT)
     scene.until_noted("+worker", 2)
