@@ -6,11 +6,11 @@ import os
 import pytest
 
 with contextlib.suppress(ImportError):  # the environment of `make test-hosts` does not have it
-    from hypothesis import settings
+    from hypothesis import HealthCheck, settings
 
-    # The time of an example depends on the other processes of the machine.
-    settings.register_profile("no deadline", settings.default, deadline=None)
-    settings.load_profile("no deadline")
+    # The times of examples, and of their generation, depend on the other processes of the machine.
+    settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    settings.load_profile("untimed")
 
 
 @pytest.hookimpl(optionalhook=True)

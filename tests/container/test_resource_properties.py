@@ -8,7 +8,7 @@ from typing import Any
 
 import attrs
 import pytest
-from hypothesis import HealthCheck, given, settings
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from typedbus import Bus, Component, Container, Resource, State, TransitionFailures
@@ -143,7 +143,7 @@ def check_order(parts: Sequence[Part], up: list[tuple[str, int]], down: list[tup
             assert not last or not after or max(last) < min(after), (down, number, need)
 
 
-fast = settings(deadline=None, max_examples=30, suppress_health_check=[HealthCheck.too_slow])
+fast = settings(deadline=None, max_examples=30)
 
 
 @pytest.mark.slow
