@@ -5,12 +5,17 @@ from __future__ import annotations
 import asyncio
 import os
 import ssl
+from collections.abc import Awaitable, Callable
 from pathlib import Path
+from typing import TypeVar
 
 import nats.errors
 import pytest
 from nats.js.api import StreamConfig
 from tests.nats.servers import NatsServer, certificates, cluster, nkey, raw
+from tests.processes import LIMIT
+
+T = TypeVar("T")
 
 
 def test_a_killed_server_keeps_its_port_and_its_streams(server: NatsServer) -> None:
@@ -85,15 +90,26 @@ def test_a_server_takes_keys_and_certificates(tmp_path: Path) -> None:
         asyncio.run(check(server))
 
 
+async def repeated(call: Callable[[], Awaitable[T]]) -> T:
+    """Return the first result of *call*: the servers of a cluster learn of a new stream one after the other."""
+    async with asyncio.timeout(LIMIT):
+        while True:
+            try:
+                return await call()
+            except nats.errors.Error:
+                await asyncio.sleep(0.05)
+
+
 @pytest.mark.slow
 def test_a_cluster_has_streams_with_replicas(tmp_path: Path) -> None:
     async def check(first: NatsServer, second: NatsServer) -> None:
         async with raw(first) as client:
             stream = client.jetstream()
             await stream.add_stream(StreamConfig(name="ORDERS", subjects=["orders"], num_replicas=3))
-            await stream.publish("orders", b"mugs")
+            await repeated(lambda: stream.publish("orders", b"mugs", headers={"Nats-Msg-Id": "1"}))
         async with raw(second) as client:
-            assert (await client.jetstream().stream_info("ORDERS")).state.messages == 1
+            info = await repeated(lambda: client.jetstream().stream_info("ORDERS"))
+            assert info.state.messages == 1
 
     with cluster(tmp_path) as servers:
         asyncio.run(check(servers[0], servers[1]))
