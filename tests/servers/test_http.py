@@ -21,6 +21,7 @@ import attrs
 import pytest
 import uvicorn
 from tests.processes import shortest
+from tests.servers.lifespans import failing_cleanup
 
 from typedbus import Bus, StartCancelled, TransitionFailures
 from typedbus._bus.builtin import EXIT, LOG, MOVED, START, STOP
@@ -681,17 +682,7 @@ def test_a_lifespan_that_fails_at_the_end_is_a_failure_of_the_stop(
 @pytest.mark.parametrize("loop", LOOPS)
 def test_the_error_of_a_lifespan_that_is_cancelled_is_the_cause_of_the_failure(loop: Literal["own", "shared"]) -> None:
     """The application does not end in time, and its cleanup fails."""
-
-    async def lifespan(receive: Any, send: Any) -> None:
-        await receive()
-        await send({"type": "lifespan.startup.complete"})
-        await receive()
-        try:
-            await asyncio.Event().wait()
-        finally:
-            raise OSError("not saved")
-
-    bus, server, _ = spanning(lifespan, loop)
+    bus, server, _ = spanning(failing_cleanup, loop)
     server.drain = 0.0
     bus.start()
     failure = raised_by(bus.stop)

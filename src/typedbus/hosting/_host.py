@@ -336,18 +336,17 @@ class Host:
         was_requested = self._is_leaving
         if was_requested:
             self._error = problem
-        else:
-            self.report_unreceived(problem)
-            message = f"{self.name}: the bus has exited by itself; from now on every request is answered with 503"
-            print(message, file=sys.stderr, flush=True)
         with self._lock:
             self.current_start = None
-            is_received = self._waiting > 0
-        if was_requested and not is_received:
-            # The server has cancelled the lifespan and does not wait for the exit.
+            # A server that has cancelled the lifespan does not wait for the exit.
+            is_received = was_requested and self._waiting > 0
+        if not is_received:
             self.report_unreceived(problem)
-        if not was_requested and self.ended is not None:
-            self.ended()
+        if not was_requested:
+            message = f"{self.name}: the bus has exited by itself; from now on every request is answered with 503"
+            print(message, file=sys.stderr, flush=True)
+            if self.ended is not None:
+                self.ended()
 
     def reset_in_child(self) -> None:
         """Reset this host in a child process: the started bus belongs to the parent."""

@@ -54,18 +54,17 @@ class _Lifespan:
         """
         if self._is_up:
             self._is_up = False
+            problem = ""
             try:
                 await asyncio.wait_for(self._request("shutdown"), _SHUTDOWN)
                 await asyncio.wait([self._task], timeout=_UNWINDING)
             except TimeoutError:
-                await self.cancel()
-                message = f"it did not end within {_SHUTDOWN:g} s, and was cancelled"
-                raise MountFailed(self._path, "shutdown", message) from self._error()
+                problem = f"it did not end within {_SHUTDOWN:g} s, and was cancelled"
             finally:
                 await self.cancel()
             error = self._error()
-            if error is not None:
-                raise MountFailed(self._path, "shutdown", repr(error)) from error
+            if problem or error is not None:
+                raise MountFailed(self._path, "shutdown", problem or repr(error)) from error
 
     async def cancel(self) -> None:
         """Cancel the task, and wait up to a second for its end."""
