@@ -125,6 +125,37 @@ def test_an_exception_after_a_cancellation_goes_to_the_handler_of_the_loop(way: 
     assert "no money for 3" in repr(context["exception"])
 
 
+def test_an_exception_after_the_end_of_the_loop_goes_to_its_handler() -> None:
+    """The handler is called in the worker thread."""
+    entered, release, is_reported = threading.Event(), threading.Event(), threading.Event()
+    contexts: list[dict[str, Any]] = []
+
+    def charge() -> None:
+        entered.set()
+        release.wait(60)
+        raise OSError("no money")
+
+    def handle(_: object, context: dict[str, Any]) -> None:
+        contexts.append(context)
+        is_reported.set()
+
+    async def main() -> None:
+        charging = asyncio.create_task(in_thread(charge)())
+        await asyncio.to_thread(entered.wait, 60)
+        charging.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await charging
+
+    loop = asyncio.new_event_loop()
+    loop.set_exception_handler(handle)
+    loop.run_until_complete(main())
+    loop.close()
+    release.set()
+    assert is_reported.wait(60)
+    (context,) = contexts
+    assert repr(context["exception"]) == "OSError('no money')"
+
+
 def test_an_exception_in_a_thread_is_freed_with_its_last_reference() -> None:
     """Nothing that the worker thread keeps refers to it."""
 
