@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import threading
 from collections.abc import Iterator
+from concurrent import futures
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +17,7 @@ from tests.processes import Begin, programs, until
 from typedbus import GRACEFUL, LOG, Bus, Component, Container, Limits, State, TransitionFailures, running
 from typedbus._bus.builtin import WARNING
 from typedbus.hosting import asgi
+from typedbus.hosting._host import Host
 
 PATIENCE = 30.0
 
@@ -240,15 +242,20 @@ def test_a_reload_runs_async_listeners_on_the_loop_of_the_server(way: str) -> No
 def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
     capfd: pytest.CaptureFixture[str],
 ) -> None:
-    """It goes to stderr, once, whether the cancellation comes before or in the exit."""
-    is_stopping, may_fail = threading.Event(), asyncio.Event()
+    """It goes to stderr, once, before the lifespan ends, whether the cancellation comes before or in the exit."""
+    is_stopping, may_fail, has_ended = threading.Event(), asyncio.Event(), threading.Event()
+
+    class SlowError(OSError):
+        def __str__(self) -> str:
+            has_ended.wait(0.2)  # a lifespan that does not wait for the report ends meanwhile
+            return super().__str__()
 
     class Failing(Feed):
         async def stop(self) -> None:
             await super().stop()
             is_stopping.set()
             await may_fail.wait()
-            raise OSError("no stop")
+            raise SlowError("no stop")
 
     async def scenario() -> None:
         for cancels_exit in (False, True):
@@ -256,8 +263,8 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
             with shop.override(Shop.feed).by(Component(Failing)):
                 server = Server(asgi.Hosted(App([]), shop))
                 await server.startup()
-                is_stopping.clear()
-                may_fail.clear()
+                for event in (is_stopping, may_fail, has_ended):
+                    event.clear()
                 if cancels_exit:
                     server.shutting_down.set()
                     await asyncio.to_thread(is_stopping.wait, PATIENCE)
@@ -265,8 +272,70 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
                 may_fail.set()
                 with pytest.raises(asyncio.CancelledError):
                     await server.task
+                has_ended.set()
                 assert server.kinds == ["startup.complete"]
-                assert capfd.readouterr().err.count("OSError: no stop") == 1
+                assert capfd.readouterr().err.count("SlowError: no stop") == 1
+
+    drive(scenario)
+
+
+@pytest.mark.parametrize("cancelled_in", ["exit", "send"])
+def test_the_failures_of_an_application_and_of_the_exit_are_reported_if_the_server_receives_neither(
+    capfd: pytest.CaptureFixture[str], cancelled_in: str
+) -> None:
+    """The server cancels the lifespan in the exit, or while it is sent the last message."""
+
+    class Full(Server):
+        async def send(self, message: Message) -> None:
+            if message["type"] == "lifespan.shutdown.failed":
+                self.has_message.set()
+                await asyncio.Event().wait()
+            await super().send(message)
+
+    async def scenario() -> None:
+        shop = UnstoppableShop()
+        server = Full(asgi.Hosted(App([], failing="shutdown raises"), shop))
+        await server.startup()
+        server.has_message.clear()
+        server.shutting_down.set()
+        assert await asyncio.to_thread(shop.unstoppable().entered.wait, PATIENCE)
+        if cancelled_in == "send":
+            shop.unstoppable().release.set()
+            await server.has_message.wait()
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        shop.unstoppable().release.set()
+        await asyncio.to_thread(until_served, shop)
+        assert server.kinds == ["startup.complete"]
+        errors = capfd.readouterr().err
+        assert [errors.count(f"OSError: no {phase}") for phase in ("shutdown", "stop")] == [1, 1]
+
+    drive(scenario)
+
+
+def test_the_failure_of_an_application_in_use_is_reported_once(capfd: pytest.CaptureFixture[str]) -> None:
+    """It is reported when it happens. A server that cancels the lifespan later does not receive it as well."""
+
+    async def app(scope: Message, receive: Any, send: Any) -> None:
+        await receive()
+        await send({"type": "lifespan.startup.complete"})
+        raise OSError("no cache")
+
+    async def scenario() -> None:
+        shop = UnstoppableShop()
+        server = Server(asgi.Hosted(app, shop))
+        await server.startup()
+        await asyncio.sleep(0)
+        assert capfd.readouterr().err.count("OSError: no cache") == 1
+        server.shutting_down.set()
+        assert await asyncio.to_thread(shop.unstoppable().entered.wait, PATIENCE)
+        server.task.cancel()
+        with pytest.raises(asyncio.CancelledError):
+            await server.task
+        shop.unstoppable().release.set()
+        await asyncio.to_thread(until_served, shop)
+        assert "no cache" not in capfd.readouterr().err
 
     drive(scenario)
 
@@ -349,6 +418,19 @@ def test_a_start_that_fails_after_its_lifespan_was_cancelled_is_reported(capfd: 
         assert capfd.readouterr().err.count("OSError: no start") == 1
 
     drive(scenario)
+
+
+def test_the_end_of_a_host_waits_for_the_report_of_a_failure(capfd: pytest.CaptureFixture[str]) -> None:
+    """The thread that reports the failure may not have got so far."""
+    host = Host((UnstoppableShop(),), None, None, None)
+    outcome: futures.Future[BaseException | None] = futures.Future()
+    host.abandon(outcome)
+    with futures.ThreadPoolExecutor(1) as pool:
+        end = pool.submit(host.end)
+        assert not futures.wait([end], timeout=0.2).done
+        outcome.set_result(OSError("no stop"))
+        end.result(PATIENCE)
+    assert capfd.readouterr().err == "OSError: no stop\n"
 
 
 def thread_names() -> set[str]:

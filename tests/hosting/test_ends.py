@@ -203,6 +203,67 @@ def test_an_exit_before_the_end_is_not_repeated_at_the_end(tmp_path: Path) -> No
     assert lines_of(tmp_path, program) == ["start", "stop", "exit"] * 2
 
 
+@pytest.mark.parametrize("cancelled_in", ["request", "exit", "start"])
+def test_the_end_of_a_program_waits_until_a_failure_is_reported(tmp_path: Path, cancelled_in: str) -> None:
+    """The server has cancelled the lifespan, and the thread that reports the failure is a daemon thread."""
+    program = f"""
+        import asyncio, sys, threading
+        from typedbus import *
+        from typedbus.hosting.asgi import Hosted
+
+        is_called, may_fail, is_reporting = threading.Event(), threading.Event(), threading.Event()
+
+        class Late(OSError):
+            def __str__(self):
+                is_reporting.set()
+                threading.Event().wait(0.3)
+                return "no stock"
+
+        class Stock:
+            def fail(self):
+                is_called.set()
+                may_fail.wait()
+                raise Late
+
+            if {cancelled_in!r} == "start":
+                start = fail
+            else:
+                stop = fail
+
+        class Shop(Container):
+            bus = Component(Bus)
+            stock = Component(Stock)
+
+        async def application(scope, receive, send):
+            await send({{"type": "lifespan.startup.complete"}})
+            if {cancelled_in!r} == "exit":
+                await send({{"type": "lifespan.shutdown.complete"}})
+            await asyncio.Event().wait()
+
+        async def main():
+            is_up = asyncio.Event()
+
+            async def receive():
+                return {{"type": "lifespan.startup"}}
+
+            async def send(message):
+                is_up.set()
+
+            lifespan = asyncio.create_task(Hosted(application, Shop)({{"type": "lifespan"}}, receive, send))
+            await (is_up.wait() if {cancelled_in!r} == "request" else asyncio.to_thread(is_called.wait))
+            lifespan.cancel()
+            await asyncio.wait([lifespan])
+
+        asyncio.run(main())
+        may_fail.set()
+        is_reporting.wait()
+    """
+    file = tmp_path / "program.py"
+    file.write_text(textwrap.dedent(program), encoding="utf-8")
+    process = subprocess.run([sys.executable, str(file)], capture_output=True, text=True, timeout=120, check=False)
+    assert process.stderr.count("Late: no stock") == 1, process.stderr
+
+
 def test_the_end_of_a_process_of_mod_wsgi_exits_the_bus(tmp_path: Path) -> None:
     """Apache provides the module `mod_wsgi`; its functions are called before those of `atexit`, which may not be called."""
     program = """

@@ -86,8 +86,10 @@ class Host:
     _error: BaseException | None = attrs.field(init=False, default=None)
     #: The calls of `exit` that wait for the exit, and receive its failure.
     _waiting: int = attrs.field(init=False, default=0)
-    #: The failure that was reported because no caller received it.
-    _reported: BaseException | None = attrs.field(init=False, default=None)
+    #: The failures that were reported because no caller received them.
+    _reported: list[BaseException] = attrs.field(init=False, factory=list)
+    #: The outcomes of the calls whose callers were cancelled, until they are reported.
+    _abandoned: list[futures.Future[BaseException | None]] = attrs.field(init=False, factory=list)
     #: The registrations of `end`, and the function that detaches the other containers from the bus of the first.
     _end_hooks: contextlib.ExitStack = attrs.field(init=False, factory=contextlib.ExitStack)
     _detach: Callable[[], object] = attrs.field(init=False, default=bool)
@@ -139,7 +141,8 @@ class Host:
             if start is None:
                 start = self.current_start = futures.Future()
                 self.has_started = self._is_leaving = False
-                self._error = self._reported = None
+                self._error = None
+                self._reported.clear()
         if not is_first:
             self._wait_for(start)
             return
@@ -308,20 +311,40 @@ class Host:
             self.exit()
         except BaseException as error:
             self.report_unreceived(error)
+        for outcome in self._abandoned.copy():
+            # The thread of the call reports it as well, but perhaps after the end of the process.
+            self.report_unreceived(outcome.result())
+
+    def abandon(self, outcome: futures.Future[BaseException | None]) -> None:
+        """
+        Report the exception that is the result of *outcome*, of a `start` or an `exit` whose caller does not wait for it.
+
+        It is reported when the call ends, in the thread of the call, and before the interpreter ends.
+        """
+
+        def report_outcome(_: object = None) -> None:
+            if outcome in self._abandoned:  # the thread of the call does not exist in a child process
+                self.report_unreceived(outcome.result())
+
+        end_hooks = at_end(report_outcome)
+        self._abandoned.append(outcome)
+        outcome.add_done_callback(report_outcome)
+        outcome.add_done_callback(self._abandoned.remove)
+        outcome.add_done_callback(lambda _: end_hooks.close())
 
     def report_unreceived(self, error: BaseException | None) -> None:
         """
-        Report the failure of a start or an exit whose caller no longer waits, unless it was reported before.
+        Report the failure of a start or an exit that no caller receives, unless it was reported before.
 
-        A start that an exit of this host has cancelled is no failure.
+        When this returns, the report is written, also if another thread writes it. A start that an exit of this host has cancelled is no failure.
         """
         if error is None or (self._is_leaving and isinstance(error, StartCancelled)):
             return
         with self._lock:
             # A second call may have waited for the same exit: in a lifespan that was cancelled, or by `end`.
             # The lock is held until the error is written: the process may end when this returns.
-            if error is not self._reported:
-                self._reported = error
+            if not any(error is reported for reported in self._reported):
+                self._reported.append(error)
                 report(error)
 
     def _serve(self) -> None:
@@ -332,16 +355,19 @@ class Host:
             bus.block()
         except BaseException as error:
             problem = error
+        # The end of the interpreter waits for the report below.
+        with claim_lock():
+            end_hooks = self._end_hooks.pop_all()
         self._release(bus)
         was_requested = self._is_leaving
         if was_requested:
             self._error = problem
-        with self._lock:
+        with self._lock, end_hooks:
             self.current_start = None
             # A server that has cancelled the lifespan does not wait for the exit.
             is_received = was_requested and self._waiting > 0
-        if not is_received:
-            self.report_unreceived(problem)
+            if not is_received:
+                self.report_unreceived(problem)
         if not was_requested:
             message = f"{self.name}: the bus has exited by itself; from now on every request is answered with 503"
             print(message, file=sys.stderr, flush=True)
@@ -351,7 +377,8 @@ class Host:
     def reset_in_child(self) -> None:
         """Reset this host in a child process: the started bus belongs to the parent."""
         self._lock = new_reentrant_lock()
-        self.current_start = self._error = self._reported = None
+        self.current_start = self._error = None
+        self._reported, self._abandoned = [], []
         self.has_started = self._is_leaving = False
         self._waiting = 0
         self._end_hooks, self._detach = contextlib.ExitStack(), bool

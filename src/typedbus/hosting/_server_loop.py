@@ -66,13 +66,13 @@ class ServerLoop(Protocol):
         """Return why requests on this loop may fail if they use the async components of *bus*, which is started."""
 
     async def call(
-        self, function: Callable[[], None], /, unreceived: Callable[[BaseException | None], object]
+        self, function: Callable[[], None], /, abandon: Callable[[futures.Future[BaseException | None]], object]
     ) -> BaseException | None:
         """
         Call *function* in a daemon thread, and return the exception that it raises, or None.
 
-        If the caller is cancelled, the function goes on, and the cancellation is raised at once. In place of the
-        caller, *unreceived* gets the exception, or None, in any thread.
+        If the caller is cancelled, the function goes on, and the cancellation is raised at once. Before that, *abandon*
+        gets the future of the exception, or None.
         """
         ...
 
@@ -101,7 +101,7 @@ class _Asyncio:
         return None if other is None else _doubt(other, self._loop.name)
 
     async def call(
-        self, function: Callable[[], None], /, unreceived: Callable[[BaseException | None], object]
+        self, function: Callable[[], None], /, abandon: Callable[[futures.Future[BaseException | None]], object]
     ) -> BaseException | None:
         outcome: futures.Future[BaseException | None] = futures.Future()
         # A running call cannot be cancelled, even if the server no longer waits for it.
@@ -116,7 +116,7 @@ class _Asyncio:
         try:
             return await asyncio.wrap_future(outcome)
         except asyncio.CancelledError:
-            outcome.add_done_callback(lambda done: unreceived(done.result()))
+            abandon(outcome)
             raise
 
 
@@ -139,14 +139,14 @@ class _Trio:
         return None if other is None else _doubt(other, "trio")
 
     async def call(
-        self, function: Callable[[], None], /, unreceived: Callable[[BaseException | None], object]
+        self, function: Callable[[], None], /, abandon: Callable[[futures.Future[BaseException | None]], object]
     ) -> BaseException | None:
         trio: Any = importlib.import_module("trio")
         outcome: futures.Future[BaseException | None] = futures.Future()
         try:
             await trio.to_thread.run_sync(lambda: outcome.set_result(raised_by(function)), abandon_on_cancel=True)
         except trio.Cancelled:
-            outcome.add_done_callback(lambda done: unreceived(done.result()))
+            abandon(outcome)
             raise
         return outcome.result()
 

@@ -19,7 +19,7 @@ from typedbus._container.container import Container
 from typedbus.hosting._errors import NotHosted, NotShared
 from typedbus.hosting._host import Host
 from typedbus.hosting._process_owners import HostFault
-from typedbus.hosting._report import report, text_of
+from typedbus.hosting._report import text_of
 from typedbus.hosting._server_loop import AsyncHookFault, ServerLoop, running_loop
 from typedbus.injection._asgi import ScopedASGI
 from typedbus.servers._lifespan import ASGIApp, LifespanError
@@ -99,12 +99,17 @@ class Hosted:
             lifespan = _Lifespan(loop, host, await receive(), receive, send)
             try:
                 await self._run_lifespan(loop, lifespan, scope)
-                lifespan.raise_failure()
-            except asyncio.CancelledError:
-                if host.has_async_exit:
-                    # The server may end the event loop when this ends.
-                    await loop.call(host.end, host.report_unreceived)
+            except Exception:
                 raise
+            except BaseException as error:
+                for failure in lifespan.failures:
+                    host.report_unreceived(failure)
+                if isinstance(error, asyncio.CancelledError) and host.has_async_exit:
+                    # The server may end the event loop when this ends.
+                    await loop.call(host.end, host.abandon)
+                raise
+            else:
+                lifespan.raise_failure()
             finally:
                 # For a server that has cancelled this; otherwise the bus has already exited.
                 host.leave()
@@ -126,7 +131,7 @@ class Hosted:
         def start() -> None:
             self._host.start(loop)
 
-        error = await loop.call(start, self._host.report_unreceived)
+        error = await loop.call(start, self._host.abandon)
         if error is not None:
             await lifespan.end("startup", error)
             return
@@ -147,7 +152,7 @@ class Hosted:
             await lifespan.send({"type": "lifespan.startup.complete"})
         elif app_error is not None and not lifespan.is_ending:
             # The application may still answer requests; the server gets the error at the end.
-            report(app_error)
+            self._host.report_unreceived(app_error)
         await lifespan.until_shutdown()
         await lifespan.end("shutdown", app_error)
 
@@ -167,7 +172,8 @@ class _Lifespan:
         self.is_up = False
         self.is_ending = False
         self.is_over = False
-        self._failure: BaseException | None = None
+        #: The failures that the last message to the server names.
+        self.failures: list[BaseException] = []
 
     async def receive(self) -> Message:
         """Return the next message of the server; the first time, the startup message again."""
@@ -185,9 +191,9 @@ class _Lifespan:
             self.is_up = True
         else:
             self.is_over = True
-            error = await self._loop.call(self._host.exit, self._host.report_unreceived)
+            error = await self._loop.call(self._host.exit, self._host.abandon)
             if error is not None:
-                self._failure = self._failure or error
+                self.failures.append(error)
                 kind = message["type"].replace("complete", "failed")
                 reasons = filter(None, [message.get("message", ""), text_of(error)])
                 message = {"type": kind, "message": "\n".join(reasons)}
@@ -200,19 +206,20 @@ class _Lifespan:
 
     async def end(self, phase: str, error: BaseException | None) -> None:
         """Send the last message in place of the application."""
-        self._failure = error
         if error is None:
             await self.send({"type": f"lifespan.{phase}.complete"})
         else:
+            self.failures.append(error)
             await self.send({"type": f"lifespan.{phase}.failed", "message": text_of(error)})
 
     def raise_failure(self) -> None:
         """Raise the failure that the server has received as text: the test client of Starlette waits for it."""
-        failure = self._failure
+        if not self.failures:
+            return
+        failure = self.failures[0]
         if isinstance(failure, Exception):
             raise failure
-        if failure is not None:
-            raise LifespanError("shutdown" if self.is_up else "startup", repr(failure)) from failure
+        raise LifespanError("shutdown" if self.is_up else "startup", repr(failure)) from failure
 
 
 # Tracebacks and pickles show the module from which users import.
