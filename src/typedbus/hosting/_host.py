@@ -56,6 +56,15 @@ def _instances(containers: Sequence[Container | type[Container]]) -> list[Contai
 
 
 @attrs.define(eq=False)
+class _Serving:
+    """The thread that serves a bus from its start to its exit."""
+
+    thread: threading.Thread = attrs.field(init=False)
+    #: The failure of an exit that was requested, for each caller of `Host.exit` that waits for the thread.
+    failure: BaseException | None = attrs.field(init=False, default=None)
+
+
+@attrs.define(eq=False)
 class Host:
     """
     The containers of one `Hosted` and its part in their bus; every method may be called from any thread.
@@ -78,12 +87,10 @@ class Host:
     #: Whether the last start succeeded: then a request must not start the bus again after its exit.
     has_started: bool = attrs.field(init=False, default=False)
     _lock: threading.RLock = attrs.field(init=False, factory=new_reentrant_lock)
-    #: The current start, or the start by which this host owns the bus; otherwise None. Its result is the thread
-    #: that serves the bus, or None if other code does.
-    current_start: futures.Future[threading.Thread | None] | None = attrs.field(init=False, default=None)
+    #: The current start, or the start by which this host owns the bus; otherwise None. Its result is None if other
+    #: code serves the bus.
+    current_start: futures.Future[_Serving | None] | None = attrs.field(init=False, default=None)
     _is_leaving: bool = attrs.field(init=False, default=False)
-    #: The failure of the last exit, for each caller of `exit` that waited for it.
-    _error: BaseException | None = attrs.field(init=False, default=None)
     #: The calls of `exit` that wait for the exit, and receive its failure.
     _waiting: int = attrs.field(init=False, default=0)
     #: The failures that were reported because no caller received them.
@@ -141,13 +148,12 @@ class Host:
             if start is None:
                 start = self.current_start = futures.Future()
                 self.has_started = self._is_leaving = False
-                self._error = None
                 self._reported.clear()
         if not is_first:
             self._wait_for(start)
             return
         try:
-            thread = self._start_or_share(loop)
+            serving = self._start_or_share(loop)
         except BaseException as error:
             self.current_start = None
             # `SystemExit` must end only the thread that started the bus, not those that wait for it.
@@ -157,9 +163,9 @@ class Host:
             start.set_exception(outcome)
             raise
         self.has_started = True
-        if thread is None:
+        if serving is None:
             self.current_start = None
-        start.set_result(thread)
+        start.set_result(serving)
 
     def share(self, loop: ServerLoop) -> bool:
         """
@@ -176,8 +182,8 @@ class Host:
         self.has_started = True
         return self.is_serving
 
-    def _start_or_share(self, loop: ServerLoop | None) -> threading.Thread | None:
-        """Start the bus and return the thread that serves it; None if other code has started it, and it is shared."""
+    def _start_or_share(self, loop: ServerLoop | None) -> _Serving | None:
+        """Start the bus and the thread that serves it; return None if other code has started it, and it is shared."""
         with claim_lock():
             bus = core_of(self.containers[0]).bus
             owner = None if bus is None else parts_of(bus).machine.started_by
@@ -198,9 +204,12 @@ class Host:
                     doubt = doubt_about_end()
                     if doubt is not None:
                         bus.log(f"{self.name}: {doubt}", WARNING)
-                    thread = threading.Thread(target=self._serve, name=f"{self.name} is hosted", daemon=True)
-                    start_thread(thread)
-                    return thread
+                    serving = _Serving()
+                    serving.thread = threading.Thread(
+                        target=self._serve, args=(serving,), name=f"{self.name} is hosted", daemon=True
+                    )
+                    start_thread(serving.thread)
+                    return serving
             except TransitionError:
                 pass  # other code has started it since
             except BaseException as error:
@@ -261,7 +270,7 @@ class Host:
         if doubt is not None:
             bus.log(f"{self.name}: {doubt}", WARNING)
 
-    def _wait_for(self, start: futures.Future[threading.Thread | None]) -> None:
+    def _wait_for(self, start: futures.Future[_Serving | None]) -> None:
         """Wait for *start*, of this host or of another host on the same bus, and raise its exception if it fails."""
         bus = core_of(self.containers[0]).bus
         if bus is not None and not start.done():
@@ -292,14 +301,14 @@ class Host:
         try:
             self.leave()
             # The exception of the start goes to its caller.
-            thread = start.result() if start.exception() is None else None
-            if thread is not None:
-                thread.join()
+            serving = start.result() if start.exception() is None else None
+            if serving is not None:
+                serving.thread.join()
         finally:
             with self._lock:
                 self._waiting -= 1
-        if self._error is not None:
-            raise self._error
+        if serving is not None and serving.failure is not None:
+            raise serving.failure
 
     def end(self) -> None:
         """Same as `exit`, at the end of the interpreter, where stderr is the only place left to report a failure."""
@@ -347,7 +356,7 @@ class Host:
                 self._reported.append(error)
                 report(error)
 
-    def _serve(self) -> None:
+    def _serve(self, serving: _Serving) -> None:
         bus = self.bus
         assert bus is not None
         problem: BaseException | None = None
@@ -361,7 +370,7 @@ class Host:
         self._release(bus)
         was_requested = self._is_leaving
         if was_requested:
-            self._error = problem
+            serving.failure = problem
         with self._lock, end_hooks:
             self.current_start = None
             # A server that has cancelled the lifespan does not wait for the exit.
@@ -377,7 +386,7 @@ class Host:
     def reset_in_child(self) -> None:
         """Reset this host in a child process: the started bus belongs to the parent."""
         self._lock = new_reentrant_lock()
-        self.current_start = self._error = None
+        self.current_start = None
         self._reported, self._abandoned = [], []
         self.has_started = self._is_leaving = False
         self._waiting = 0
