@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import os
 import queue
+import random
 import signal
 import socket
 import subprocess
@@ -61,10 +63,27 @@ def without_frameworks(folder: Path) -> Iterator[None]:
             os.environ["PYTHONPATH"] = before
 
 
+def _ports() -> Iterator[int]:
+    """Give the ports of this worker of pytest-xdist in turn, from a random one on."""
+    worker = int(os.environ.get("PYTEST_XDIST_WORKER", "gw0").removeprefix("gw"))
+    ports = range(12000 + worker, 32000, int(os.environ.get("PYTEST_XDIST_WORKER_COUNT", "1")))
+    first = random.SystemRandom().randrange(len(ports))
+    return itertools.cycle([*ports[first:], *ports[:first]])
+
+
+_ports_in_turn = _ports()
+
+
 def free_port() -> int:
-    """Return a port that was free a moment ago, for programs that take no listening socket."""
-    with socket.create_server(("127.0.0.1", 0)) as server:
-        return int(server.getsockname()[1])
+    """
+    Return a free port, which no other test takes; for programs that take no listening socket.
+
+    It is below the ports that the system gives to clients: while the server of a test is down, a client may get one of
+    those.
+    """
+    while True:
+        with contextlib.suppress(OSError), socket.create_server(("127.0.0.1", next(_ports_in_turn))) as server:
+            return int(server.getsockname()[1])
 
 
 def fork() -> int:

@@ -226,6 +226,13 @@ async def play(bus: Bus) -> None:
     """Use *bus* from some threads and tasks at the same time, and exit it."""
     faults: list[BaseException] = []
 
+    def handle(loop: asyncio.AbstractEventLoop, context: dict[str, Any]) -> None:
+        # That of a publish in a worker thread whose task was cancelled.
+        if not isinstance(context.get("exception"), EXPECTED):
+            loop.default_exception_handler(context)
+
+    asyncio.get_running_loop().set_exception_handler(handle)
+
     def run() -> None:
         try:
             act_in_thread(bus, 15)

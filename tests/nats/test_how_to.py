@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
-from tests.nats.servers import binary, unused_port
-from tests.processes import Program
+from tests.nats.servers import binary
+from tests.processes import Program, free_port
 
 if sys.platform == "win32":
     pytest.skip("an interrupt of one process is sent in another way", allow_module_level=True)
@@ -36,7 +36,7 @@ def running(target: str, folder: Path) -> Iterator[Program]:
 def write_programs(page: str, folder: Path) -> None:
     """Write the programs of a page to *folder*, with a free port in place of the port in the page."""
     binary()
-    port = str(unused_port())
+    port = str(free_port())
     programs = re.findall(
         r"^```python\n(?=# (\w+\.py)\n)(.*?)^```$", (PAGES / page).read_text("utf-8"), re.MULTILINE | re.DOTALL
     )

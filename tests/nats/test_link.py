@@ -16,8 +16,8 @@ from typing import Any
 import pytest
 from tests.nats.links import holds
 from tests.nats.recorded_link import RecordedLink, recorded_link
-from tests.nats.servers import NatsServer, cluster, raw, unused_port
-from tests.processes import programs
+from tests.nats.servers import NatsServer, cluster, raw
+from tests.processes import free_port, programs
 
 from typedbus import Bus, Component, Container, State, TransitionFailures, running
 from typedbus.nats import (
@@ -62,7 +62,7 @@ def wait_for(condition: Any) -> None:
 
 
 def test_without_a_server_the_start_fails_in_time_and_the_bus_is_stopped() -> None:
-    address = f"nats://127.0.0.1:{unused_port()}"
+    address = f"nats://127.0.0.1:{free_port()}"
     site, _, bus = site_of(address, connect_within=0.5)
     began = time.monotonic()
     with pytest.raises(TransitionFailures) as failures, running(site):
