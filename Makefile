@@ -28,9 +28,10 @@ demo-nats: .venv/demo-nats
 test: .venv/test
 	$(CLEAN) $(BIN)/python -m pytest -n auto
 
-# What is too slow for every change: the rest of the matrices of real processes.
+# What is too slow for every change: the rest of the matrices of real processes, and new examples for Hypothesis.
 test-slow: .venv/test
 	$(CLEAN) $(BIN)/python -m pytest -n auto -m exhaustive
+	$(CLEAN) $(BIN)/python -m pytest -n auto -m 'hypothesis and not exhaustive' --hypothesis-profile random
 
 # Random use of buses from threads and tasks for ten minutes, with no leak of tasks, threads, files or memory.
 soak: .venv/test

@@ -9,8 +9,10 @@ with contextlib.suppress(ImportError):  # the environment of `make test-hosts` d
     from hypothesis import HealthCheck, settings
 
     # The times of examples, and of their generation, depend on the other processes of the machine.
-    settings.register_profile("untimed", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
-    settings.load_profile("untimed")
+    settings.register_profile("random", settings.default, deadline=None, suppress_health_check=[HealthCheck.too_slow])
+    # The same examples in each run, so that a change fails for its own faults; `make test-slow` draws new ones.
+    settings.register_profile("repeatable", settings.get_profile("random"), derandomize=True, database=None)
+    settings.load_profile("repeatable")
 
 
 @pytest.hookimpl(optionalhook=True)
