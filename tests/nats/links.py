@@ -93,6 +93,9 @@ def noted(link: Link) -> list[LinkEvent]:
 #: What a call may take longer than its deadline, in seconds, on a machine that runs other tests as well.
 LATE = 3.0
 
+#: What an event loop may end a wait before its deadline, in seconds: the clock of uvloop counts milliseconds.
+EARLY = 0.01
+
 
 @contextlib.contextmanager
 def within(seconds: float) -> Iterator[None]:
