@@ -283,7 +283,7 @@ def test_a_failure_of_the_exit_is_reported_if_the_server_cancels_the_lifespan(
 def test_the_failures_of_an_application_and_of_the_exit_are_reported_if_the_server_receives_neither(
     capfd: pytest.CaptureFixture[str], cancelled_in: str
 ) -> None:
-    """The server cancels the lifespan in the exit, or while it is sent the last message."""
+    """The server cancels the lifespan in the exit, or while the lifespan sends the last message."""
 
     class Full(Server):
         async def send(self, message: Message) -> None:

@@ -207,7 +207,7 @@ def test_an_exit_before_the_end_is_not_repeated_at_the_end(tmp_path: Path) -> No
 def test_the_end_of_a_program_waits_until_a_failure_is_reported(tmp_path: Path, cancelled_in: str) -> None:
     """The server has cancelled the lifespan, and the thread that reports the failure is a daemon thread."""
     program = f"""
-        import asyncio, sys, threading
+        import asyncio, threading
         from typedbus import *
         from typedbus.hosting.asgi import Hosted
 

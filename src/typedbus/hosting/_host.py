@@ -217,7 +217,7 @@ class Host:
                     if parts_of(bus).machine.started_by is self:
                         exit_after(bus, error)
                 finally:
-                    self._release(bus)
+                    self._release(bus).close()
                 raise
             self._end_hooks.close()
         self._share(bus, loop)
@@ -246,13 +246,19 @@ class Host:
         self._end_hooks = at_end(self.end)
         return bus
 
-    def _release(self, bus: Bus) -> None:
-        """Undo `_claim`, unless other code has started *bus* since it exited."""
+    def _release(self, bus: Bus) -> contextlib.ExitStack:
+        """
+        Undo `_claim`, unless other code has started *bus* since it exited.
+
+        Returns:
+            The registrations of `end`, for the caller to close.
+        """
         with claim_lock():
-            self._end_hooks.close()
+            end_hooks = self._end_hooks.pop_all()
             if parts_of(bus).machine.started_by is self:
                 parts_of(bus).machine.started_by = None
                 self._detach()
+        return end_hooks
 
     def _share(self, bus: Bus, loop: ServerLoop | None) -> None:
         """Return when *bus*, which other code starts or has started, is STARTED."""
@@ -321,14 +327,14 @@ class Host:
         except BaseException as error:
             self.report_unreceived(error)
         for outcome in self._abandoned.copy():
-            # The thread of the call reports it as well, but perhaps after the end of the process.
+            # The thread of the call reports it as well, but the process may end before that.
             self.report_unreceived(outcome.result())
 
     def abandon(self, outcome: futures.Future[BaseException | None]) -> None:
         """
-        Report the exception that is the result of *outcome*, of a `start` or an `exit` whose caller does not wait for it.
+        Report the exception in *outcome*, the result of a `start` or an `exit` whose caller was cancelled.
 
-        It is reported when the call ends, in the thread of the call, and before the interpreter ends.
+        The thread of the call reports it at the end of the call. `end` and the end of the interpreter wait for that.
         """
 
         def report_outcome(_: object = None) -> None:
@@ -343,9 +349,10 @@ class Host:
 
     def report_unreceived(self, error: BaseException | None) -> None:
         """
-        Report the failure of a start or an exit that no caller receives, unless it was reported before.
+        Report a failure that no caller receives, unless it was reported before.
 
-        When this returns, the report is written, also if another thread writes it. A start that an exit of this host has cancelled is no failure.
+        When this returns, the report is written, also if another thread writes it. A start that an exit of this host has
+        cancelled is no failure.
         """
         if error is None or (self._is_leaving and isinstance(error, StartCancelled)):
             return
@@ -365,9 +372,7 @@ class Host:
         except BaseException as error:
             problem = error
         # The end of the interpreter waits for the report below.
-        with claim_lock():
-            end_hooks = self._end_hooks.pop_all()
-        self._release(bus)
+        end_hooks = self._release(bus)
         was_requested = self._is_leaving
         if was_requested:
             serving.failure = problem

@@ -72,7 +72,7 @@ class ServerLoop(Protocol):
         Call *function* in a daemon thread, and return the exception that it raises, or None.
 
         If the caller is cancelled, the function goes on, and the cancellation is raised at once. Before that, *abandon*
-        gets the future of the exception, or None.
+        receives a future, whose result will be the exception or None.
         """
         ...
 
