@@ -308,14 +308,14 @@ def test_a_graceful_restart_under_load_loses_no_request(serve: Serve, kind: Kind
 def test_a_request_under_way_is_finished(serve: Serve, kind: Kind) -> None:
     """A stop waits for it, and its response announces the end of the connection."""
     served = serve(kind)
-    connection = served.connect()
+    probe, connection = served.connect(), served.connect()
     connection.request("GET", "/slow")
     served.site.arrived.acquire(timeout=30)
     address = served.server.address
     stopper = threading.Thread(target=served.bus.stop)
     stopper.start()
-    # When the server refuses connections, the drain has begun.
     refused_by(address)
+    until_draining(probe)
 
     served.site.release()
     response = connection.getresponse()
@@ -324,6 +324,7 @@ def test_a_request_under_way_is_finished(serve: Serve, kind: Kind) -> None:
 
     assert (response.status, body, response.getheader("connection")) == (200, BODY, "close")
     assert [message for message, _ in served.log[1:]] == []
+    probe.close()
     connection.close()
 
 
@@ -334,6 +335,14 @@ def refused_by(address: str) -> None:
             socket.create_connection(address.rsplit(":", 1), timeout=0.05).close()  # type: ignore[arg-type]
         except (ConnectionRefusedError, TimeoutError):
             return
+
+
+def until_draining(probe: http.client.HTTPConnection) -> None:
+    """Return when responses announce the end of their connections, shortly after the server refuses new ones."""
+    # On a busy machine, the time for the next request of *probe* may have passed.
+    with contextlib.suppress(ConnectionError):
+        while not get(probe)[2]:
+            pass
 
 
 @pytest.mark.parametrize("kind", KINDS)
@@ -393,20 +402,20 @@ def test_a_wsgi_thread_that_is_cut_off_is_owned_by_the_bus(serve: Serve) -> None
 
 @pytest.mark.parametrize("kind", KINDS)
 def test_a_client_that_has_just_connected_may_send_its_request(serve: Serve, kind: Kind) -> None:
-    """It gets a response and is disconnected, and no further client can connect."""
+    """It gets a response, and no further client can connect."""
     served = serve(kind)
-    connection = served.connect()
+    probe, connection = served.connect(), served.connect()
     address = served.server.address
     stopper = threading.Thread(target=served.bus.stop)
     stopper.start()
     refused_by(address)
 
-    status, body, is_last = get(connection)
+    until_draining(probe)
+    answer = get(connection)
     stopper.join(30)
 
-    assert (status, body) == (200, BODY)
-    # The server closes its listening socket before it announces the end of connections.
-    assert is_last or connection.sock.recv(1) == b""
+    assert answer == (200, BODY, True)
+    probe.close()
     connection.close()
 
 
