@@ -320,7 +320,7 @@ class BusInThreadsAndModel(BusAndModel):
 TestBusAndModel = pytest.mark.slow(BusAndModel.TestCase)
 TestBusInThreadsAndModel = pytest.mark.slow(BusInThreadsAndModel.TestCase)
 TestBusAndModel.settings = TestBusInThreadsAndModel.settings = settings(
-    max_examples=200, stateful_step_count=40, deadline=None, database=None, derandomize=True
+    max_examples=200, stateful_step_count=40, deadline=None, database=None
 )
 
 

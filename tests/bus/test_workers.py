@@ -122,7 +122,7 @@ def through(needs: dict[int, set[int]]) -> dict[int, set[int]]:
 
 
 @pytest.mark.slow
-@settings(max_examples=200, deadline=None, database=None, derandomize=True)
+@settings(max_examples=200, deadline=None, database=None)
 @given(graph=graphs(), workers=st.integers(2, 6), works=st.booleans())
 def test_a_hook_waits_for_its_dependencies(
     graph: tuple[dict[int, set[int]], dict[int, str], list[int]], workers: int, works: bool

@@ -286,6 +286,4 @@ class RunsAndModel(RuleBasedStateMachine):
 
 
 TestRunsAndModel = pytest.mark.slow(RunsAndModel.TestCase)
-TestRunsAndModel.settings = settings(
-    max_examples=60, stateful_step_count=30, deadline=None, database=None, derandomize=True
-)
+TestRunsAndModel.settings = settings(max_examples=60, stateful_step_count=30, deadline=None, database=None)
